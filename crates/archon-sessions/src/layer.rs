@@ -1,0 +1,207 @@
+//! All of it around a tower service: the layer gives each client of the service behind it a durable,
+//! tracked session. That service may be an embedded MCP server or a gateway to one; the layer cannot
+//! tell.
+//!
+//! A request passes, in this order: `edge` (may it be here at all), `protocol` (what does it say),
+//! `tracker` (whose is it), the service, and `body`, which watches the answer go by.
+
+mod body;
+mod detach;
+mod edge;
+mod exchange;
+mod failure;
+mod handshake;
+mod legacy;
+mod limits;
+mod modern;
+mod reject;
+mod restore;
+
+pub use body::SessionBody;
+pub use edge::{AllowedHosts, PeerAddress};
+pub use exchange::Exchange;
+pub use failure::{CallFailed, codes};
+pub use limits::InitializeRate;
+pub use reject::error_response;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower::{Layer, Service};
+
+use crate::tracker::Tracker;
+use detach::Detachable;
+use limits::InitializeLimiter;
+
+/// An error of any kind, as tower has it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the layer hands to the service behind it.
+pub type InnerRequest = Request<Full<Bytes>>;
+
+/// Where the layer draws its lines.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of one request body; 4 MiB holds any message but a file that should be a resource.
+    pub body_bytes_max: usize,
+    /// How long a client may take to send a body.
+    pub body_time_max: Duration,
+    /// `Host` and `Origin` values that are let in.
+    pub hosts: AllowedHosts,
+    /// How often one address may send `initialize`.
+    pub initialize: InitializeRate,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 4 * 1024 * 1024,
+            body_time_max: Duration::from_secs(30),
+            hosts: AllowedHosts::loopback(),
+            initialize: InitializeRate::default(),
+        }
+    }
+}
+
+/// Wraps a service in sessions.
+#[derive(Clone)]
+pub struct SessionLayer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tracker: Tracker,
+    upstream: Arc<str>,
+    limits: Limits,
+    limiter: InitializeLimiter,
+}
+
+impl SessionLayer {
+    /// Returns a layer for the service named `upstream`: the name that rows and connections carry.
+    pub fn new(tracker: Tracker, upstream: impl Into<Arc<str>>) -> Self {
+        Self::with_limits(tracker, upstream, Limits::default())
+    }
+
+    /// As [`SessionLayer::new`], with limits of your own.
+    pub fn with_limits(tracker: Tracker, upstream: impl Into<Arc<str>>, limits: Limits) -> Self {
+        let limiter = InitializeLimiter::new(limits.initialize);
+        let shared = Shared { tracker, upstream: upstream.into(), limits, limiter };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> SessionService<S> {
+        SessionService { shared: self.shared.clone(), inner }
+    }
+}
+
+/// The service that [`SessionLayer`] makes.
+#[derive(Clone)]
+pub struct SessionService<S> {
+    shared: Arc<Shared>,
+    inner: S,
+}
+
+/// What the layer needs of the service behind it.
+pub trait Inner:
+    Service<
+        InnerRequest,
+        Response = Response<Self::Answer>,
+        Error: Into<CallFailed>,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of its answers.
+    type Answer: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
+}
+
+impl<S, B> Inner for S
+where
+    S: Service<InnerRequest, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<CallFailed>,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Answer = B;
+}
+
+impl<S, B> Service<Request<B>> for SessionService<S>
+where
+    S: Inner,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<SessionBody<S::Answer>>;
+    type Error = std::convert::Infallible;
+    type Future = Detachable<Self::Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Each call makes its own clone of the inner service ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let must_finish = Arc::new(AtomicBool::new(false));
+        let flow = Flow {
+            shared: self.shared.clone(),
+            inner: self.inner.clone(),
+            must_finish: must_finish.clone(),
+        };
+        let tracker = self.shared.tracker.clone();
+        Detachable::new(Box::pin(flow.run(request)), must_finish, tracker)
+    }
+}
+
+/// One request on its way through the layer.
+struct Flow<S> {
+    shared: Arc<Shared>,
+    inner: S,
+    /// Set once the request must run to its end even if its client leaves.
+    must_finish: Arc<AtomicBool>,
+}
+
+type Answer<S> = Response<SessionBody<<S as Inner>::Answer>>;
+
+impl<S: Inner> Flow<S> {
+    async fn run<B>(self, request: Request<B>) -> Answer<S>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        if let Err(refusal) = self.shared.limits.hosts.check(&parts.headers, &parts.uri) {
+            return reject::edge(&refusal);
+        }
+        match parts.method {
+            Method::POST => match edge::collect(body, &self.shared.limits).await {
+                Ok(body) => self.post(parts, body).await,
+                Err(refusal) => reject::edge(&refusal),
+            },
+            Method::GET => self.legacy_stream(parts).await,
+            Method::DELETE => self.legacy_delete(parts).await,
+            _ => reject::method_not_allowed("POST, GET, DELETE"),
+        }
+    }
+
+    /// Makes the inner service ready and calls it.
+    async fn call_inner(&mut self, request: InnerRequest) -> Result<Response<S::Answer>, CallFailed> {
+        std::future::poll_fn(|context| self.inner.poll_ready(context)).await.map_err(Into::into)?;
+        let limit = self.shared.tracker.settings().call_timeout;
+        match tokio::time::timeout(limit, self.inner.call(request)).await {
+            Ok(answer) => answer.map_err(Into::into),
+            Err(_) => Err(CallFailed::timed_out(limit)),
+        }
+    }
+}

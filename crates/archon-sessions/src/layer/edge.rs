@@ -1,0 +1,163 @@
+//! What is looked at before a request means anything: where it comes from and how large it is.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, Uri};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::{BoxError, Limits};
+
+/// The peer's address, put into a request's extensions by whoever accepted its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// Why a request is turned away at the edge.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EdgeRefusal {
+    /// `Host` is not one of ours: a page may have rebound its name to us.
+    #[error("this Host is not served here; add it to `allowed_hosts`")]
+    Host,
+    /// `Origin` is not one of ours.
+    #[error("this Origin is not allowed; add it to `allowed_hosts`")]
+    Origin,
+    /// The body is larger than the limit.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The body did not arrive in time.
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    /// The body broke off.
+    #[error("the body could not be read")]
+    Broken,
+}
+
+/// Which `Host` and `Origin` values are let in (MCP 2025-11-25, Transports, Security Warning; against
+/// DNS rebinding both are checked).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedHosts {
+    /// Names and addresses, in lower case, without ports; `*` lets all in.
+    names: Vec<Box<str>>,
+}
+
+impl AllowedHosts {
+    /// Returns the names of this machine for itself.
+    pub fn loopback() -> Self {
+        Self { names: ["localhost", "127.0.0.1", "[::1]"].map(Box::from).to_vec() }
+    }
+
+    /// Adds names; a port in them is ignored, and `*` lets all in.
+    #[must_use]
+    pub fn and(mut self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let names = names.into_iter().map(|name| {
+            let name = name.as_ref().trim().to_ascii_lowercase();
+            Box::from(without_port(name.as_bytes()).map_or(&*name, |bare| &name[..bare.len()]))
+        });
+        self.names.extend(names);
+        self
+    }
+
+    /// Checks `Host` (or the target's authority) and, where sent, `Origin`.
+    ///
+    /// # Errors
+    /// If one of them is not let in.
+    pub fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), EdgeRefusal> {
+        let host = match (headers.get(HOST), uri.host()) {
+            (Some(host), _) => host.as_bytes(),
+            (None, Some(host)) => host.as_bytes(),
+            (None, None) => return Err(EdgeRefusal::Host),
+        };
+        if !self.lets_in(host) {
+            return Err(EdgeRefusal::Host);
+        }
+        match headers.get(ORIGIN).map(HeaderValue::as_bytes) {
+            None => Ok(()),
+            Some(origin) => {
+                let bare = origin
+                    .strip_prefix(b"https://")
+                    .or_else(|| origin.strip_prefix(b"http://"))
+                    .unwrap_or_default();
+                if self.lets_in(bare) { Ok(()) } else { Err(EdgeRefusal::Origin) }
+            }
+        }
+    }
+
+    fn lets_in(&self, host: &[u8]) -> bool {
+        let bare = without_port(host).unwrap_or_default();
+        self.names.iter().any(|name| &**name == "*" || bare.eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+/// Returns the host without its port; `None` if it is not a host.
+fn without_port(host: &[u8]) -> Option<&[u8]> {
+    let name_end = match host.first()? {
+        b'[' => memchr::memchr(b']', host)? + 1,
+        _ => memchr::memchr(b':', host).unwrap_or(host.len()),
+    };
+    let (name, port) = host.split_at(name_end);
+    let is_port = |p: &[u8]| p.is_empty() || (p[0] == b':' && p[1..].iter().all(u8::is_ascii_digit));
+    is_port(port).then_some(name)
+}
+
+/// Reads a body whole, within the limits of size and time.
+pub(super) async fn collect<B>(body: B, limits: &Limits) -> Result<Bytes, EdgeRefusal>
+where
+    B: Body<Data = Bytes> + Send,
+    B::Error: Into<BoxError>,
+{
+    let max = limits.body_bytes_max;
+    if body.size_hint().lower() > max as u64 {
+        return Err(EdgeRefusal::TooLarge(max));
+    }
+    let read = Limited::new(body, max).collect();
+    match tokio::time::timeout(limits.body_time_max, read).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(EdgeRefusal::TooLarge(max)),
+        Ok(Err(_)) => Err(EdgeRefusal::Broken),
+        Err(_) => Err(EdgeRefusal::TooSlow),
+    }
+}
+
+/// Headers that say how long the client's own body was; ours has its own length.
+pub(super) fn forget_length(headers: &mut HeaderMap) {
+    headers.remove(CONTENT_LENGTH);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(hosts: &AllowedHosts, host: &str, origin: Option<&str>) -> Result<(), EdgeRefusal> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
+        }
+        hosts.check(&headers, &Uri::from_static("/mcp"))
+    }
+
+    #[test]
+    fn only_our_own_names_are_let_in() {
+        let hosts = AllowedHosts::loopback().and(["MCP.example:8443", "[fd00::1]"]);
+        for host in ["localhost", "LOCALHOST:8051", "127.0.0.1:1", "[::1]:8051", "mcp.example", "[fd00::1]"] {
+            assert_eq!(check(&hosts, host, None), Ok(()), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost:80@evil", "", "[::1", "localhost:x"] {
+            assert_eq!(check(&hosts, host, None), Err(EdgeRefusal::Host), "{host}");
+        }
+        assert_eq!(check(&hosts, "localhost", Some("http://localhost:5173")), Ok(()));
+        for origin in ["http://evil.example", "null", "localhost", "https://localhost.evil.example"] {
+            assert_eq!(check(&hosts, "localhost", Some(origin)), Err(EdgeRefusal::Origin), "{origin}");
+        }
+        let any = AllowedHosts::loopback().and(["*"]);
+        assert_eq!(check(&any, "evil.example", Some("http://evil.example")), Ok(()));
+    }
+
+    #[test]
+    fn a_request_without_a_host_is_refused() {
+        let uri = Uri::from_static("/mcp");
+        assert_eq!(AllowedHosts::loopback().check(&HeaderMap::new(), &uri), Err(EdgeRefusal::Host));
+    }
+}

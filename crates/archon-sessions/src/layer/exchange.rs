@@ -1,0 +1,21 @@
+//! What the layer tells the service behind it about a request, in the request's extensions.
+
+use std::sync::Arc;
+
+use crate::protocol::Message;
+use crate::session::Era;
+use crate::tracker::{LiveConnection, Presence};
+
+/// A request's place, decided once. `presence` is absent only for a `server/discover` of a client
+/// that has no session yet, and for the handshake itself.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The era the client speaks.
+    pub era: Era,
+    /// What it sent; absent for GET and DELETE.
+    pub message: Option<Arc<Message>>,
+    /// Its session.
+    pub presence: Option<Arc<Presence>>,
+    /// Its legacy connection.
+    pub connection: Option<Arc<LiveConnection>>,
+}

@@ -1,0 +1,90 @@
+//! Why a call got no answer from the service behind the layer.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::store::Outcome;
+
+/// Our own JSON-RPC error codes. They keep clear of -32768 to -32000, which JSON-RPC and MCP reserve.
+pub mod codes {
+    /// The upstream could not be reached: the call did not run.
+    pub const UPSTREAM_UNREACHABLE: i64 = -31001;
+    /// The upstream was lost after the call was sent: it may have run.
+    pub const OUTCOME_UNKNOWN: i64 = -31002;
+    /// No answer in time: the call may still run.
+    pub const TIMED_OUT: i64 = -31003;
+    /// Too many calls or streams at once, or too many handshakes.
+    pub const TOO_MANY: i64 = -31004;
+    /// A session could not be looked up or made.
+    pub const SESSION_UNAVAILABLE: i64 = -31005;
+    /// The legacy handle is missing, unknown or ended.
+    pub const NO_SESSION: i64 = -31006;
+    /// `Host`, `Origin` or the body's size was refused.
+    pub const REFUSED: i64 = -31007;
+}
+
+/// A call that the service behind the layer did not answer; the layer answers in its place.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CallFailed {
+    /// JSON-RPC code.
+    pub code: i64,
+    /// What happened and what the client can do next.
+    pub message: String,
+    /// JSON-RPC `data`.
+    pub data: Option<Box<RawValue>>,
+    /// The HTTP status, where the protocol's own table names one; else 200, as for any other answer.
+    pub status: http::StatusCode,
+    /// How it counts.
+    pub outcome: Outcome,
+}
+
+impl CallFailed {
+    fn new(code: i64, message: String, outcome: Outcome) -> Self {
+        Self { code, message, data: None, status: http::StatusCode::OK, outcome }
+    }
+
+    /// Nothing was sent: calling again is safe.
+    pub fn unreachable(upstream: &str) -> Self {
+        let message = format!("upstream {upstream:?} could not be reached; the call did not run, try again");
+        Self::new(codes::UPSTREAM_UNREACHABLE, message, Outcome::Error)
+    }
+
+    /// It was sent and then the upstream was lost.
+    pub fn lost(upstream: &str) -> Self {
+        let message = format!(
+            "upstream {upstream:?} was lost before it answered; the call may have run, \
+             check before you call again"
+        );
+        Self::new(codes::OUTCOME_UNKNOWN, message, Outcome::Error)
+    }
+
+    /// No sign of an answer for as long as a call may go without.
+    pub fn timed_out(limit: Duration) -> Self {
+        let message = format!(
+            "no answer within {} s; the call may still run, check before you call again",
+            limit.as_secs_f32()
+        );
+        Self::new(codes::TIMED_OUT, message, Outcome::Timeout)
+    }
+
+    /// The upstream does not speak the client's version (MCP 2026-07-28, Versioning: -32022).
+    pub fn unsupported_version(upstream: &str, requested: &str, supported: &[String]) -> Self {
+        let message = format!(
+            "upstream {upstream:?} does not speak {requested:?}; it speaks {}",
+            supported.join(", ")
+        );
+        let data = serde_json::json!({ "supported": supported, "requested": requested });
+        let data = serde_json::value::to_raw_value(&data).ok();
+        let status = http::StatusCode::BAD_REQUEST;
+        Self { data, status, ..Self::new(-32022, message, Outcome::Error) }
+    }
+}
+
+impl From<Infallible> for CallFailed {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

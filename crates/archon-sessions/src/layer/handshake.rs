@@ -1,0 +1,138 @@
+//! The legacy handshake: `initialize` goes to the inner service, and what comes back makes a connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use http_body_util::BodyExt;
+
+use super::body::{Observer, SessionBody};
+use super::modern::{caller, inner_request};
+use super::{Answer, BoxError, CallFailed, Exchange, Flow, Inner, reject};
+use crate::protocol::answer::Verdict;
+use crate::protocol::names::{MCP_SESSION_ID, X_ARCHON_SESSION_ID};
+use crate::protocol::{Envelope, Message, Presented, legacy};
+use crate::session::Era;
+use crate::store::Outcome;
+use crate::tracker::{Arrival, Ending, Handshake};
+
+/// What an answer to `initialize` may hold before it: instructions can be long, but not this long.
+const READ_AHEAD_MAX: usize = 1024 * 1024;
+/// `initialize` params are kept to redo the handshake; larger ones are refused.
+const PARAMS_MAX: usize = 64 * 1024;
+
+impl<S: Inner> Flow<S> {
+    pub(super) async fn initialize(
+        mut self,
+        parts: Parts,
+        body: Bytes,
+        envelope: Envelope,
+        arrival: Arrival,
+    ) -> Answer<S> {
+        let shared = self.shared.clone();
+        let tracker = &shared.tracker;
+        let (presented, caller) = (Presented::read(&parts.headers), caller(&parts));
+        let id = envelope.request_id().cloned();
+        let id = id.as_deref();
+        if !shared.limiter.lets_in(caller.peer) {
+            return reject::too_many(id, "handshakes from this address");
+        }
+        let params = envelope.params.as_deref().unwrap_or("{}");
+        if params.len() > PARAMS_MAX {
+            return reject::too_many(id, "bytes in the params of initialize");
+        }
+        let initialize: Arc<str> = params.into();
+        let request_bytes = body.len();
+        self.must_finish.store(true, Relaxed);
+        let exchange = Exchange {
+            era: Era::Legacy,
+            message: Some(Arc::new(Message::Single(envelope.clone()))),
+            presence: None,
+            connection: None,
+        };
+        let request = inner_request(parts, body, exchange);
+        let opened = match self.call_inner(request).await {
+            Ok(response) => read_answer(response, &shared.upstream).await,
+            Err(failed) => Err(failed),
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(failed) => return reject::failure(id, &failed),
+        };
+        let Opened { parts, body, read_ahead, answer, bytes } = opened;
+        let limit = tracker.settings().call_timeout;
+        let body = SessionBody::theirs(body, read_ahead, None, limit);
+        let mut response = Response::from_parts(parts, body);
+        let link = response.headers_mut().remove(MCP_SESSION_ID);
+        let Some(protocol_version) = answer.as_deref().and_then(legacy::negotiated_version) else {
+            // A refused handshake makes no session; its answer goes to the client as it is.
+            tracing::warn!(upstream = &*shared.upstream, "initialize was refused by the upstream");
+            return response;
+        };
+        let handshake = Handshake {
+            upstream: shared.upstream.clone(),
+            initialize,
+            protocol_version,
+            link,
+        };
+        let admission = match tracker.open(&presented, handshake, &caller, arrival.at).await {
+            Ok(admission) => admission,
+            Err(refusal) => return reject::admission(id, refusal),
+        };
+        let presence = &admission.presence;
+        if let Some(call) =
+            tracker.begin(presence, &envelope, &shared.upstream, request_bytes, arrival)
+        {
+            let answer = answer.unwrap_or_default();
+            let (outcome, error) = (Outcome::Success, None);
+            call.end(Ending { outcome, error, response_bytes: bytes, answer });
+        }
+        if let Some(durable) = admission.durable {
+            durable.wait().await;
+        }
+        let headers = response.headers_mut();
+        headers.insert(X_ARCHON_SESSION_ID, admission.presence.header().clone());
+        if let Some(connection) = &admission.connection {
+            headers.insert(MCP_SESSION_ID, connection.header().clone());
+        }
+        response
+    }
+}
+
+/// An answer of which the first message has been read.
+pub(super) struct Opened<B> {
+    pub(super) parts: http::response::Parts,
+    pub(super) body: B,
+    /// What was read, to be sent on first.
+    pub(super) read_ahead: VecDeque<Bytes>,
+    /// The answer's JSON, if one came and it was a success.
+    pub(super) answer: Option<Vec<u8>>,
+    pub(super) bytes: u64,
+}
+
+/// Reads until the answer has come, or the body's end.
+pub(super) async fn read_answer<B>(
+    response: Response<B>,
+    upstream: &str,
+) -> Result<Opened<B>, CallFailed>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let (parts, mut body) = response.into_parts();
+    let mut observer = Observer::new(&parts.headers);
+    let (mut read_ahead, mut bytes, mut answer) = (VecDeque::new(), 0_u64, None);
+    while answer.is_none() && bytes < READ_AHEAD_MAX as u64 {
+        let Some(frame) = body.frame().await else { break };
+        let frame = frame.map_err(|_| CallFailed::lost(upstream))?;
+        let Ok(data) = frame.into_data() else { continue };
+        bytes += data.len() as u64;
+        observer.saw(&data, &mut |_, verdict, _, json| answer = Some((verdict, json)));
+        read_ahead.push_back(data);
+    }
+    let answer = answer.filter(|(verdict, _)| *verdict == Verdict::Success).map(|(_, json)| json);
+    Ok(Opened { parts, body, read_ahead, answer, bytes })
+}

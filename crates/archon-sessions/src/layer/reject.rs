@@ -1,0 +1,127 @@
+//! The only file that turns a refusal into an HTTP status and a JSON-RPC error.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::body::SessionBody;
+use super::edge::EdgeRefusal;
+use super::failure::{CallFailed, codes};
+use crate::protocol::envelope::EnvelopeError;
+use crate::protocol::modern::Invalid;
+use crate::tracker::Refusal;
+
+/// A refused client should wait at least so many seconds.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+#[derive(Serialize)]
+struct ErrorMessage<'a> {
+    jsonrpc: &'static str,
+    id: Option<&'a RawValue>,
+    error: ErrorObject<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    code: i64,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+}
+
+/// Returns a JSON-RPC error as text; `id` is JSON text, and becomes `null` if it is not.
+pub fn error_message(id: Option<&str>, code: i64, message: &str, data: Option<&RawValue>) -> String {
+    let id: Option<&RawValue> = id.and_then(|id| serde_json::from_str(id).ok());
+    let error = ErrorObject { code, message, data };
+    serde_json::to_string(&ErrorMessage { jsonrpc: "2.0", id, error }).unwrap_or_default()
+}
+
+/// Returns an HTTP answer that is a JSON-RPC error.
+pub fn error_response<B>(
+    status: StatusCode,
+    id: Option<&str>,
+    code: i64,
+    message: &str,
+) -> Response<SessionBody<B>> {
+    json(status, error_message(id, code, message, None))
+}
+
+fn json<B>(status: StatusCode, body: String) -> Response<SessionBody<B>> {
+    let mut response = Response::new(SessionBody::ours(Bytes::from(body)));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+pub(super) fn edge<B>(refusal: &EdgeRefusal) -> Response<SessionBody<B>> {
+    let status = match refusal {
+        EdgeRefusal::Host | EdgeRefusal::Origin => StatusCode::FORBIDDEN,
+        EdgeRefusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        EdgeRefusal::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        EdgeRefusal::Broken => StatusCode::BAD_REQUEST,
+    };
+    tracing::warn!("request refused: {refusal}");
+    error_response(status, None, codes::REFUSED, &refusal.to_string())
+}
+
+pub(super) fn method_not_allowed<B>(allowed: &'static str) -> Response<SessionBody<B>> {
+    let message = format!("this endpoint takes {allowed}");
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let mut response = error_response(status, None, -32600, &message);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+pub(super) fn envelope<B>(error: &EnvelopeError) -> Response<SessionBody<B>> {
+    let code = match error {
+        EnvelopeError::Parse(_) => -32700,
+        EnvelopeError::Invalid(_) => -32600,
+    };
+    error_response(StatusCode::BAD_REQUEST, None, code, &error.to_string())
+}
+
+/// MCP 2026-07-28, Transports: -32020 for headers, -32602 for `_meta`, both with 400.
+pub(super) fn modern<B>(id: Option<&str>, invalid: &Invalid) -> Response<SessionBody<B>> {
+    let code = match invalid {
+        Invalid::Header { .. } => -32020,
+        Invalid::Meta(_) => -32602,
+    };
+    error_response(StatusCode::BAD_REQUEST, id, code, &invalid.to_string())
+}
+
+pub(super) fn batch<B>() -> Response<SessionBody<B>> {
+    let message = "batches exist in protocol version 2025-03-26 only, and never hold initialize";
+    error_response(StatusCode::BAD_REQUEST, None, -32600, message)
+}
+
+/// MCP 2025-11-25, Transports, Session Management: 400 without a handle, 404 for one that ended.
+pub(super) fn admission<B>(id: Option<&str>, refusal: Refusal) -> Response<SessionBody<B>> {
+    let (status, code) = match refusal {
+        Refusal::NoHandle => (StatusCode::BAD_REQUEST, codes::NO_SESSION),
+        Refusal::UnknownHandle => (StatusCode::NOT_FOUND, codes::NO_SESSION),
+        Refusal::StoreUnavailable | Refusal::TooManySessions => {
+            (StatusCode::SERVICE_UNAVAILABLE, codes::SESSION_UNAVAILABLE)
+        }
+    };
+    tracing::warn!("session invalid: {refusal}");
+    let mut response = error_response(status, id, code, &refusal.to_string());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+    }
+    response
+}
+
+pub(super) fn too_many<B>(id: Option<&str>, what: &str) -> Response<SessionBody<B>> {
+    let message = format!("too many {what}; wait a second and try again");
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = error_response(status, id, codes::TOO_MANY, &message);
+    response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+    response
+}
+
+pub(super) fn failure<B>(id: Option<&str>, failed: &CallFailed) -> Response<SessionBody<B>> {
+    json(failed.status, error_message(id, failed.code, &failed.message, failed.data.as_deref()))
+}

@@ -1,0 +1,11 @@
+//! Durable, tracked MCP sessions as a tower layer.
+//!
+//! Read in this order: [`session`] (what a session is), [`protocol`] (what a request says),
+//! [`store`] (where sessions are kept), [`tracker`] (which session a request belongs to), [`layer`]
+//! (all of it around a tower service).
+
+pub mod protocol;
+pub mod session;
+pub mod store;
+pub mod tracker;
+pub mod layer;

@@ -1,0 +1,20 @@
+//! What a request says: its era, its messages, and how its client presents itself.
+//!
+//! Pure, like [`crate::session`]: bytes and headers in, types out. Message bytes are never rebuilt
+//! from these types; they only say what the bytes mean.
+
+pub mod answer;
+mod depth;
+pub mod envelope;
+pub mod legacy;
+pub mod modern;
+pub mod names;
+mod object;
+mod presented;
+pub mod sse;
+mod text;
+
+pub use envelope::{Envelope, Kind, Message};
+pub use presented::{Handle, Presented};
+pub use crate::session::Era;
+pub use text::Text;

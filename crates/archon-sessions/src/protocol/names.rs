@@ -1,0 +1,31 @@
+//! Names on the wire: headers, cookie, `_meta` keys.
+
+use http::HeaderName;
+
+/// A legacy connection's handle (MCP 2025-11-25, Transports, Session Management).
+pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Accepted in place of [`MCP_SESSION_ID`] for clients that could not send that.
+pub const X_MCP_SESSION_ID: HeaderName = HeaderName::from_static("x-mcp-session-id");
+/// The session in force: in every answer, and accepted from the client.
+pub const X_ARCHON_SESSION_ID: HeaderName = HeaderName::from_static("x-archon-session-id");
+/// The protocol version of a request after the handshake, or of every modern request.
+pub const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// Mirrors `method` in the modern era.
+pub const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// Mirrors `params.name`, `params.uri` or `params.taskId` in the modern era.
+pub const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// Where a legacy client wants a stream to go on from.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The cookie that carries the session id of a modern client.
+pub const COOKIE: &str = "archon_session";
+
+/// `_meta` keys of the modern era.
+pub mod meta {
+    /// Required: the version this request speaks.
+    pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+    /// Required: what the client can do.
+    pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+    /// Optional: who the client is.
+    pub const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+}

@@ -1,0 +1,85 @@
+//! A session: our durable record of one client's presence. Start reading here.
+//!
+//! Everything in this module is pure: no I/O, and the time is always passed in.
+
+mod client;
+mod connection;
+mod era;
+mod id;
+mod lifecycle;
+mod principal;
+mod time;
+
+pub use client::{ClientInfo, client_type};
+pub use connection::Connection;
+pub use era::Era;
+pub use id::{McpSessionId, SessionId};
+pub use lifecycle::{DisconnectReason, End, Resumption, Status};
+pub use principal::Principal;
+pub use time::Timestamp;
+
+use std::time::Duration;
+
+/// How long a session may be silent before the reaper ends its presence.
+///
+/// Agents think for minutes between calls; five of them keep "who is connected" honest without
+/// ending a presence in the middle of a thought.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long after an idle timeout a client's handle still works.
+///
+/// A laptop closed in the evening and opened in the morning goes on with what it had.
+pub const RESUME_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One client's presence, as a row of `archon_mcp_sessions`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// The public id, sent as `X-Archon-Session-Id`.
+    pub id: SessionId,
+    /// Who the client says it is.
+    pub client: ClientInfo,
+    /// Who authenticated.
+    pub principal: Principal,
+    /// How the client spoke when the session was created.
+    pub era: Era,
+    /// The protocol version in force, `2025-11-25` for example.
+    pub protocol_version: String,
+    /// When the session was created.
+    pub connected_at: Timestamp,
+    /// The latest sign of life.
+    pub last_activity: Timestamp,
+    /// How long it may be silent.
+    pub idle_timeout: Duration,
+    /// Set once the session has ended.
+    pub end: Option<End>,
+    /// The session this one goes on from, after that one's idle timeout.
+    pub continues: Option<SessionId>,
+    /// Counts saves; a store refuses a save whose revision is not the stored one plus one.
+    pub revision: i64,
+}
+
+impl Session {
+    /// Returns a new active session, not yet stored.
+    pub fn new(
+        client: ClientInfo,
+        principal: Principal,
+        era: Era,
+        protocol_version: impl Into<String>,
+        idle_timeout: Duration,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id: SessionId::random(),
+            client,
+            principal,
+            era,
+            protocol_version: protocol_version.into(),
+            connected_at: now,
+            last_activity: now,
+            idle_timeout,
+            end: None,
+            continues: None,
+            revision: 0,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Where sessions are kept. A store keeps and finds; it decides nothing.
+
+pub mod memory;
+pub mod sqlite;
+#[cfg(test)]
+mod suite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
+
+/// Why a store could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached or written now; later it may.
+    #[error("the session store is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// The schema is not one this version knows how to use.
+    #[error("could not bring the database schema up to date")]
+    Schema(#[source] sqlx::migrate::MigrateError),
+    /// A stored value is not one we write.
+    #[error("the stored {what} is not readable")]
+    Corrupt {
+        /// Which value.
+        what: &'static str,
+    },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+/// Keeps sessions, connections and requests. Only the tracker writes to it.
+#[async_trait]
+pub trait SessionStore: Send + Sync + 'static {
+    /// Writes a batch in one transaction: all of it is durable when this returns, or none.
+    ///
+    /// Applying the same batch again changes nothing more, except that requests are added again; so a
+    /// batch whose outcome is unknown may be applied again without its requests.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn apply(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Returns a session.
+    ///
+    /// # Errors
+    /// If the store is not available or the row is not readable.
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Returns a connection.
+    ///
+    /// # Errors
+    /// If the store is not available or the row is not readable.
+    async fn connection(&self, handle: McpSessionId) -> Result<Option<Connection>, StoreError>;
+
+    /// Returns the connections of a session that have not ended.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn connections_of(&self, session: SessionId) -> Result<Vec<Connection>, StoreError>;
+
+    /// Returns all active sessions, and the connections bound to them that have not ended.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError>;
+
+    /// Returns the price of a model: the one in effect now.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError>;
+
+    /// Does the least that shows the store is there.
+    ///
+    /// # Errors
+    /// If it is not.
+    async fn check(&self) -> Result<(), StoreError>;
+}
+
+/// What is written together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// New sessions. One that exists already is left as it is.
+    pub created: Vec<Session>,
+    /// Connections, new or changed: the last write wins.
+    pub connections: Vec<Connection>,
+    /// Sessions that ended. One that has ended already is left as it is: the first end wins.
+    pub ended: Vec<Session>,
+    /// Signs of life, one a session at most. An earlier one than the stored changes nothing.
+    pub touched: Vec<(SessionId, Timestamp)>,
+    /// Tracked requests. One whose session is not stored is dropped.
+    pub requests: Vec<RequestRow>,
+}
+
+impl Batch {
+    /// Returns true if there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.created.is_empty()
+            && self.connections.is_empty()
+            && self.ended.is_empty()
+            && self.touched.is_empty()
+            && self.requests.is_empty()
+    }
+}
+
+/// How a tracked request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered with a result.
+    Success,
+    /// Answered with an error, or a tool result with `isError`, or not answered for a known reason.
+    Error,
+    /// Not answered in time.
+    Timeout,
+}
+
+impl Outcome {
+    /// Returns the stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// A row of `archon_mcp_requests`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestRow {
+    /// Whose request.
+    pub session: SessionId,
+    /// The JSON-RPC method.
+    pub method: Box<str>,
+    /// The tool, where one was called.
+    pub tool: Option<Box<str>>,
+    /// The upstream it went to.
+    pub upstream: Arc<str>,
+    /// When it arrived.
+    pub started: Timestamp,
+    /// How long its answer took, in microseconds.
+    pub duration_us: i64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What went wrong, in at most 500 characters.
+    pub error: Option<Box<str>>,
+    /// Size of the request's body.
+    pub request_bytes: i64,
+    /// Size of what was sent in answer, up to and including the answer itself.
+    pub response_bytes: i64,
+    /// Estimated tokens of the request.
+    pub prompt_tokens: i64,
+    /// Estimated tokens of the answer.
+    pub completion_tokens: i64,
+    /// Estimated cost in millionths of a dollar.
+    pub cost_micros: i64,
+    /// The model whose price was used; `None` if it has none.
+    pub model: Option<Arc<str>>,
+}
+
+/// What a model costs, in dollars per thousand tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Price {
+    /// Per thousand prompt tokens.
+    pub input_per_1k: f64,
+    /// Per thousand completion tokens.
+    pub output_per_1k: f64,
+}
+
+impl Price {
+    /// Returns the cost of a request, in millionths of a dollar.
+    pub fn cost_micros(&self, prompt_tokens: i64, completion_tokens: i64) -> i64 {
+        let dollars = prompt_tokens as f64 * self.input_per_1k / 1000.0
+            + completion_tokens as f64 * self.output_per_1k / 1000.0;
+        (dollars * 1e6).round() as i64
+    }
+}

@@ -1,0 +1,131 @@
+//! Keeps everything in memory: for tests, and for embedders who want no record.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Batch, Price, RequestRow, SessionStore, StoreError};
+use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
+
+/// The latest requests only: this store has no disk to grow on.
+const REQUESTS_MAX: usize = 100_000;
+/// Ended sessions are forgotten, oldest first, beyond this many sessions in all.
+const SESSIONS_MAX: usize = 1_000_000;
+
+/// A store that ends with its process.
+#[derive(Default)]
+pub struct MemoryStore {
+    /// Held for single operations, never across an await.
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    sessions: HashMap<SessionId, Session>,
+    /// Ended sessions in the order of their ends.
+    ended: VecDeque<SessionId>,
+    connections: HashMap<McpSessionId, Connection>,
+    requests: VecDeque<RequestRow>,
+}
+
+impl MemoryStore {
+    /// Returns an empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns the tracked requests, oldest first.
+    pub fn requests(&self) -> Vec<RequestRow> {
+        self.tables().requests.iter().cloned().collect()
+    }
+
+    /// Returns all sessions, in no order.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.tables().sessions.values().cloned().collect()
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut guard = self.tables();
+        let tables = &mut *guard;
+        for session in &batch.created {
+            tables.sessions.entry(session.id).or_insert_with(|| session.clone());
+        }
+        for connection in &batch.connections {
+            tables.connections.insert(connection.handle, connection.clone());
+        }
+        for ended in &batch.ended {
+            if let Some(session) = tables.sessions.get_mut(&ended.id)
+                && session.end.is_none()
+            {
+                session.end = ended.end;
+                session.last_activity = session.last_activity.max(ended.last_activity);
+                session.revision = ended.revision;
+                tables.ended.push_back(ended.id);
+            }
+        }
+        for (id, at) in &batch.touched {
+            if let Some(session) = tables.sessions.get_mut(id)
+                && session.end.is_none()
+            {
+                session.last_activity = session.last_activity.max(*at);
+            }
+        }
+        for row in &batch.requests {
+            if tables.sessions.contains_key(&row.session) {
+                tables.requests.push_back(row.clone());
+            }
+        }
+        tables.forget_the_oldest();
+        Ok(())
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.tables().sessions.get(&id).cloned())
+    }
+
+    async fn connection(&self, handle: McpSessionId) -> Result<Option<Connection>, StoreError> {
+        Ok(self.tables().connections.get(&handle).cloned())
+    }
+
+    async fn connections_of(&self, session: SessionId) -> Result<Vec<Connection>, StoreError> {
+        let tables = self.tables();
+        let open = |c: &&Connection| c.session == session && c.ended_at.is_none();
+        Ok(tables.connections.values().filter(open).cloned().collect())
+    }
+
+    async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
+        let tables = self.tables();
+        let is_active = |id: &SessionId| tables.sessions.get(id).is_some_and(|s| s.end.is_none());
+        let sessions = tables.sessions.values().filter(|s| s.end.is_none()).cloned().collect();
+        let open = |c: &&Connection| c.ended_at.is_none() && is_active(&c.session);
+        Ok((sessions, tables.connections.values().filter(open).cloned().collect()))
+    }
+
+    async fn price(&self, _model: &str, _now: Timestamp) -> Result<Option<Price>, StoreError> {
+        Ok(None)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Tables {
+    fn forget_the_oldest(&mut self) {
+        let surplus = self.requests.len().saturating_sub(REQUESTS_MAX);
+        self.requests.drain(..surplus);
+        while self.sessions.len() > SESSIONS_MAX {
+            let Some(id) = self.ended.pop_front() else { return };
+            self.sessions.remove(&id);
+            self.connections.retain(|_, connection| connection.session != id);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Keeps everything in one SQLite file.
+//!
+//! A batch travels as one JSON text per table and is spread by `json_each`: one statement and one
+//! bound value however many rows, so the cost of a row is SQLite's own.
+
+mod rows;
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Executor, Row, SqliteConnection};
+
+use super::{Batch, Price, SessionStore, StoreError};
+use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
+
+/// How long a statement waits for another process's lock before the store counts as unavailable.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Readers beside the one writer: enough for the API's lists, few enough for two cores.
+const READERS: u32 = 4;
+
+/// A store in a SQLite file, in WAL mode, safe against power loss (`synchronous=FULL`).
+#[derive(Clone)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file, creating it and its folder if need be, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or its schema is newer than this version.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            // Requests are joined to their sessions as they are written; see `rows::REQUESTS`.
+            .foreign_keys(false);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(BUSY_TIMEOUT)
+                .connect_with(options.clone())
+        };
+        let writer = pool(1).await?;
+        sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(StoreError::Schema)?;
+        Ok(Self { writer, readers: pool(READERS).await? })
+    }
+
+    /// Returns the pool of readers, for queries beside the store's own.
+    pub fn pool(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Closes the file, which folds the write-ahead log into it.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+#[async_trait]
+impl SessionStore for SqliteStore {
+    async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        spread(&mut transaction, rows::SESSIONS, &batch.created, rows::session).await?;
+        spread(&mut transaction, rows::CONNECTIONS, &batch.connections, rows::connection).await?;
+        spread(&mut transaction, rows::REQUESTS, &batch.requests, rows::request).await?;
+        spread(&mut transaction, rows::TOUCHES, &batch.touched, rows::touch).await?;
+        spread(&mut transaction, rows::ENDS, &batch.ended, rows::end).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        let row = sqlx::query("SELECT * FROM archon_mcp_sessions WHERE session_id = ?")
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(rows::read_session).transpose()
+    }
+
+    async fn connection(&self, handle: McpSessionId) -> Result<Option<Connection>, StoreError> {
+        let row = sqlx::query("SELECT * FROM archon_mcp_connections WHERE handle = ?")
+            .bind(handle.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(rows::read_connection).transpose()
+    }
+
+    async fn connections_of(&self, session: SessionId) -> Result<Vec<Connection>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM archon_mcp_connections WHERE session_id = ? AND ended_at IS NULL",
+        )
+        .bind(session.to_string())
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(rows::read_connection).collect()
+    }
+
+    async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
+        let sessions = sqlx::query("SELECT * FROM archon_mcp_sessions WHERE status = 'active'")
+            .fetch_all(&self.readers)
+            .await?;
+        let connections = sqlx::query(
+            "SELECT c.* FROM archon_mcp_sessions s JOIN archon_mcp_connections c USING (session_id)
+             WHERE s.status = 'active' AND c.ended_at IS NULL",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let sessions = sessions.iter().map(rows::read_session).collect::<Result<_, _>>()?;
+        let connections = connections.iter().map(rows::read_connection).collect::<Result<_, _>>()?;
+        Ok((sessions, connections))
+    }
+
+    async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError> {
+        let row = sqlx::query(
+            "SELECT input_price_per_1k, output_price_per_1k FROM archon_llm_pricing
+             WHERE model_name = ? AND effective_date <= ? ORDER BY effective_date DESC LIMIT 1",
+        )
+        .bind(model)
+        .bind(now.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Price { input_per_1k: row.try_get(0)?, output_per_1k: row.try_get(1)? }))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.readers.execute("SELECT 1 FROM archon_mcp_sessions LIMIT 1").await?;
+        Ok(())
+    }
+}
+
+/// Writes all of `items` with one statement over their JSON.
+async fn spread<'a, T, R: serde::Serialize>(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    items: &'a [T],
+    row: impl Fn(&'a T) -> R,
+) -> Result<(), StoreError> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<R> = items.iter().map(row).collect();
+    let json = serde_json::to_string(&rows)
+        .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    sqlx::query(sql).bind(json).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Decides which session a request belongs to, and keeps the record of what happens to it.
+//!
+//! All of that from memory: the store is asked only for a handle that memory does not know, and written
+//! by one task, in batches. What must be durable before it is answered (a new session or connection, an
+//! end) waits for that task's next commit, together with its neighbours.
+
+mod admit;
+mod call;
+mod presence;
+mod reaper;
+mod recovery;
+mod slow;
+mod tokens;
+mod writer;
+
+pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
+pub use call::{Arrival, Call, Ending};
+pub use presence::{LiveConnection, Presence, StreamPlace};
+pub use writer::{Durable, WriterHealth};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use papaya::HashMap;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::session::{
+    DisconnectReason, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, SessionId, Timestamp,
+};
+use crate::store::{SessionStore, StoreError};
+use admit::Kin;
+use slow::SlowPath;
+use writer::Writer;
+
+/// How a tracker behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a session may be silent.
+    pub idle_timeout: Duration,
+    /// How often the reaper looks. With the default timeout a silent session is seen as gone after at
+    /// most six minutes.
+    pub reap_every: Duration,
+    /// How long a handle is good after an idle timeout.
+    pub resume_window: Duration,
+    /// Calls one session may have in flight; an agent's parallel calls are a few dozen at most.
+    pub calls_max: u32,
+    /// Streams (legacy GET, modern listen) one session may hold open.
+    pub streams_max: u32,
+    /// How long a call may go without a sign of its answer.
+    pub call_timeout: Duration,
+    /// Sessions in memory; beyond it new ones are refused until others end.
+    pub sessions_max: usize,
+    /// The model whose price estimates a request's cost.
+    pub pricing_model: Option<Arc<str>>,
+    /// Whether tokens are counted with a real tokenizer, within a small share of one core.
+    pub count_tokens: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            idle_timeout: IDLE_TIMEOUT,
+            reap_every: Duration::from_secs(60),
+            resume_window: RESUME_WINDOW,
+            calls_max: 128,
+            streams_max: 32,
+            // Longer than clients wait by themselves; a tool that works for an hour reports progress.
+            call_timeout: Duration::from_secs(300),
+            sessions_max: 2_000_000,
+            pricing_model: Some("claude-sonnet-4-5".into()),
+            count_tokens: true,
+        }
+    }
+}
+
+/// The keeper of sessions. Cheap to clone; all clones are one tracker.
+#[derive(Clone)]
+pub struct Tracker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    store: Arc<dyn SessionStore>,
+    /// Active sessions, and ended ones until their end is stored: at most `sessions_max`.
+    sessions: HashMap<SessionId, Arc<Presence>>,
+    /// Connections of the sessions in memory.
+    connections: HashMap<McpSessionId, Arc<LiveConnection>>,
+    /// The current session of a client that shows no handle.
+    kin: HashMap<Kin, Arc<Presence>>,
+    /// The session that continues an ended one, while both ids are in use.
+    heirs: HashMap<SessionId, Arc<Presence>>,
+    writer: Arc<Writer>,
+    slow: SlowPath,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tracker {
+    /// Starts a tracker on a store: recovers the active sessions, then starts its writer and reaper.
+    /// Returns once the sessions are in memory.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn start(
+        store: Arc<dyn SessionStore>,
+        settings: Settings,
+    ) -> Result<Self, StoreError> {
+        let writer = Arc::new(Writer::new(store.clone(), &settings));
+        let tracker = Self {
+            inner: Arc::new(Inner {
+                settings,
+                store,
+                sessions: HashMap::new(),
+                connections: HashMap::new(),
+                kin: HashMap::new(),
+                heirs: HashMap::new(),
+                writer: writer.clone(),
+                slow: SlowPath::default(),
+                tasks: TaskTracker::new(),
+                stop: CancellationToken::new(),
+            }),
+        };
+        tracker.recover(Timestamp::now()).await?;
+        writer.start();
+        let reaper = tracker.clone();
+        tracker.inner.tasks.spawn(async move { reaper.reap_until_stopped().await });
+        Ok(tracker)
+    }
+
+    /// Stops the reaper, waits for calls whose clients have left, and writes what is queued. Sessions
+    /// stay active: their clients go on after a restart.
+    pub async fn shutdown(&self, limit: Duration) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        if tokio::time::timeout(limit, self.inner.tasks.wait()).await.is_err() {
+            tracing::warn!("calls still running at shutdown were given up");
+        }
+        self.inner.writer.stop().await;
+    }
+
+    /// Returns the settings.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Returns the store, to read from.
+    pub fn store(&self) -> &Arc<dyn SessionStore> {
+        &self.inner.store
+    }
+
+    /// Returns how writing goes.
+    pub fn writer_health(&self) -> WriterHealth {
+        self.inner.writer.health()
+    }
+
+    /// Returns how many sessions are active.
+    pub fn active_sessions(&self) -> usize {
+        self.inner.sessions.pin().values().filter(|presence| !presence.has_ended()).count()
+    }
+
+    /// Returns an active session by its id, from memory.
+    pub fn presence(&self, id: SessionId) -> Option<Arc<Presence>> {
+        self.inner.sessions.pin().get(&id).filter(|presence| !presence.has_ended()).cloned()
+    }
+
+    /// Runs `work` to its end even though its client has left, for as long as the tracker runs.
+    pub fn outlive(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Without a runtime there is nobody left to finish it for.
+        if let Ok(handle) = tokio::runtime::Handle::try_current() {
+            self.inner.tasks.spawn_on(work, &handle);
+        }
+    }
+
+    /// Waits until nobody else is busy with this connection.
+    pub async fn lane(&self, connection: &LiveConnection) -> impl Drop + use<'_> {
+        self.inner.slow.lane(connection.handle()).await
+    }
+
+    /// Writes that a session is alive, though no request of its own shows it.
+    pub fn touch(&self, presence: &Presence, now: Timestamp) {
+        presence.touch(now);
+        self.inner.writer.touch(presence.id(), now);
+    }
+
+    /// Ends a session. Every end goes through here, whatever the reason. Returns `None` if it had
+    /// ended already, else what to wait for until the end is durable.
+    pub fn end(
+        &self,
+        presence: &Arc<Presence>,
+        reason: DisconnectReason,
+        now: Timestamp,
+    ) -> Option<Durable> {
+        let ended = presence.end(reason, now)?;
+        let id = ended.id;
+        let inner = &self.inner;
+        tracing::info!(
+            session_id = %id, reason = reason.as_str(), seconds = ended.total_duration(),
+            "session {id} cleaned up: {}", reason.as_str()
+        );
+        inner.forget_kin(presence, |_| true);
+        let mut closed = Vec::new();
+        if reason.ends_connections() {
+            let connections = inner.connections.pin();
+            for handle in presence.connections() {
+                if let Some(connection) = connections.get(&handle) {
+                    closed.extend(connection.end(now));
+                }
+            }
+        }
+        Some(inner.writer.durably(|batch| {
+            batch.ended.push(ended);
+            batch.connections.extend(closed);
+        }))
+    }
+}

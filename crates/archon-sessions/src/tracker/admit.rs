@@ -1,0 +1,356 @@
+//! Which session a request belongs to: the first of what is presented that is valid, else a new one.
+//!
+//! `docs/decisions/0001-what-identifies-a-client.md` argues the order.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+
+use http::HeaderValue;
+
+use super::{Durable, LiveConnection, Presence, Tracker};
+use crate::protocol::{Envelope, Handle, Presented};
+use crate::session::{
+    ClientInfo, Connection, DisconnectReason, Era, McpSessionId, Principal, Session, SessionId,
+    Timestamp,
+};
+
+/// What showed that a request belongs to a session, in the order in which they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Proof {
+    /// (1) `X-Archon-Session-Id`: a handle.
+    Header,
+    /// (2) The legacy connection's `Mcp-Session-Id`: a handle.
+    Connection,
+    /// (3) The cookie: a handle.
+    Cookie,
+    /// (4) The same authenticated principal with the same client.
+    Principal,
+    /// (5) Peer address, user agent and client info: for tracking only.
+    Fingerprint,
+    /// (6) Nothing: the session is new.
+    New,
+}
+
+impl Proof {
+    /// Returns true if what it found may be used to reach state at an upstream. A fingerprint is a
+    /// guess, and two clients behind one address must never meet in one upstream session.
+    pub fn reaches_upstream_state(self) -> bool {
+        match self {
+            Self::Header | Self::Connection | Self::Cookie | Self::Principal | Self::New => true,
+            Self::Fingerprint => false,
+        }
+    }
+}
+
+/// Who sends a request, as far as the network and authentication tell.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Who authenticated.
+    pub principal: Principal,
+    /// The peer's address, if it is known.
+    pub peer: Option<IpAddr>,
+    /// Its `User-Agent`.
+    pub user_agent: Option<HeaderValue>,
+}
+
+/// A request's place.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The session it belongs to.
+    pub presence: Arc<Presence>,
+    /// How that was found.
+    pub proof: Proof,
+    /// The legacy connection it came on.
+    pub connection: Option<Arc<LiveConnection>>,
+    /// What to wait for before answering, if something must be durable first.
+    pub durable: Option<Durable>,
+}
+
+/// Why a request has no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A legacy request that is no `initialize` and shows no handle: 400.
+    #[error("no session; send initialize first, then its Mcp-Session-Id with each request")]
+    NoHandle,
+    /// A handle that never was, or has ended: 404.
+    #[error("session not found; call initialize to start a new one")]
+    UnknownHandle,
+    /// The store cannot say whether the handle is known: 503.
+    #[error("the session cannot be looked up right now; try again")]
+    StoreUnavailable,
+    /// As many sessions as this server may hold: 503.
+    #[error("this server holds as many sessions as it may; try again later")]
+    TooManySessions,
+}
+
+/// A legacy handshake that the inner service answered.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// Where.
+    pub upstream: Arc<str>,
+    /// The `params` of `initialize` as JSON text.
+    pub initialize: Arc<str>,
+    /// The version in the answer.
+    pub protocol_version: String,
+    /// The inner service's own `Mcp-Session-Id`.
+    pub link: Option<HeaderValue>,
+}
+
+/// What joins requests that show no handle: the principal's client, or a fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kin {
+    Principal(Principal, Option<Box<str>>, Option<Box<str>>),
+    Fingerprint(u64),
+}
+
+impl Kin {
+    pub(super) fn of(caller: &Caller, client: &ClientInfo) -> Self {
+        if caller.principal.is_authenticated() {
+            let (name, version) = (client.name.clone(), client.version.clone());
+            return Self::Principal(caller.principal.clone(), name, version);
+        }
+        // Keyed per process, so that nobody can aim for another client's fingerprint.
+        static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let agent = caller.user_agent.as_ref().map(HeaderValue::as_bytes);
+        Self::Fingerprint(STATE.hash_one((caller.peer, agent, &client.name, &client.version)))
+    }
+
+    /// Returns what a stored session shows: its principal, but not where its client called from.
+    pub(super) fn of_session(session: &Session) -> Option<Self> {
+        (session.principal.is_authenticated() && session.era == Era::Modern).then(|| {
+            let ClientInfo { name, version, .. } = session.client.clone();
+            Self::Principal(session.principal.clone(), name, version)
+        })
+    }
+
+    pub(super) fn proof(&self) -> Proof {
+        match self {
+            Self::Principal(..) => Proof::Principal,
+            Self::Fingerprint(_) => Proof::Fingerprint,
+        }
+    }
+}
+
+impl Tracker {
+    /// Finds the session and connection of a legacy request.
+    ///
+    /// # Errors
+    /// If it shows no handle, or one that means nothing: see [`Refusal`].
+    pub async fn admit_legacy(
+        &self,
+        presented: &Presented,
+        upstream: &str,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Admission, Refusal> {
+        let connection = match presented.connection {
+            Handle::Sent(handle) => self.known_connection(handle, upstream, caller),
+            Handle::Malformed => return Err(Refusal::UnknownHandle),
+            Handle::Absent => self.connection_of_session(presented, upstream, caller),
+        };
+        let (connection, durable) = match (connection, presented.connection) {
+            (Some(connection), _) if connection.has_ended() => return Err(Refusal::UnknownHandle),
+            (Some(connection), _) if !connection.presence().has_ended() => (connection, None),
+            (Some(connection), _) => self.resume_connection(connection.handle(), upstream, caller, now).await?,
+            (None, Handle::Sent(handle)) => {
+                self.resume_connection(handle, upstream, caller, now).await?
+            }
+            (None, _) => return Err(Refusal::NoHandle),
+        };
+        // (1) before (2): a session named by the client counts, where it is valid.
+        let bound = connection.presence();
+        let named = presented.session.sent().filter(|id| *id != bound.id());
+        let (presence, proof) = match named.and_then(|id| self.own_presence(id, caller)) {
+            Some(presence) => (presence, Proof::Header),
+            None => (bound, Proof::Connection),
+        };
+        self.found(&presence, proof, now);
+        Ok(Admission { presence, proof, connection: Some(connection), durable })
+    }
+
+    /// Finds the session of a modern request, or creates it.
+    ///
+    /// # Errors
+    /// If a new session would be one too many.
+    pub async fn admit_modern(
+        &self,
+        presented: &Presented,
+        envelope: &Envelope,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Admission, Refusal> {
+        let client = || {
+            let (info, capabilities) = (&envelope.meta.client_info, &envelope.meta.client_capabilities);
+            ClientInfo::read(info.as_deref(), capabilities.as_deref())
+        };
+        if let Some(admission) = self.admit_by_handle(presented, caller, now).await? {
+            return Ok(admission);
+        }
+        let client = client();
+        let kin = Kin::of(caller, &client);
+        if let Some(presence) = self.inner.kin.pin().get(&kin).filter(|p| !p.has_ended()).cloned() {
+            self.found(&presence, kin.proof(), now);
+            return Ok(Admission { presence, proof: kin.proof(), connection: None, durable: None });
+        }
+        let version = envelope.meta.protocol_version.as_deref().unwrap_or_default();
+        let session = Session::new(
+            client,
+            caller.principal.clone(),
+            Era::Modern,
+            version.chars().take(32).collect::<String>(),
+            self.inner.settings.idle_timeout,
+            now,
+        );
+        self.create(session, Some(kin))
+    }
+
+    /// Returns the session of a modern request only if there is one already: what `server/discover`
+    /// does not create.
+    pub fn peek_modern(&self, presented: &Presented, caller: &Caller) -> Option<Arc<Presence>> {
+        let ids = [presented.session.sent(), presented.cookie.sent()];
+        ids.into_iter().flatten().find_map(|id| self.own_presence(id, caller))
+    }
+
+    /// Opens a connection for a handshake that was answered: in the session the client presents by
+    /// header or cookie, else in a new one.
+    ///
+    /// # Errors
+    /// If a new session would be one too many.
+    pub async fn open(
+        &self,
+        presented: &Presented,
+        handshake: Handshake,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Admission, Refusal> {
+        let admission = match self.admit_by_handle(presented, caller, now).await? {
+            Some(admission) => admission,
+            None => {
+                let session = Session::new(
+                    ClientInfo::from_initialize(&handshake.initialize),
+                    caller.principal.clone(),
+                    Era::Legacy,
+                    handshake.protocol_version.clone(),
+                    self.inner.settings.idle_timeout,
+                    now,
+                );
+                self.create(session, None)?
+            }
+        };
+        let record = Connection {
+            handle: McpSessionId::random(),
+            session: admission.presence.id(),
+            upstream: handshake.upstream,
+            principal: caller.principal.clone(),
+            protocol_version: handshake.protocol_version.into(),
+            initialize: handshake.initialize,
+            link: handshake.link.and_then(|link| link.to_str().ok().map(Box::from)),
+            opened_at: now,
+            ended_at: None,
+        };
+        let connection = self.remember(record.clone(), admission.presence.clone(), now);
+        let durable = self.inner.writer.durably(|batch| batch.connections.push(record));
+        Ok(Admission { connection: Some(connection), durable: Some(durable), ..admission })
+    }
+
+    /// Ends a connection at its client's word, and its session if it was the last one.
+    pub fn close(&self, admission: &Admission, now: Timestamp) -> Option<Durable> {
+        let connection = admission.connection.as_ref()?;
+        let presence = connection.presence();
+        let record = connection.end(now)?;
+        let was_last = presence.remove_connection(connection.handle());
+        let stored = self.inner.writer.durably(|batch| batch.connections.push(record));
+        if !was_last {
+            return Some(stored);
+        }
+        self.end(&presence, DisconnectReason::ClientDisconnect, now).or(Some(stored))
+    }
+
+    /// Writes down that the upstream knows this connection by another id now.
+    pub fn relink(&self, connection: &LiveConnection, link: Option<HeaderValue>) -> Durable {
+        let record = connection.set_link(link);
+        self.inner.writer.durably(|batch| batch.connections.push(record))
+    }
+
+    /// Finds the session that the header or the cookie names.
+    async fn admit_by_handle(
+        &self,
+        presented: &Presented,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Option<Admission>, Refusal> {
+        for (handle, proof) in
+            [(presented.session, Proof::Header), (presented.cookie, Proof::Cookie)]
+        {
+            let id = match handle {
+                Handle::Absent => continue,
+                Handle::Sent(id) => id,
+                Handle::Malformed => {
+                    tracing::warn!("session invalid: the id sent is none of ours");
+                    continue;
+                }
+            };
+            if let Some(presence) = self.own_presence(id, caller) {
+                self.found(&presence, proof, now);
+                return Ok(Some(Admission { presence, proof, connection: None, durable: None }));
+            }
+            if let Some((presence, durable)) = self.resume_session(id, caller, now).await? {
+                self.found(&presence, proof, now);
+                return Ok(Some(Admission { presence, proof, connection: None, durable }));
+            }
+            tracing::warn!(session_id = %id, "session {id} invalid: unknown, ended or not the caller's");
+        }
+        Ok(None)
+    }
+
+    /// Returns the active session of this id, or the one that continues it, if it is the caller's.
+    fn own_presence(&self, id: SessionId, caller: &Caller) -> Option<Arc<Presence>> {
+        let sessions = self.inner.sessions.pin();
+        let heirs = self.inner.heirs.pin();
+        let is_own = |p: &&Arc<Presence>| !p.has_ended() && *p.principal() == caller.principal;
+        sessions.get(&id).filter(is_own).or_else(|| heirs.get(&id).filter(is_own)).cloned()
+    }
+
+    fn known_connection(
+        &self,
+        handle: McpSessionId,
+        upstream: &str,
+        caller: &Caller,
+    ) -> Option<Arc<LiveConnection>> {
+        let connections = self.inner.connections.pin();
+        connections.get(&handle).filter(|c| c.is_for(upstream, &caller.principal)).cloned()
+    }
+
+    /// A legacy request may name only its session: then it goes on with the latest connection of
+    /// that session at this upstream.
+    fn connection_of_session(
+        &self,
+        presented: &Presented,
+        upstream: &str,
+        caller: &Caller,
+    ) -> Option<Arc<LiveConnection>> {
+        let id = presented.session.sent().or(presented.cookie.sent())?;
+        let presence = self.own_presence(id, caller)?;
+        let handles = presence.connections();
+        handles
+            .into_iter()
+            .rev()
+            .filter_map(|handle| self.known_connection(handle, upstream, caller))
+            .find(|connection| !connection.has_ended())
+    }
+
+    /// Notes that a session was found, and says so in the log the first time it is found that way.
+    pub(super) fn found(&self, presence: &Arc<Presence>, proof: Proof, now: Timestamp) {
+        presence.touch(now);
+        if presence.is_first_by(proof) {
+            // A client that holds a handle needs no guess, and nobody else may be guessed to be it.
+            if proof != Proof::Fingerprint {
+                self.inner.forget_kin(presence, |kin| kin.proof() == Proof::Fingerprint);
+            }
+            let id = presence.id();
+            tracing::info!(session_id = %id, ?proof, "session {id} reused by {proof:?}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! A session and a connection as memory holds them.
+
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use http::HeaderValue;
+
+use super::Call;
+use super::admit::{Kin, Proof};
+use crate::session::{
+    Connection, DisconnectReason, End, McpSessionId, Principal, Session, SessionId, Timestamp,
+};
+
+/// Connections one session may have open; a client has one per upstream and a few forgotten ones.
+const CONNECTIONS_MAX: usize = 64;
+
+/// An active session in memory. All of it is shared and changes in place.
+#[derive(Debug)]
+pub struct Presence {
+    session: Session,
+    header: HeaderValue,
+    last_activity: AtomicI64,
+    in_flight: AtomicU32,
+    streams: AtomicU32,
+    end: OnceLock<End>,
+    /// A bit for each kind of proof it has been found by, so that its reuse is logged once.
+    seen_by: AtomicU8,
+    pub(super) kin: Option<Kin>,
+    /// Held for single operations, never across an await.
+    connections: Mutex<Vec<McpSessionId>>,
+}
+
+impl Presence {
+    pub(super) fn new(session: Session, kin: Option<Kin>) -> Arc<Self> {
+        Arc::new(Self {
+            last_activity: AtomicI64::new(session.last_activity.as_micros()),
+            header: header(&session.id),
+            session,
+            in_flight: AtomicU32::new(0),
+            streams: AtomicU32::new(0),
+            end: OnceLock::new(),
+            seen_by: AtomicU8::new(0),
+            kin,
+            connections: Mutex::default(),
+        })
+    }
+
+    /// Returns the session's id.
+    pub fn id(&self) -> SessionId {
+        self.session.id
+    }
+
+    /// Returns the id as a header's value, ready to be sent.
+    pub fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    /// Returns the session as it is now.
+    pub fn session(&self) -> Session {
+        let mut session = self.session.clone();
+        session.last_activity = self.last_activity();
+        if let Some(end) = self.end.get() {
+            session.end = Some(*end);
+            session.revision += 1;
+        }
+        session
+    }
+
+    /// Returns who it belongs to.
+    pub fn principal(&self) -> &Principal {
+        &self.session.principal
+    }
+
+    /// Returns the latest sign of life.
+    pub fn last_activity(&self) -> Timestamp {
+        Timestamp::from_micros(self.last_activity.load(Relaxed))
+    }
+
+    /// Returns when the session will end if nothing more is heard of it.
+    pub fn expires_at(&self) -> Timestamp {
+        self.last_activity().plus(self.session.idle_timeout)
+    }
+
+    /// Returns true once the session has ended.
+    pub fn has_ended(&self) -> bool {
+        self.end.get().is_some()
+    }
+
+    pub(super) fn touch(&self, now: Timestamp) {
+        self.last_activity.fetch_max(now.as_micros(), Relaxed);
+    }
+
+    /// A call in flight counts as activity; an open but silent stream does not.
+    pub(super) fn is_idle_out(&self, now: Timestamp) -> bool {
+        self.in_flight.load(Relaxed) == 0 && now >= self.expires_at()
+    }
+
+    /// Ends it once; returns the session with its end for the record.
+    pub(super) fn end(&self, reason: DisconnectReason, now: Timestamp) -> Option<Session> {
+        let end = End { at: now, reason: Some(reason), imported: false };
+        self.end.set(end).ok().map(|()| self.session())
+    }
+
+    /// Returns when the session ended.
+    pub(super) fn ended_at(&self) -> Option<Timestamp> {
+        self.end.get().map(|end| end.at)
+    }
+
+    /// Returns true the first time a session is found by this kind of proof.
+    pub(super) fn is_first_by(&self, proof: Proof) -> bool {
+        let bit = 1_u8 << (proof as u8);
+        self.seen_by.fetch_or(bit, Relaxed) & bit == 0
+    }
+
+    pub(super) fn begin_call(&self, max: u32) -> bool {
+        take(&self.in_flight, max)
+    }
+
+    pub(super) fn finish_call(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Takes a place for an open stream; `None` if the session holds as many as it may.
+    pub fn open_stream(self: &Arc<Self>, max: u32) -> Option<StreamPlace> {
+        take(&self.streams, max).then(|| StreamPlace(self.clone()))
+    }
+
+    pub(super) fn connections(&self) -> Vec<McpSessionId> {
+        self.handles().clone()
+    }
+
+    /// Adds a connection; returns one to drop if there are too many.
+    pub(super) fn add_connection(&self, handle: McpSessionId) -> Option<McpSessionId> {
+        let mut handles = self.handles();
+        let oldest = (handles.len() >= CONNECTIONS_MAX).then(|| handles.remove(0));
+        handles.push(handle);
+        oldest
+    }
+
+    /// Removes a connection; returns true if none is left.
+    pub(super) fn remove_connection(&self, handle: McpSessionId) -> bool {
+        let mut handles = self.handles();
+        handles.retain(|other| *other != handle);
+        handles.is_empty()
+    }
+
+    fn handles(&self) -> MutexGuard<'_, Vec<McpSessionId>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An id is hexadecimal digits and hyphens.
+fn header(id: &impl std::fmt::Display) -> HeaderValue {
+    HeaderValue::try_from(id.to_string()).unwrap_or(HeaderValue::from_static("invalid"))
+}
+
+fn take(counter: &AtomicU32, max: u32) -> bool {
+    counter.fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1)).is_ok()
+}
+
+/// A place among a session's open streams, given back when dropped.
+#[derive(Debug)]
+pub struct StreamPlace(Arc<Presence>);
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A connection in memory.
+#[derive(Debug)]
+pub struct LiveConnection {
+    /// Held for single operations, never across an await.
+    state: Mutex<State>,
+    handle: McpSessionId,
+    header: HeaderValue,
+    upstream: Arc<str>,
+    principal: Principal,
+    protocol_version: Box<str>,
+    initialize: Arc<str>,
+    opened_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct State {
+    presence: Arc<Presence>,
+    link: Option<HeaderValue>,
+    ended_at: Option<Timestamp>,
+    /// Calls whose stream ended before their answer, which will come on another stream.
+    parked: Vec<Call>,
+}
+
+impl LiveConnection {
+    pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
+        let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
+        let state =
+            State { presence, link, ended_at: record.ended_at, parked: Vec::new() };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            handle: record.handle,
+            header: header(&record.handle),
+            upstream: record.upstream,
+            principal: record.principal,
+            protocol_version: record.protocol_version,
+            initialize: record.initialize,
+            opened_at: record.opened_at,
+        })
+    }
+
+    /// Returns the handle.
+    pub fn handle(&self) -> McpSessionId {
+        self.handle
+    }
+
+    /// Returns the negotiated version.
+    pub fn protocol_version(&self) -> &str {
+        &self.protocol_version
+    }
+
+    /// Returns the `params` of the client's `initialize` as JSON text.
+    pub fn initialize(&self) -> &Arc<str> {
+        &self.initialize
+    }
+
+    /// Returns the handle as a header's value, ready to be sent.
+    pub fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    /// Returns the upstream's own id for this connection.
+    pub fn link(&self) -> Option<HeaderValue> {
+        self.state().link.clone()
+    }
+
+    /// Returns the session it is bound to.
+    pub fn presence(&self) -> Arc<Presence> {
+        self.state().presence.clone()
+    }
+
+    /// Returns true if this handle means something to this caller at this upstream.
+    pub(super) fn is_for(&self, upstream: &str, principal: &Principal) -> bool {
+        *self.upstream == *upstream && self.principal == *principal
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().ended_at.is_some()
+    }
+
+    /// Keeps a call whose stream ended before its answer (MCP 2025-11-25, Transports, Resumability).
+    pub fn park(&self, call: Call) {
+        let mut state = self.state();
+        // As many as may be in flight, so the session's own bound is the bound here.
+        state.parked.push(call);
+    }
+
+    /// Takes back the parked call that has this id (as JSON text).
+    pub fn unpark(&self, id: &[u8]) -> Option<Call> {
+        let mut state = self.state();
+        let at = state.parked.iter().position(|call| call.id().as_bytes() == id)?;
+        Some(state.parked.swap_remove(at))
+    }
+
+    /// Takes the parked calls that began before this moment.
+    pub(super) fn unpark_older(&self, than: Timestamp) -> Vec<Call> {
+        self.state().parked.extract_if(.., |call| call.started() < than).collect()
+    }
+
+    pub(super) fn set_link(&self, link: Option<HeaderValue>) -> Connection {
+        self.state().link = link;
+        self.record()
+    }
+
+    pub(super) fn bind(&self, presence: Arc<Presence>) -> Connection {
+        self.state().presence = presence;
+        self.record()
+    }
+
+    /// Ends it once; returns what to store.
+    pub(super) fn end(&self, now: Timestamp) -> Option<Connection> {
+        {
+            let mut state = self.state();
+            if state.ended_at.is_some() {
+                return None;
+            }
+            state.ended_at = Some(now);
+        }
+        Some(self.record())
+    }
+
+    pub(super) fn record(&self) -> Connection {
+        let state = self.state();
+        Connection {
+            handle: self.handle,
+            session: state.presence.id(),
+            upstream: self.upstream.clone(),
+            principal: self.principal.clone(),
+            protocol_version: self.protocol_version.clone(),
+            initialize: self.initialize.clone(),
+            link: state.link.as_ref().and_then(|link| link.to_str().ok()).map(Box::from),
+            opened_at: self.opened_at,
+            ended_at: state.ended_at,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

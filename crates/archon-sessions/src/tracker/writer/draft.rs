@@ -1,0 +1,130 @@
+//! A request's row before it is known what it cost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::protocol::Text;
+use crate::session::{SessionId, Timestamp};
+use crate::store::{Outcome, Price, RequestRow};
+use crate::tracker::tokens::Estimator;
+
+/// Stored error messages are cut off after so many characters.
+const ERROR_CHARS_MAX: usize = 500;
+
+/// What the request's path leaves to the writer.
+#[derive(Debug)]
+pub struct Draft {
+    pub session: SessionId,
+    pub method: Text,
+    pub tool: Option<Text>,
+    pub upstream: Arc<str>,
+    pub started: Timestamp,
+    pub duration_us: i64,
+    pub outcome: Outcome,
+    pub error: Option<Box<str>>,
+    pub request_bytes: i64,
+    pub response_bytes: i64,
+    /// `params`, or the beginning of them.
+    pub request: Bytes,
+    /// The answer's JSON, or the beginning of it.
+    pub answer: Vec<u8>,
+}
+
+impl Draft {
+    pub(super) fn text_bytes(&self) -> usize {
+        self.request.len() + self.answer.len()
+    }
+
+    pub(super) fn forget_texts(&mut self) {
+        self.request = Bytes::new();
+        self.answer = Vec::new();
+    }
+
+    pub(super) fn ended_at(&self) -> Timestamp {
+        self.started.plus(Duration::from_micros(u64::try_from(self.duration_us).unwrap_or(0)))
+    }
+
+    pub(super) fn into_row(
+        self,
+        estimator: &mut Estimator,
+        price: Option<Price>,
+        model: Option<&Arc<str>>,
+    ) -> RequestRow {
+        let prompt_tokens = estimator.tokens(&self.request, self.request_bytes);
+        let completion_tokens = estimator.tokens(&self.answer, self.response_bytes);
+        let error = match self.outcome {
+            Outcome::Success => None,
+            Outcome::Error | Outcome::Timeout => {
+                self.error.or_else(|| error_in(&self.answer)).map(|text| shown(&text))
+            }
+        };
+        RequestRow {
+            session: self.session,
+            method: (&*self.method).into(),
+            tool: self.tool.map(|tool| (&*tool).into()),
+            upstream: self.upstream,
+            started: self.started,
+            duration_us: self.duration_us,
+            outcome: self.outcome,
+            error,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            prompt_tokens,
+            completion_tokens,
+            cost_micros: price.map_or(0, |p| p.cost_micros(prompt_tokens, completion_tokens)),
+            model: model.cloned(),
+        }
+    }
+}
+
+/// Finds the message of an error, or the first text of a failed tool's result.
+fn error_in(answer: &[u8]) -> Option<Box<str>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        error: Option<Error>,
+        result: Option<Failed>,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        message: Box<str>,
+    }
+    #[derive(Deserialize)]
+    struct Failed {
+        content: Vec<Content>,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        text: Option<Box<str>>,
+    }
+    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    match (answer.error, answer.result) {
+        (Some(error), _) => Some(error.message),
+        (None, Some(failed)) => failed.content.into_iter().find_map(|content| content.text),
+        (None, None) => None,
+    }
+}
+
+fn shown(text: &str) -> Box<str> {
+    text.chars().filter(|c| *c != '\0').take(ERROR_CHARS_MAX).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_found_in_the_answer() {
+        for (answer, expected) in [
+            (r#"{"id":1,"error":{"code":-1,"message":"no \"such\""}}"#, Some("no \"such\"")),
+            (r#"{"result":{"isError":true,"content":[{"type":"image"},{"text":"bad"}]}}"#, Some("bad")),
+            (r#"{"result":{"isError":true}}"#, None),
+            (r#"{"result":{"conte"#, None),
+        ] {
+            assert_eq!(error_in(answer.as_bytes()).as_deref(), expected, "{answer}");
+        }
+        assert_eq!(shown(&"x\0".repeat(900)).len(), ERROR_CHARS_MAX);
+    }
+}
