@@ -22,7 +22,7 @@ pub use edge::{AllowedHosts, PeerAddress};
 pub use exchange::Exchange;
 pub use failure::{CallFailed, codes};
 pub use limits::InitializeRate;
-pub use reject::error_response;
+pub use reject::{error_response, json_response};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -113,12 +113,8 @@ pub struct SessionService<S> {
 
 /// What the layer needs of the service behind it.
 pub trait Inner:
-    Service<
-        InnerRequest,
-        Response = Response<Self::Answer>,
-        Error: Into<CallFailed>,
-        Future: Send,
-    > + Clone
+    Service<InnerRequest, Response = Response<Self::Answer>, Error: Into<CallFailed>, Future: Send>
+    + Clone
     + Send
     + 'static
 {
@@ -196,7 +192,10 @@ impl<S: Inner> Flow<S> {
     }
 
     /// Makes the inner service ready and calls it.
-    async fn call_inner(&mut self, request: InnerRequest) -> Result<Response<S::Answer>, CallFailed> {
+    async fn call_inner(
+        &mut self,
+        request: InnerRequest,
+    ) -> Result<Response<S::Answer>, CallFailed> {
         std::future::poll_fn(|context| self.inner.poll_ready(context)).await.map_err(Into::into)?;
         let limit = self.shared.tracker.settings().call_timeout;
         match tokio::time::timeout(limit, self.inner.call(request)).await {

@@ -4,8 +4,8 @@
 //! [`store`] (where sessions are kept), [`tracker`] (which session a request belongs to), [`layer`]
 //! (all of it around a tower service).
 
+pub mod layer;
 pub mod protocol;
 pub mod session;
 pub mod store;
 pub mod tracker;
-pub mod layer;

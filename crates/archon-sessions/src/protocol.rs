@@ -14,7 +14,7 @@ mod presented;
 pub mod sse;
 mod text;
 
+pub use crate::session::Era;
 pub use envelope::{Envelope, Kind, Message};
 pub use presented::{Handle, Presented};
-pub use crate::session::Era;
 pub use text::Text;

@@ -97,7 +97,8 @@ fn without_port(host: &[u8]) -> Option<&[u8]> {
         _ => memchr::memchr(b':', host).unwrap_or(host.len()),
     };
     let (name, port) = host.split_at(name_end);
-    let is_port = |p: &[u8]| p.is_empty() || (p[0] == b':' && p[1..].iter().all(u8::is_ascii_digit));
+    let is_port =
+        |p: &[u8]| p.is_empty() || (p[0] == b':' && p[1..].iter().all(u8::is_ascii_digit));
     is_port(port).then_some(name)
 }
 
@@ -141,15 +142,29 @@ mod tests {
     #[test]
     fn only_our_own_names_are_let_in() {
         let hosts = AllowedHosts::loopback().and(["MCP.example:8443", "[fd00::1]"]);
-        for host in ["localhost", "LOCALHOST:8051", "127.0.0.1:1", "[::1]:8051", "mcp.example", "[fd00::1]"] {
+        for host in
+            ["localhost", "LOCALHOST:8051", "127.0.0.1:1", "[::1]:8051", "mcp.example", "[fd00::1]"]
+        {
             assert_eq!(check(&hosts, host, None), Ok(()), "{host}");
         }
-        for host in ["evil.example", "127.0.0.1.evil.example", "localhost:80@evil", "", "[::1", "localhost:x"] {
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost:80@evil",
+            "",
+            "[::1",
+            "localhost:x",
+        ] {
             assert_eq!(check(&hosts, host, None), Err(EdgeRefusal::Host), "{host}");
         }
         assert_eq!(check(&hosts, "localhost", Some("http://localhost:5173")), Ok(()));
-        for origin in ["http://evil.example", "null", "localhost", "https://localhost.evil.example"] {
-            assert_eq!(check(&hosts, "localhost", Some(origin)), Err(EdgeRefusal::Origin), "{origin}");
+        for origin in ["http://evil.example", "null", "localhost", "https://localhost.evil.example"]
+        {
+            assert_eq!(
+                check(&hosts, "localhost", Some(origin)),
+                Err(EdgeRefusal::Origin),
+                "{origin}"
+            );
         }
         let any = AllowedHosts::loopback().and(["*"]);
         assert_eq!(check(&any, "evil.example", Some("http://evil.example")), Ok(()));

@@ -48,7 +48,8 @@ impl CallFailed {
 
     /// Nothing was sent: calling again is safe.
     pub fn unreachable(upstream: &str) -> Self {
-        let message = format!("upstream {upstream:?} could not be reached; the call did not run, try again");
+        let message =
+            format!("upstream {upstream:?} could not be reached; the call did not run, try again");
         Self::new(codes::UPSTREAM_UNREACHABLE, message, Outcome::Error)
     }
 

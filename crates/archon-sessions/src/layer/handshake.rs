@@ -72,12 +72,8 @@ impl<S: Inner> Flow<S> {
             tracing::warn!(upstream = &*shared.upstream, "initialize was refused by the upstream");
             return response;
         };
-        let handshake = Handshake {
-            upstream: shared.upstream.clone(),
-            initialize,
-            protocol_version,
-            link,
-        };
+        let handshake =
+            Handshake { upstream: shared.upstream.clone(), initialize, protocol_version, link };
         let admission = match tracker.open(&presented, handshake, &caller, arrival.at).await {
             Ok(admission) => admission,
             Err(refusal) => return reject::admission(id, refusal),

@@ -48,11 +48,11 @@ impl<S: Inner> Flow<S> {
         let (presented, caller) = (Presented::read(&parts.headers), caller(&parts));
         let tracker = self.shared.tracker.clone();
         let upstream = self.shared.upstream.clone();
-        let admission =
-            match tracker.admit_legacy(&presented, &upstream, &caller, arrival.at).await {
-                Ok(admission) => admission,
-                Err(refusal) => return reject::admission(id, refusal),
-            };
+        let admission = match tracker.admit_legacy(&presented, &upstream, &caller, arrival.at).await
+        {
+            Ok(admission) => admission,
+            Err(refusal) => return reject::admission(id, refusal),
+        };
         let version = admission.connection.as_ref().map(|c| c.protocol_version());
         if matches!(*message, Message::Batch(_)) && version != Some(legacy::BATCH_VERSION) {
             return reject::batch();
@@ -86,11 +86,11 @@ impl<S: Inner> Flow<S> {
             (Presented::read(&parts.headers), caller(&parts), Arrival::now());
         let tracker = self.shared.tracker.clone();
         let upstream = self.shared.upstream.clone();
-        let admission =
-            match tracker.admit_legacy(&presented, &upstream, &caller, arrival.at).await {
-                Ok(admission) => admission,
-                Err(refusal) => return reject::admission(None, refusal),
-            };
+        let admission = match tracker.admit_legacy(&presented, &upstream, &caller, arrival.at).await
+        {
+            Ok(admission) => admission,
+            Err(refusal) => return reject::admission(None, refusal),
+        };
         let Some(place) = admission.presence.open_stream(tracker.settings().streams_max) else {
             return reject::too_many(None, "open streams in this session");
         };
@@ -108,11 +108,11 @@ impl<S: Inner> Flow<S> {
             (Presented::read(&parts.headers), caller(&parts), Arrival::now());
         let tracker = self.shared.tracker.clone();
         let upstream = self.shared.upstream.clone();
-        let admission =
-            match tracker.admit_legacy(&presented, &upstream, &caller, arrival.at).await {
-                Ok(admission) => admission,
-                Err(refusal) => return reject::admission(None, refusal),
-            };
+        let admission = match tracker.admit_legacy(&presented, &upstream, &caller, arrival.at).await
+        {
+            Ok(admission) => admission,
+            Err(refusal) => return reject::admission(None, refusal),
+        };
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
         let durable = tracker.close(&admission, arrival.at);
         if let Some(link) = admission.connection.as_ref().and_then(|c| c.link()) {

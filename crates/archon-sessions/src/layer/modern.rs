@@ -11,9 +11,7 @@ use http_body_util::Full;
 use super::body::{Observer, SessionBody, Watch};
 use super::edge::PeerAddress;
 use super::{Answer, Exchange, Flow, Inner, InnerRequest, edge, reject};
-use crate::protocol::names::{
-    COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID,
-};
+use crate::protocol::names::{COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID};
 use crate::protocol::{Handle, Message, Presented, modern};
 use crate::session::{Era, Principal};
 use crate::tracker::{Admission, Arrival, Call, Caller, Ending, Proof};

@@ -32,7 +32,12 @@ struct ErrorObject<'a> {
 }
 
 /// Returns a JSON-RPC error as text; `id` is JSON text, and becomes `null` if it is not.
-pub fn error_message(id: Option<&str>, code: i64, message: &str, data: Option<&RawValue>) -> String {
+pub fn error_message(
+    id: Option<&str>,
+    code: i64,
+    message: &str,
+    data: Option<&RawValue>,
+) -> String {
     let id: Option<&RawValue> = id.and_then(|id| serde_json::from_str(id).ok());
     let error = ErrorObject { code, message, data };
     serde_json::to_string(&ErrorMessage { jsonrpc: "2.0", id, error }).unwrap_or_default()
@@ -45,10 +50,11 @@ pub fn error_response<B>(
     code: i64,
     message: &str,
 ) -> Response<SessionBody<B>> {
-    json(status, error_message(id, code, message, None))
+    json_response(status, error_message(id, code, message, None))
 }
 
-fn json<B>(status: StatusCode, body: String) -> Response<SessionBody<B>> {
+/// Returns an HTTP answer with a JSON body.
+pub fn json_response<B>(status: StatusCode, body: String) -> Response<SessionBody<B>> {
     let mut response = Response::new(SessionBody::ours(Bytes::from(body)));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
@@ -123,5 +129,8 @@ pub(super) fn too_many<B>(id: Option<&str>, what: &str) -> Response<SessionBody<
 }
 
 pub(super) fn failure<B>(id: Option<&str>, failed: &CallFailed) -> Response<SessionBody<B>> {
-    json(failed.status, error_message(id, failed.code, &failed.message, failed.data.as_deref()))
+    json_response(
+        failed.status,
+        error_message(id, failed.code, &failed.message, failed.data.as_deref()),
+    )
 }

@@ -231,14 +231,23 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, &[("1", Success)]),
             (r#"{"result":{"content":[]}, "id" : "a\"}" }"#, &[(r#""a\"}""#, Success)]),
             (r#"{"id":1,"error":{"code":1,"message":"isError"}}"#, &[("1", Error)]),
-            (r#"{"id":1,"result":{"content":[{"isError":true}],"isError":false}}"#, &[("1", Success)]),
-            (r#"{"id":1,"result":{"content":[{"text":"a,\"isError\":true"}],"isError": true}}"#, &[("1", Error)]),
+            (
+                r#"{"id":1,"result":{"content":[{"isError":true}],"isError":false}}"#,
+                &[("1", Success)],
+            ),
+            (
+                r#"{"id":1,"result":{"content":[{"text":"a,\"isError\":true"}],"isError": true}}"#,
+                &[("1", Error)],
+            ),
             (r#"{"id":1,"result":{"isError":true,"x":[1,{"y":2}]}}"#, &[("1", Error)]),
             (r#"{"id":1,"result":[{"isError":true}]}"#, &[("1", Success)]),
             (r#"{"id":1,"result":{"id":9,"result":{"isError":true}}}"#, &[("1", Success)]),
             (r#"{"id":1,"method":"sampling/createMessage","params":{"result":1}}"#, &[]),
             (r#"{"method":"notifications/progress","params":{"error":1}}"#, &[]),
-            (r#"[{"id":1,"result":{}},{"method":"x"},{"id":2,"result":{"isError":true}}]"#, &[("1", Success), ("2", Error)]),
+            (
+                r#"[{"id":1,"result":{}},{"method":"x"},{"id":2,"result":{"isError":true}}]"#,
+                &[("1", Success), ("2", Error)],
+            ),
         ];
         for (json, expected) in table {
             let expected: Vec<_> = expected.iter().map(|(id, v)| ((*id).to_owned(), *v)).collect();
@@ -248,7 +257,9 @@ mod tests {
 
     #[test]
     fn nonsense_finds_nothing_and_does_not_panic() {
-        for json in ["", "]]]}}}", "{{{{", "\"", "\\", "nul", "{\"id", "[[[[{}]]]]", "{}{}{\"error\":"] {
+        for json in
+            ["", "]]]}}}", "{{{{", "\"", "\\", "nul", "{\"id", "[[[[{}]]]]", "{}{}{\"error\":"]
+        {
             scan(json);
         }
     }

@@ -137,8 +137,7 @@ impl Envelope {
             Some(raw) => string(body, raw, "`method` must be a string")?,
             None => Text::default(),
         };
-        let mut envelope =
-            Self { kind, method, params: None, target: None, meta: Meta::default() };
+        let mut envelope = Self { kind, method, params: None, target: None, meta: Meta::default() };
         if let Some(params) = params {
             envelope.read_params(body, params.get())?;
         }

@@ -56,7 +56,10 @@ impl<'de, const N: usize> Visitor<'de> for Keys<'_, N> {
                     )));
                 }
                 Some(i) if found[i].is_some() => {
-                    return Err(A::Error::custom(format_args!("duplicate key `{}`", self.known[i])));
+                    return Err(A::Error::custom(format_args!(
+                        "duplicate key `{}`",
+                        self.known[i]
+                    )));
                 }
                 Some(i) => found[i] = Some(map.next_value::<&RawValue>()?),
                 None => {

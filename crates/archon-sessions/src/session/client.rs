@@ -30,8 +30,7 @@ impl ClientInfo {
             #[serde(default)]
             version: Option<String>,
         }
-        let info: Info =
-            info.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let info: Info = info.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let capabilities = capabilities
             .filter(|text| text.len() <= CAPABILITIES_BYTES_MAX && text.starts_with('{'))
             .map(Box::from);
@@ -66,8 +65,7 @@ impl ClientInfo {
 }
 
 fn shown(text: String) -> Option<Box<str>> {
-    let text: String =
-        text.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
+    let text: String = text.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.into())
 }

@@ -119,7 +119,8 @@ impl SessionStore for SqliteStore {
         .fetch_all(&self.readers)
         .await?;
         let sessions = sessions.iter().map(rows::read_session).collect::<Result<_, _>>()?;
-        let connections = connections.iter().map(rows::read_connection).collect::<Result<_, _>>()?;
+        let connections =
+            connections.iter().map(rows::read_connection).collect::<Result<_, _>>()?;
         Ok((sessions, connections))
     }
 
@@ -153,8 +154,8 @@ async fn spread<'a, T, R: serde::Serialize>(
         return Ok(());
     }
     let rows: Vec<R> = items.iter().map(row).collect();
-    let json = serde_json::to_string(&rows)
-        .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let json =
+        serde_json::to_string(&rows).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     sqlx::query(sql).bind(json).execute(connection).await?;
     Ok(())
 }

@@ -153,7 +153,9 @@ impl Tracker {
         let (connection, durable) = match (connection, presented.connection) {
             (Some(connection), _) if connection.has_ended() => return Err(Refusal::UnknownHandle),
             (Some(connection), _) if !connection.presence().has_ended() => (connection, None),
-            (Some(connection), _) => self.resume_connection(connection.handle(), upstream, caller, now).await?,
+            (Some(connection), _) => {
+                self.resume_connection(connection.handle(), upstream, caller, now).await?
+            }
             (None, Handle::Sent(handle)) => {
                 self.resume_connection(handle, upstream, caller, now).await?
             }
@@ -182,7 +184,8 @@ impl Tracker {
         now: Timestamp,
     ) -> Result<Admission, Refusal> {
         let client = || {
-            let (info, capabilities) = (&envelope.meta.client_info, &envelope.meta.client_capabilities);
+            let (info, capabilities) =
+                (&envelope.meta.client_info, &envelope.meta.client_capabilities);
             ClientInfo::read(info.as_deref(), capabilities.as_deref())
         };
         if let Some(admission) = self.admit_by_handle(presented, caller, now).await? {

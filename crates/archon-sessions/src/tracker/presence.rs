@@ -194,8 +194,7 @@ struct State {
 impl LiveConnection {
     pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
         let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
-        let state =
-            State { presence, link, ended_at: record.ended_at, parked: Vec::new() };
+        let state = State { presence, link, ended_at: record.ended_at, parked: Vec::new() };
         Arc::new(Self {
             state: Mutex::new(state),
             handle: record.handle,

@@ -42,7 +42,11 @@ impl Tracker {
         }
         if ended > 0 {
             let active = self.active_sessions();
-            tracing::info!(ended, active, "reaper ended {ended} idle sessions, {active} are active");
+            tracing::info!(
+                ended,
+                active,
+                "reaper ended {ended} idle sessions, {active} are active"
+            );
         }
     }
 

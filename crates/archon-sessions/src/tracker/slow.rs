@@ -128,16 +128,14 @@ impl Tracker {
             return Err(Refusal::UnknownHandle);
         }
         if let Some(presence) = self.own_live(record.session) {
-            let connection =
-                remembered.unwrap_or_else(|| self.remember(record, presence, now));
+            let connection = remembered.unwrap_or_else(|| self.remember(record, presence, now));
             return Ok((connection, Some(self.inner.writer.barrier())));
         }
         let (presence, durable) = self
             .resume_session(record.session, caller, now)
             .await?
             .ok_or(Refusal::UnknownHandle)?;
-        let connection =
-            remembered.unwrap_or_else(|| self.remember(record, presence.clone(), now));
+        let connection = remembered.unwrap_or_else(|| self.remember(record, presence.clone(), now));
         if !Arc::ptr_eq(&connection.presence(), &presence) {
             presence.add_connection(handle);
         }

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// What counting may take of each batch's time; a batch is written every 100 ms or so, so this is
@@ -16,16 +18,27 @@ const REMEMBERED_MAX: usize = 4096;
 
 /// Counts tokens.
 pub(super) struct Estimator {
-    is_exact: bool,
+    /// Whether the tokenizer is there: it takes a while to load, and nobody waits for it.
+    is_exact: Arc<AtomicBool>,
     spent: Duration,
     remembered: HashMap<u64, i64>,
     hasher: RandomState,
 }
 
 impl Estimator {
+    /// Returns an estimator; with `is_exact` it loads the tokenizer on a thread of its own.
     pub(super) fn new(is_exact: bool) -> Self {
         let (remembered, hasher) = (HashMap::new(), RandomState::new());
-        Self { is_exact, spent: Duration::ZERO, remembered, hasher }
+        let loaded = Arc::new(AtomicBool::new(false));
+        if is_exact {
+            let loaded = loaded.clone();
+            // Without the thread there is no tokenizer, and estimates are by character classes.
+            let _ = std::thread::Builder::new().name("archon-tokenizer".into()).spawn(move || {
+                tiktoken_rs::o200k_base_singleton();
+                loaded.store(true, Relaxed);
+            });
+        }
+        Self { is_exact: loaded, spent: Duration::ZERO, remembered, hasher }
     }
 
     /// Starts a new share.
@@ -41,12 +54,16 @@ impl Estimator {
         let counted = self.count(kept);
         let kept_bytes = i64::try_from(kept.len()).unwrap_or(i64::MAX);
         // The sizes count what surrounds the text as well; only a text that was cut is scaled up.
-        if whole > kept_bytes.saturating_mul(2) { counted.saturating_mul(whole) / kept_bytes } else { counted }
+        if whole > kept_bytes.saturating_mul(2) {
+            counted.saturating_mul(whole) / kept_bytes
+        } else {
+            counted
+        }
     }
 
     fn count(&mut self, bytes: &[u8]) -> i64 {
         let text = String::from_utf8_lossy(bytes);
-        if !self.is_exact {
+        if !self.is_exact.load(Relaxed) {
             return by_classes(&text);
         }
         let key = self.hasher.hash_one(bytes);
@@ -96,7 +113,8 @@ mod tests {
             "Every queue, body, buffer, retry and map has a bound; no input from a socket ever panics.",
             "Der schnelle braune Fuchs springt über den faulen Hund und läuft danach weiter.",
         ];
-        let mut exact = Estimator::new(true);
+        let mut exact = Estimator::new(false);
+        exact.is_exact.store(true, Relaxed);
         for text in texts {
             let counted = exact.count(text.as_bytes());
             let estimated = by_classes(text);

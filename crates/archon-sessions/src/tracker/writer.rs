@@ -15,9 +15,9 @@ use tokio::sync::{Notify, oneshot};
 
 use super::Settings;
 use super::tokens::Estimator;
-pub(super) use draft::Draft;
 use crate::session::{SessionId, Timestamp};
 use crate::store::{Batch, Price, SessionStore, StoreError};
+pub(super) use draft::Draft;
 
 /// Rows wait at most this long: what a `kill -9` can lose of them is bounded by it.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -275,7 +275,10 @@ impl Writer {
                 release(Some(std::mem::take(&mut self.queue().waiting)), false);
                 if is_last || self.is_stopping.load(Relaxed) {
                     let lost = batch.requests.len();
-                    tracing::error!(lost, "stopping with {lost} requests that could not be written");
+                    tracing::error!(
+                        lost,
+                        "stopping with {lost} requests that could not be written"
+                    );
                     return false;
                 }
                 tokio::time::sleep(RETRY_AFTER).await;

@@ -202,7 +202,8 @@ UPDATE archon_mcp_sessions SET
 FROM json_each(?) AS done
 WHERE session_id = done.value->>0 AND status = 'active'";
 
-pub(super) type EndValues = (String, Option<String>, Option<&'static str>, Option<i64>, String, i64);
+pub(super) type EndValues =
+    (String, Option<String>, Option<&'static str>, Option<i64>, String, i64);
 
 pub(super) fn end(session: &Session) -> EndValues {
     (

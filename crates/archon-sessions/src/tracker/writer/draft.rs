@@ -119,7 +119,10 @@ mod tests {
     fn an_error_is_found_in_the_answer() {
         for (answer, expected) in [
             (r#"{"id":1,"error":{"code":-1,"message":"no \"such\""}}"#, Some("no \"such\"")),
-            (r#"{"result":{"isError":true,"content":[{"type":"image"},{"text":"bad"}]}}"#, Some("bad")),
+            (
+                r#"{"result":{"isError":true,"content":[{"type":"image"},{"text":"bad"}]}}"#,
+                Some("bad"),
+            ),
             (r#"{"result":{"isError":true}}"#, None),
             (r#"{"result":{"conte"#, None),
         ] {

@@ -1,0 +1,87 @@
+//! `archon serve`: reads the configuration, checks it, and runs the server until it is told to stop.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::config::{Config, LogFormat, Overrides};
+use crate::{logging, server};
+
+/// Flags win over the environment, which wins over `archon.toml`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Configuration file [default: archon.toml, if there is one]
+    #[arg(long, env = "ARCHON_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// An MCP server to stand in front of; may be given several times, the first is the default.
+    /// Without any, the built-in demo server answers.
+    #[arg(
+        long = "upstream",
+        value_name = "NAME=URL",
+        env = "ARCHON_UPSTREAM",
+        value_delimiter = ','
+    )]
+    upstreams: Vec<String>,
+    /// Address to listen on
+    #[arg(long, env = "ARCHON_HOST")]
+    host: Option<String>,
+    /// Port of the MCP endpoint; 0 takes a free one
+    #[arg(long, env = "ARCHON_MCP_PORT", value_name = "PORT")]
+    mcp_port: Option<u16>,
+    /// Port of the API and health; 0 takes a free one
+    #[arg(long, env = "ARCHON_SERVER_PORT", value_name = "PORT")]
+    server_port: Option<u16>,
+    /// SQLite file, or `memory`
+    #[arg(long, env = "ARCHON_DB", value_name = "FILE")]
+    db: Option<String>,
+    /// A host name under which this server is reached, beside this machine's own; may be given several times
+    #[arg(
+        long = "allowed-host",
+        env = "ARCHON_ALLOWED_HOSTS",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    allowed_hosts: Vec<String>,
+    /// Leave out the gateway's own tools
+    #[arg(long, env = "ARCHON_NO_TOOLS")]
+    no_tools: bool,
+    /// How log lines look
+    #[arg(long, env = "ARCHON_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+    /// Say what is wrong with the configuration, or that nothing is, and stop
+    #[arg(long)]
+    check: bool,
+}
+
+impl Serve {
+    /// Runs the server.
+    pub fn run(self) -> anyhow::Result<()> {
+        let check = self.check;
+        let file = self.config.clone();
+        let config = Config::load(file.as_deref(), self.overrides())?;
+        if check {
+            println!("the configuration is good: {} upstreams", config.upstreams.len());
+            return Ok(());
+        }
+        logging::start(config.log.format)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("could not start the runtime")?;
+        runtime.block_on(server::run(config))
+    }
+
+    fn overrides(self) -> Overrides {
+        Overrides {
+            upstreams: self.upstreams,
+            host: self.host,
+            mcp_port: self.mcp_port,
+            server_port: self.server_port,
+            db: self.db,
+            allowed_hosts: self.allowed_hosts,
+            no_tools: self.no_tools,
+            log_format: self.log_format,
+        }
+    }
+}

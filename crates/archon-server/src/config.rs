@@ -1,0 +1,236 @@
+//! The configuration: `archon.toml`, then the environment, then flags; each default with its reason.
+
+mod file;
+mod upstream;
+
+pub use upstream::UpstreamConfig;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use archon_sessions::layer::{AllowedHosts, InitializeRate, Limits};
+use archon_sessions::tracker::Settings;
+use clap::ValueEnum;
+use serde::Deserialize;
+
+/// A configuration that has been checked.
+#[derive(Debug)]
+pub struct Config {
+    /// Address to listen on. This machine only, unless the operator says otherwise.
+    pub host: String,
+    /// Port of the MCP endpoint.
+    pub mcp_port: u16,
+    /// Port of the API and health.
+    pub server_port: u16,
+    /// Where sessions are kept.
+    pub database: Database,
+    /// The servers we stand in front of; the first is the default.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Whether our own tools stand beside the upstream's.
+    pub inject_tools: bool,
+    /// How sessions behave.
+    pub sessions: Settings,
+    /// Where the layer draws its lines.
+    pub limits: Limits,
+    /// Where the listener draws its lines.
+    pub listen: ListenLimits,
+    /// How log lines look.
+    pub log: LogConfig,
+}
+
+/// Where sessions are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// Nowhere: for trying things out.
+    Memory,
+}
+
+/// Bounds on what a peer can open before it has said anything.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenLimits {
+    /// Connections at a time; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// How long a peer may take to send its request's headers.
+    pub header_time_max: Duration,
+    /// Headers of one request.
+    pub headers_max: usize,
+    /// Bytes of one request's headers.
+    pub header_bytes_max: usize,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug)]
+pub struct LogConfig {
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// What flags and the environment say; they win over the file.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    /// `NAME=URL`, in order.
+    pub upstreams: Vec<String>,
+    /// See [`Config::host`].
+    pub host: Option<String>,
+    /// See [`Config::mcp_port`].
+    pub mcp_port: Option<u16>,
+    /// See [`Config::server_port`].
+    pub server_port: Option<u16>,
+    /// A path, or `memory`.
+    pub db: Option<String>,
+    /// Added to those of the file.
+    pub allowed_hosts: Vec<String>,
+    /// See [`Config::inject_tools`].
+    pub no_tools: bool,
+    /// See [`LogConfig::format`].
+    pub log_format: Option<LogFormat>,
+}
+
+/// Read if it is there and no other file is named.
+const DEFAULT_FILE: &str = "archon.toml";
+
+impl Config {
+    /// Reads the file, applies what wins over it, and checks the whole.
+    ///
+    /// # Errors
+    /// With what is wrong, and where.
+    pub fn load(path: Option<&Path>, overrides: Overrides) -> anyhow::Result<Self> {
+        let file = match path {
+            Some(path) => file::read(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => file::read(Path::new(DEFAULT_FILE))?,
+            None => file::File::default(),
+        };
+        Self::build(file, overrides)
+    }
+
+    fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
+        let file::File { server, store, sessions, limits, tools, log, upstreams } = file;
+        let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
+        let mut hosts = server.allowed_hosts;
+        hosts.extend(overrides.allowed_hosts);
+        let is_loopback =
+            host.parse().map_or(host == "localhost", |ip: std::net::IpAddr| ip.is_loopback());
+        if !is_loopback && hosts.is_empty() {
+            bail!(
+                "listening on {host} needs `allowed_hosts`: the names under which clients reach this \
+                 server (or \"*\" to let in any name, which gives up the guard against DNS rebinding)"
+            );
+        }
+        let upstreams = if overrides.upstreams.is_empty() {
+            upstream::from_file(upstreams)?
+        } else {
+            overrides.upstreams.iter().map(|text| text.parse()).collect::<Result<_, _>>()?
+        };
+        upstream::check_names(&upstreams)?;
+        let database = overrides.db.or(store.database).unwrap_or_else(|| "data/archon.db".into());
+        Ok(Self {
+            mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
+            server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
+            database: if database == "memory" {
+                Database::Memory
+            } else {
+                Database::Sqlite(database.into())
+            },
+            upstreams,
+            inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
+            sessions: sessions.settings()?,
+            limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
+            listen: limits.listen()?,
+            log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
+            host,
+        })
+    }
+}
+
+/// Returns the seconds as a duration, if they make sense for this setting.
+fn seconds(name: &str, value: Option<f64>, default: Duration) -> anyhow::Result<Duration> {
+    let Some(value) = value else { return Ok(default) };
+    Duration::try_from_secs_f64(value)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .with_context(|| format!("`{name}` must be a positive number of seconds, not {value}"))
+}
+
+impl file::Sessions {
+    fn settings(self) -> anyhow::Result<Settings> {
+        let standard = Settings::default();
+        Ok(Settings {
+            idle_timeout: seconds(
+                "sessions.idle_timeout_seconds",
+                self.idle_timeout_seconds,
+                standard.idle_timeout,
+            )?,
+            reap_every: seconds(
+                "sessions.reap_every_seconds",
+                self.reap_every_seconds,
+                standard.reap_every,
+            )?,
+            resume_window: seconds(
+                "sessions.resume_window_seconds",
+                self.resume_window_seconds,
+                standard.resume_window,
+            )?,
+            call_timeout: seconds(
+                "sessions.call_timeout_seconds",
+                self.call_timeout_seconds,
+                standard.call_timeout,
+            )?,
+            calls_max: self.calls_max.unwrap_or(standard.calls_max),
+            streams_max: self.streams_max.unwrap_or(standard.streams_max),
+            sessions_max: self.sessions_max.unwrap_or(standard.sessions_max),
+            pricing_model: self.pricing_model.map(Into::into).or(standard.pricing_model),
+            count_tokens: self.count_tokens.unwrap_or(standard.count_tokens),
+        })
+    }
+}
+
+impl file::Limits {
+    fn layer(&self, hosts: AllowedHosts) -> anyhow::Result<Limits> {
+        let (standard, rate) = (Limits::default(), InitializeRate::default());
+        Ok(Limits {
+            body_bytes_max: self.body_bytes_max.unwrap_or(standard.body_bytes_max),
+            body_time_max: seconds(
+                "limits.body_seconds_max",
+                self.body_seconds_max,
+                standard.body_time_max,
+            )?,
+            hosts,
+            initialize: InitializeRate {
+                per_second: self.initialize_per_second.unwrap_or(rate.per_second),
+                burst: self.initialize_burst.unwrap_or(rate.burst),
+                limits_loopback: self.limit_loopback.unwrap_or(rate.limits_loopback),
+            },
+        })
+    }
+
+    fn listen(&self) -> anyhow::Result<ListenLimits> {
+        let header_time = self.header_seconds_max;
+        Ok(ListenLimits {
+            connections_max: self.connections_max.unwrap_or(10_000),
+            header_time_max: seconds(
+                "limits.header_seconds_max",
+                header_time,
+                Duration::from_secs(10),
+            )?,
+            headers_max: self.headers_max.unwrap_or(100),
+            header_bytes_max: self.header_bytes_max.unwrap_or(64 * 1024).max(8 * 1024),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! `archon.toml` as it is written; what it leaves out stays unset.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use super::LogFormat;
+
+/// The whole file. An unknown key is an error: a misspelt limit must not pass for a limit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    pub server: Server,
+    pub store: Store,
+    pub sessions: Sessions,
+    pub limits: Limits,
+    pub tools: Tools,
+    pub log: Log,
+    pub upstreams: BTreeMap<String, Upstream>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    pub host: Option<String>,
+    pub mcp_port: Option<u16>,
+    pub server_port: Option<u16>,
+    pub allowed_hosts: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    pub database: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sessions {
+    pub idle_timeout_seconds: Option<f64>,
+    pub reap_every_seconds: Option<f64>,
+    pub resume_window_seconds: Option<f64>,
+    pub call_timeout_seconds: Option<f64>,
+    pub calls_max: Option<u32>,
+    pub streams_max: Option<u32>,
+    pub sessions_max: Option<usize>,
+    pub pricing_model: Option<String>,
+    pub count_tokens: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    pub body_bytes_max: Option<usize>,
+    pub body_seconds_max: Option<f64>,
+    pub initialize_per_second: Option<u32>,
+    pub initialize_burst: Option<u32>,
+    pub limit_loopback: Option<bool>,
+    pub connections_max: Option<usize>,
+    pub header_seconds_max: Option<f64>,
+    pub headers_max: Option<usize>,
+    pub header_bytes_max: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tools {
+    pub inject: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: Option<LogFormat>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    pub url: String,
+    #[serde(default)]
+    pub default: bool,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub connect_timeout_seconds: Option<f64>,
+    pub tls_ca_file: Option<std::path::PathBuf>,
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// If it cannot be read, or is not what this type says; the message names the line.
+pub fn read(path: &Path) -> anyhow::Result<File> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("could not read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is not a good configuration", path.display()))
+}

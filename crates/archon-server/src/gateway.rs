@@ -1,0 +1,109 @@
+//! The gateway: upstreams as tower services, and our own tools beside theirs.
+
+mod body;
+mod bridge;
+mod builtin;
+mod demo;
+mod eras;
+mod http;
+
+pub use body::GatewayBody;
+pub use builtin::Builtin;
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use anyhow::Context as _;
+use archon_sessions::layer::{CallFailed, InnerRequest};
+use rmcp::transport::streamable_http_server::StreamableHttpService;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use sqlx::SqlitePool;
+use tower::Service;
+
+use crate::config::UpstreamConfig;
+use demo::DemoServer;
+use http::HttpUpstream;
+
+/// The name of the built-in demo server.
+const DEMO: &str = "demo";
+
+/// An MCP server that we stand in front of.
+#[derive(Clone)]
+pub enum Upstream {
+    /// A Streamable HTTP server.
+    Http(HttpUpstream),
+    /// The built-in demo server.
+    Demo(StreamableHttpService<DemoServer, LocalSessionManager>),
+}
+
+/// What an upstream answers.
+pub type Answer = ::http::Response<GatewayBody>;
+
+impl Upstream {
+    /// Returns an upstream that is reached over HTTP.
+    ///
+    /// # Errors
+    /// If its TLS configuration is not usable.
+    pub fn http(config: &UpstreamConfig) -> anyhow::Result<Self> {
+        HttpUpstream::new(config).map(Self::Http)
+    }
+
+    /// Returns the demo server, on the gateway's own database or in memory.
+    ///
+    /// # Errors
+    /// If its tables cannot be made.
+    pub async fn demo(pool: Option<&SqlitePool>) -> anyhow::Result<Self> {
+        let pool = match pool {
+            Some(pool) => pool.clone(),
+            None => sqlx::sqlite::SqlitePoolOptions::new()
+                .max_connections(1)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect("sqlite::memory:")
+                .await
+                .context("could not open a database in memory")?,
+        };
+        let server = DemoServer::open(pool).await.context("could not open the demo server")?;
+        Ok(Self::Demo(server.service()))
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Http(http) => http.name(),
+            Self::Demo(_) => DEMO,
+        }
+    }
+
+    /// Returns what is known of its state, in a word.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self::Http(http) => http.state(),
+            Self::Demo(_) => "up",
+        }
+    }
+}
+
+impl Service<InnerRequest> for Upstream {
+    type Response = Answer;
+    type Error = CallFailed;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, CallFailed>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallFailed>> {
+        // Neither keeps a queue: a pool connects as it needs, and the demo server is ready always.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: InnerRequest) -> Self::Future {
+        match self {
+            Self::Http(http) => Box::pin(http.clone().call(request)),
+            Self::Demo(demo) => {
+                let answer = demo.call(request);
+                Box::pin(async move {
+                    let answer = answer.await.map_err(CallFailed::from)?;
+                    Ok(answer.map(GatewayBody::demo))
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Which versions an upstream speaks: asked once, kept for a while, asked again after a failure.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use archon_sessions::session::Era;
+use serde::Deserialize;
+
+/// An upstream may be replaced by a newer one; after so long we look again.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+
+/// What an upstream said to `server/discover`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// The modern era, in these versions; maybe the legacy one as well.
+    Modern(Vec<String>),
+    /// The legacy era only, in these versions.
+    LegacyOnly(Vec<String>),
+}
+
+/// What is known of an upstream.
+#[derive(Debug, Default)]
+pub struct Knowledge {
+    /// Held for single operations, never across an await.
+    known: Mutex<Option<(Speaks, Instant)>>,
+    /// One question at a time.
+    pub asking: tokio::sync::Mutex<()>,
+}
+
+impl Knowledge {
+    /// Returns what is known, unless it is too old.
+    pub fn get(&self) -> Option<Speaks> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|(_, at)| at.elapsed() < KNOWN_FOR).map(|(speaks, _)| speaks.clone())
+    }
+
+    /// Returns true if it is known to speak the modern era: the question on every call's path.
+    pub fn is_modern(&self) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(&*known, Some((Speaks::Modern(_), at)) if at.elapsed() < KNOWN_FOR)
+    }
+
+    /// Keeps what was learnt.
+    pub fn set(&self, speaks: Speaks) {
+        let now = Instant::now();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((speaks, now));
+    }
+
+    /// Forgets it: the upstream may be another one when it is back.
+    pub fn forget(&self) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Reads the answer to `server/discover`, a JSON text, as MCP 2026-07-28 (Versioning) has clients do: a
+/// result or an error that only the modern era has means modern; anything else means legacy.
+pub fn read_discovery(answer: &[u8]) -> Speaks {
+    #[derive(Deserialize)]
+    struct Answer {
+        result: Option<Discovered>,
+        error: Option<Refused>,
+    }
+    #[derive(Deserialize)]
+    struct Discovered {
+        #[serde(rename = "supportedVersions", default)]
+        supported: Vec<String>,
+    }
+    #[derive(Deserialize)]
+    struct Refused {
+        code: i64,
+        data: Option<Data>,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        #[serde(default)]
+        supported: Vec<String>,
+    }
+    let is_modern = |version: &String| Era::of_version(version) == Era::Modern;
+    let unknown = || Speaks::LegacyOnly(super::bridge::legacy_versions());
+    let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return unknown() };
+    match (answer.result, answer.error) {
+        (Some(Discovered { supported }), _) if supported.iter().any(is_modern) => {
+            Speaks::Modern(supported.into_iter().filter(is_modern).collect())
+        }
+        (None, Some(Refused { code: -32022, data: Some(Data { supported }) })) => {
+            if supported.iter().any(is_modern) {
+                Speaks::Modern(supported.into_iter().filter(is_modern).collect())
+            } else {
+                Speaks::LegacyOnly(supported)
+            }
+        }
+        (None, Some(Refused { code: -32020 | -32021, .. })) => {
+            Speaks::Modern(vec![Era::MODERN_SINCE.to_owned()])
+        }
+        _ => unknown(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eras_are_told_by_the_answer() {
+        let modern = Speaks::Modern(vec!["2026-07-28".into()]);
+        for (answer, expected) in [
+            (r#"{"result":{"supportedVersions":["2026-07-28","2025-11-25"]}}"#, modern.clone()),
+            (r#"{"error":{"code":-32022,"data":{"supported":["2026-07-28"]}}}"#, modern.clone()),
+            (r#"{"error":{"code":-32021,"message":"x"}}"#, modern),
+            (
+                r#"{"error":{"code":-32022,"data":{"supported":["2025-06-18"]}}}"#,
+                Speaks::LegacyOnly(vec!["2025-06-18".into()]),
+            ),
+        ] {
+            assert_eq!(read_discovery(answer.as_bytes()), expected, "{answer}");
+        }
+        for answer in [r#"{"error":{"code":-32601}}"#, r#"{"error":{"code":-32000}}"#, "", "<html>"]
+        {
+            assert!(matches!(read_discovery(answer.as_bytes()), Speaks::LegacyOnly(_)), "{answer}");
+        }
+    }
+}

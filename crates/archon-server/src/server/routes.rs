@@ -1,0 +1,86 @@
+//! Which path leads where: `/mcp`, `/mcp/{upstream}`, `/health`.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use archon_sessions::layer::{SessionBody, SessionService, codes, error_response};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tower::Service;
+
+use super::Overview;
+use crate::api::health;
+use crate::gateway::{Builtin, GatewayBody, Upstream};
+
+type Sessions = SessionService<Builtin<Upstream>>;
+type Answer = Response<SessionBody<GatewayBody>>;
+
+/// An upstream with all that stands before it.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Its name in the path.
+    pub name: Arc<str>,
+    /// What answers.
+    pub service: Sessions,
+}
+
+/// The router of the MCP port. Hand-made: three kinds of paths, on the path of every call.
+#[derive(Clone)]
+pub struct Routes {
+    endpoints: Arc<[Endpoint]>,
+    overview: Arc<Overview>,
+}
+
+impl Routes {
+    /// Returns the router; the first endpoint is the default one.
+    pub fn new(endpoints: Vec<Endpoint>, overview: Arc<Overview>) -> Self {
+        Self { endpoints: endpoints.into(), overview }
+    }
+
+    fn endpoint(&self, path: &str) -> Option<Sessions> {
+        let rest = path.strip_prefix("/mcp")?;
+        let endpoint = match rest.trim_end_matches('/') {
+            "" => self.endpoints.first()?,
+            rest => {
+                let name = rest.strip_prefix('/')?;
+                self.endpoints.iter().find(|endpoint| *endpoint.name == *name)?
+            }
+        };
+        Some(endpoint.service.clone())
+    }
+
+    fn not_found(&self, path: &str) -> Answer {
+        let names: Vec<String> =
+            self.endpoints.iter().map(|endpoint| format!("/mcp/{}", endpoint.name)).collect();
+        let message = if path.starts_with("/mcp/") {
+            format!("no such upstream; there are: {}", names.join(", "))
+        } else {
+            "nothing here; the MCP endpoint is at /mcp".to_owned()
+        };
+        error_response(StatusCode::NOT_FOUND, None, codes::REFUSED, &message)
+    }
+}
+
+impl Service<Request<Incoming>> for Routes {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let path = request.uri().path();
+        if let Some(mut endpoint) = self.endpoint(path) {
+            return Box::pin(endpoint.call(request));
+        }
+        if path == "/health" && request.method() == Method::GET {
+            let overview = self.overview.clone();
+            return Box::pin(async move { Ok(health::mcp(&overview).await) });
+        }
+        Box::pin(std::future::ready(Ok(self.not_found(path))))
+    }
+}
