@@ -1,0 +1,21 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+
+.PHONY: run test bench lint
+
+# Builds and starts the gateway in front of its built-in demo server.
+run:
+	scripts/install-system
+	cargo run --release --quiet -p archon-server --bin archon -- serve
+
+# Installs what the tests need and runs all of them.
+test:
+	scripts/test
+
+# Measures direct, nginx and the gateway in one run, and writes docs/performance.md.
+bench:
+	scripts/bench
+
+# Format and lints, as the tests check them.
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings

@@ -1,0 +1,267 @@
+//! The layer by `oneshot`, around a small MCP server that can be told to misbehave.
+
+#[path = "layer/server.rs"]
+mod server;
+
+use std::time::Duration;
+
+use archon_sessions::session::{DisconnectReason, Principal};
+use archon_sessions::store::Outcome;
+use http::{Method, StatusCode};
+use server::{Client, Setup, call, modern};
+
+#[tokio::test]
+async fn a_handshake_makes_a_session_and_a_connection() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    let sessions = setup.store.sessions();
+    assert_eq!(sessions.len(), 1, "durable before it was answered");
+    assert_eq!(sessions[0].id.to_string(), client.session);
+    assert_eq!(sessions[0].client.kind(), "Claude Code");
+    assert_eq!(sessions[0].protocol_version, "2025-11-25");
+    assert_ne!(client.handle, client.session, "two ids, two things");
+    assert_ne!(client.handle, "inner-1", "the inner service's own id stays inside");
+}
+
+#[tokio::test]
+async fn calls_are_tracked_with_their_outcomes() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    for tool in ["echo", "sse", "fail", "error"] {
+        let answer = setup.send(client.post(&call(7, tool))).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.header("x-archon-session-id"), Some(client.session.as_str()));
+    }
+    let rows = setup.rows(5).await;
+    let found: Vec<_> =
+        rows[1..].iter().map(|row| (row.tool.as_deref().unwrap_or(""), row.outcome)).collect();
+    let (success, error) = (Outcome::Success, Outcome::Error);
+    assert_eq!(found, [("echo", success), ("sse", success), ("fail", error), ("error", error)]);
+    assert_eq!(rows[3].error.as_deref(), Some("it failed"));
+    assert_eq!(rows[4].error.as_deref(), Some("no such thing"));
+    assert!(rows.iter().all(|row| row.request_bytes > 0 && row.response_bytes > 0));
+}
+
+#[tokio::test]
+async fn the_bytes_of_messages_are_not_touched() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    let odd = r#"{ "jsonrpc" : "2.0","id":  1, "method":"tools/call","x":1.0,"params":{"name":"mirror","arguments":{"n":50.0}} }"#;
+    let answer = setup.send(client.post(odd)).await;
+    assert_eq!(answer.body, odd);
+}
+
+#[tokio::test]
+async fn a_handle_is_good_for_its_own_upstream_and_principal_only() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let elsewhere = setup.send_to("other", client.post(list)).await;
+    assert_eq!(elsewhere.status, StatusCode::NOT_FOUND);
+    let mut stranger = client.post(list);
+    stranger.extensions_mut().insert(Principal::Identified {
+        issuer: "https://issuer.example".into(),
+        subject: "someone".into(),
+    });
+    assert_eq!(setup.send(stranger).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(setup.send(client.post(list)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_session_that_its_client_names_goes_on_with_a_new_connection() {
+    let setup = Setup::new().await;
+    let first = setup.connect().await;
+    let again = setup.connect_with(&[("x-archon-session-id", &first.session)]).await;
+    assert_eq!(again.session, first.session);
+    assert_ne!(again.handle, first.handle);
+    let unknown = "11111111-2222-4333-8444-555555555555";
+    let third = setup.connect_with(&[("x-archon-session-id", unknown)]).await;
+    assert_ne!(third.session, unknown, "an unknown id is not used, and is no error");
+    assert_eq!(setup.store.sessions().len(), 2);
+}
+
+#[tokio::test]
+async fn what_the_inner_service_forgot_is_opened_again() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    for refusal in [404, 400] {
+        setup.server.forget(refusal);
+        let answer = setup.send(client.post(&call(3, "echo"))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    }
+    assert_eq!(setup.server.ran("echo"), 2, "each call ran once");
+    assert_eq!(setup.server.initialized(), 3, "and the handshake was whole each time");
+    assert_eq!(setup.store.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_means_what_it_says_comes_through() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    let answer = setup.send(client.post(&call(3, "bad_request"))).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.body, "no");
+    assert_eq!(setup.server.ran("bad_request"), 1);
+}
+
+#[tokio::test]
+async fn after_an_idle_timeout_the_same_handle_continues() {
+    let mut setup = Setup::new().await;
+    setup.restart(|settings| {
+        settings.idle_timeout = Duration::from_millis(1);
+        settings.reap_every = Duration::from_millis(5);
+    })
+    .await;
+    let client = setup.connect().await;
+    setup.until("the session ends", |setup| setup.ended_by(DisconnectReason::TimeoutNoActivity)).await;
+    let answer = setup.send(client.post(&call(3, "echo"))).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let session = answer.header("x-archon-session-id").unwrap().to_owned();
+    assert_ne!(session, client.session);
+    let stored = setup.store.sessions();
+    let next = stored.iter().find(|stored| stored.id.to_string() == session).unwrap();
+    assert_eq!(next.continues.map(|id| id.to_string()), Some(client.session));
+}
+
+#[tokio::test]
+async fn a_deleted_handle_is_dead_at_once_and_for_good() {
+    let mut setup = Setup::new().await;
+    let client = setup.connect().await;
+    let deleted = setup.send(client.request(Method::DELETE, "")).await;
+    assert_eq!(deleted.status, StatusCode::OK);
+    assert!(setup.ended_by(DisconnectReason::ClientDisconnect));
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    assert_eq!(setup.send(client.post(list)).await.status, StatusCode::NOT_FOUND);
+    setup.restart(|_| {}).await;
+    assert_eq!(setup.send(client.post(list)).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_restart_of_ours_costs_nobody_a_session() {
+    let mut setup = Setup::new().await;
+    let client = setup.connect().await;
+    setup.restart(|_| {}).await;
+    let answer = setup.send(client.post(&call(3, "echo"))).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("x-archon-session-id"), Some(client.session.as_str()));
+    assert_eq!(setup.store.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn a_legacy_client_that_leaves_does_not_cancel_its_call() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    // Once before the answer's headers, once in the middle of its stream.
+    setup.send_and_leave(client.post(&call(5, "slow_head"))).await;
+    let answer = setup.open(client.post(&call(6, "slow_body"))).await;
+    drop(answer);
+    setup.server.release();
+    let rows = setup.rows(3).await;
+    assert!(rows.iter().all(|row| row.outcome == Outcome::Success), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_modern_client_that_leaves_cancels_its_call() {
+    let setup = Setup::new().await;
+    let answer = setup.open(modern("tools/call", "slow_body")).await;
+    drop(answer);
+    let rows = setup.rows(1).await;
+    assert_eq!(rows[0].outcome, Outcome::Error);
+    assert!(rows[0].error.as_deref().unwrap_or_default().contains("cancelled"));
+}
+
+#[tokio::test]
+async fn no_answer_in_time_is_a_timeout() {
+    let mut setup = Setup::new().await;
+    setup.restart(|settings| settings.call_timeout = Duration::from_millis(30)).await;
+    let client = setup.connect().await;
+    for tool in ["slow_head", "slow_body"] {
+        let answer = setup.send(client.post(&call(9, tool))).await;
+        assert!(answer.body.contains(r#""id":9,"error""#), "{}", answer.body);
+    }
+    let rows = setup.rows(3).await;
+    assert!(rows[1..].iter().all(|row| row.outcome == Outcome::Timeout), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_modern_session_comes_from_a_cookie_and_else_from_a_guess() {
+    let setup = Setup::new().await;
+    let first = setup.send(modern("tools/call", "echo")).await;
+    let cookie = first.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let session = first.header("x-archon-session-id").unwrap().to_owned();
+    assert_eq!(cookie, format!("archon_session={session}"));
+
+    // The same peer without the cookie is guessed to be the same client, but gets no handle for it.
+    let guessed = setup.send(modern("tools/call", "echo")).await;
+    assert_eq!(guessed.header("x-archon-session-id"), Some(session.as_str()));
+    assert_eq!(guessed.header("set-cookie"), None);
+
+    let mut held = modern("tools/call", "echo");
+    held.headers_mut().insert("cookie", cookie.parse().unwrap());
+    assert_eq!(setup.send(held).await.header("x-archon-session-id"), Some(session.as_str()));
+
+    // Since its client holds a handle, nobody is guessed to be that client any more.
+    let other = setup.send(modern("tools/call", "echo")).await;
+    assert_ne!(other.header("x-archon-session-id"), Some(session.as_str()));
+}
+
+#[tokio::test]
+async fn discovery_makes_no_session() {
+    let setup = Setup::new().await;
+    let answer = setup.send(modern("server/discover", "")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("x-archon-session-id"), None);
+    assert!(setup.store.sessions().is_empty());
+}
+
+#[tokio::test]
+async fn modern_headers_must_match_the_body() {
+    let setup = Setup::new().await;
+    let mut lying = modern("tools/call", "echo");
+    lying.headers_mut().insert("mcp-name", "mirror".parse().unwrap());
+    let answer = setup.send(lying).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.body.contains("-32020"), "{}", answer.body);
+    assert_eq!(setup.server.ran("echo"), 0);
+}
+
+#[tokio::test]
+async fn batches_are_for_their_one_version() {
+    let setup = Setup::new().await;
+    let batch = format!("[{},{}]", call(1, "echo"), call(2, "echo"));
+    let now = setup.connect().await;
+    assert_eq!(setup.send(now.post(&batch)).await.status, StatusCode::BAD_REQUEST);
+    let then = Client::connect(&setup, "2025-03-26", &[]).await;
+    assert_eq!(setup.send(then.post(&batch)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_session_has_only_so_many_calls_at_once() {
+    let mut setup = Setup::new().await;
+    setup.restart(|settings| settings.calls_max = 1).await;
+    let client = setup.connect().await;
+    let open = setup.open(client.post(&call(1, "slow_body"))).await;
+    let refused = setup.send(client.post(&call(2, "echo"))).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.header("retry-after").is_some());
+    setup.server.release();
+    drop(open);
+    setup.rows(2).await;
+    assert_eq!(setup.send(client.post(&call(3, "echo"))).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nonsense_gets_an_error_in_the_protocols_form() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    for (body, code) in [
+        ("{", "-32700"),
+        (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#, "-32700"),
+        (r#"{"jsonrpc":"2.0","id":1}"#, "-32600"),
+        ("[]", "-32600"),
+    ] {
+        let answer = setup.send(client.post(body)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(answer.body.contains(code), "{body}: {}", answer.body);
+    }
+}

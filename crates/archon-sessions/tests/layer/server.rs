@@ -1,0 +1,366 @@
+//! A small MCP server behind the layer, a client in front of it, and what the tests ask of both.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use archon_sessions::layer::{InnerRequest, SessionBody, SessionLayer};
+use archon_sessions::session::DisconnectReason;
+use archon_sessions::store::RequestRow;
+use archon_sessions::store::memory::MemoryStore;
+use archon_sessions::tracker::{Settings, Tracker};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tower::{Layer, Service, ServiceExt};
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// The server: its state is shared by its clones.
+#[derive(Clone)]
+pub struct Server {
+    known: Arc<AtomicUsize>,
+    refusal: Arc<AtomicU16>,
+    initialized: Arc<AtomicUsize>,
+    runs: Arc<Mutex<HashMap<String, usize>>>,
+    released: watch::Sender<bool>,
+}
+
+impl Server {
+    fn new() -> Self {
+        Self {
+            known: Arc::default(),
+            refusal: Arc::default(),
+            initialized: Arc::default(),
+            runs: Arc::default(),
+            released: watch::Sender::new(false),
+        }
+    }
+
+    /// Forgets its sessions, and will answer their requests with this status.
+    pub fn forget(&self, status: u16) {
+        self.refusal.store(status, SeqCst);
+    }
+
+    /// Returns how often a tool ran.
+    pub fn ran(&self, tool: &str) -> usize {
+        self.runs.lock().unwrap().get(tool).copied().unwrap_or(0)
+    }
+
+    /// Returns how often a handshake was finished.
+    pub fn initialized(&self) -> usize {
+        self.initialized.load(SeqCst)
+    }
+
+    /// Lets slow tools end.
+    pub fn release(&self) {
+        self.released.send_replace(true);
+    }
+
+    async fn answer(self, request: InnerRequest) -> Response<Body> {
+        let headers = request.headers().clone();
+        assert!(!headers.contains_key("x-archon-session-id"), "what is for the layer stays there");
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let Ok(message) = serde_json::from_slice::<Value>(&body) else { return text(200, "") };
+        let id = message["id"].clone();
+        let method = message["method"].as_str().unwrap_or_default();
+        if method == "initialize" {
+            self.refusal.store(0, SeqCst);
+            let session = format!("inner-{}", self.known.fetch_add(1, SeqCst) + 1);
+            let version = &message["params"]["protocolVersion"];
+            let mut answer = reply(&id, json!({ "protocolVersion": version, "capabilities": {} }));
+            answer.headers_mut().insert("mcp-session-id", session.parse().unwrap());
+            return answer;
+        }
+        match self.refusal.load(SeqCst) {
+            0 => {}
+            404 => return text(404, "Not Found"),
+            status => return text(status, "Bad Request: no valid Session ID"),
+        }
+        match method {
+            "notifications/initialized" => {
+                self.initialized.fetch_add(1, SeqCst);
+                text(202, "")
+            }
+            "tools/call" => self.tool(&id, &message, &body).await,
+            _ if message.is_array() => {
+                let answers = message.as_array().unwrap().iter().map(|call| {
+                    json!({ "jsonrpc": "2.0", "id": call["id"], "result": {} })
+                });
+                json_body(Value::from_iter(answers).to_string())
+            }
+            _ => reply(&id, json!({})),
+        }
+    }
+
+    async fn tool(mut self, id: &Value, message: &Value, body: &Bytes) -> Response<Body> {
+        let tool = message["params"]["name"].as_str().unwrap_or_default();
+        *self.runs.lock().unwrap().entry(tool.to_owned()).or_default() += 1;
+        match tool {
+            "mirror" => json_body(String::from_utf8(body.to_vec()).unwrap()),
+            "bad_request" => text(400, "no"),
+            "sse" => {
+                let answer = json!({ "jsonrpc": "2.0", "id": id, "result": {} });
+                let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress" });
+                sse(format!("data: {note}\n\ndata: {answer}\n\n"))
+            }
+            "fail" => {
+                let content = json!([{ "type": "text", "text": "it failed" }]);
+                reply(id, json!({ "content": content, "isError": true }))
+            }
+            "error" => {
+                let error = json!({ "code": -32000, "message": "no such thing" });
+                json_body(json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string())
+            }
+            "slow_head" => {
+                self.wait().await;
+                reply(id, json!({}))
+            }
+            "slow_body" => {
+                let answer = json!({ "jsonrpc": "2.0", "id": id, "result": {} });
+                let event = Bytes::from(format!("data: {answer}\n\n"));
+                let stream = futures_util::stream::once(async move {
+                    self.wait().await;
+                    Ok(http_body::Frame::data(event))
+                });
+                let mut response = Response::new(StreamBody::new(Box::pin(stream)).boxed());
+                set_type(&mut response, "text/event-stream");
+                response
+            }
+            _ => reply(id, json!({ "content": [] })),
+        }
+    }
+
+    async fn wait(&mut self) {
+        let mut released = self.released.subscribe();
+        let _ = released.wait_for(|released| *released).await;
+    }
+}
+
+impl Service<InnerRequest> for Server {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: InnerRequest) -> Self::Future {
+        let server = self.clone();
+        Box::pin(async move { Ok(server.answer(request).await) })
+    }
+}
+
+fn text(status: u16, body: &str) -> Response<Body> {
+    let mut response = Response::new(Full::from(body.to_owned()).boxed());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response
+}
+
+fn json_body(body: String) -> Response<Body> {
+    let mut response = Response::new(Full::from(body).boxed());
+    set_type(&mut response, "application/json");
+    response
+}
+
+fn sse(body: String) -> Response<Body> {
+    let mut response = Response::new(Full::from(body).boxed());
+    set_type(&mut response, "text/event-stream");
+    response
+}
+
+fn set_type(response: &mut Response<Body>, kind: &'static str) {
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static(kind));
+}
+
+fn reply(id: &Value, result: Value) -> Response<Body> {
+    json_body(json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string())
+}
+
+/// A tool call as JSON.
+pub fn call(id: i64, tool: &str) -> String {
+    let params = json!({ "name": tool, "arguments": {} });
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string()
+}
+
+/// A modern request.
+pub fn modern(method: &str, tool: &str) -> Request<Full<Bytes>> {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "m", "version": "1" },
+    });
+    let params = if tool.is_empty() { json!({ "_meta": meta }) } else {
+        json!({ "name": tool, "arguments": {}, "_meta": meta })
+    };
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let request = Request::post("/mcp")
+        .header("host", "localhost")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", method)
+        .header("mcp-name", tool);
+    request.body(Full::from(body.to_string())).unwrap()
+}
+
+/// A client with its handles.
+pub struct Client {
+    /// `Mcp-Session-Id`.
+    pub handle: String,
+    /// `X-Archon-Session-Id`.
+    pub session: String,
+}
+
+impl Client {
+    /// Does the handshake.
+    pub async fn connect(setup: &Setup, version: &str, headers: &[(&str, &str)]) -> Self {
+        let client = json!({ "name": "claude-code", "version": "2" });
+        let params = json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": client });
+        let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
+        let mut request = Request::post("/mcp").header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = setup.send(request.body(Full::from(body.to_string())).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let own = |name| answer.header(name).unwrap().to_owned();
+        let client = Self { handle: own("mcp-session-id"), session: own("x-archon-session-id") };
+        let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        assert_eq!(setup.send(client.post(note)).await.status, StatusCode::ACCEPTED);
+        client
+    }
+
+    /// A POST on its connection.
+    pub fn post(&self, body: &str) -> Request<Full<Bytes>> {
+        self.request(Method::POST, body)
+    }
+
+    /// A request on its connection.
+    pub fn request(&self, method: Method, body: &str) -> Request<Full<Bytes>> {
+        let request = Request::builder().method(method).uri("/mcp").header("host", "localhost");
+        request
+            .header("mcp-session-id", &self.handle)
+            .body(Full::from(body.to_owned()))
+            .unwrap()
+    }
+}
+
+/// An answer that was read to its end.
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: String,
+    headers: HeaderMap,
+}
+
+impl Answer {
+    /// Returns a header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// A server with the layer around it.
+pub struct Setup {
+    pub store: Arc<MemoryStore>,
+    pub server: Server,
+    tracker: Tracker,
+}
+
+impl Setup {
+    /// Starts it with the standard settings.
+    pub async fn new() -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let tracker = Tracker::start(store.clone(), Settings::default()).await.unwrap();
+        Self { store, server: Server::new(), tracker }
+    }
+
+    /// Ends the layer's process, so to speak, and starts it again on the same store.
+    pub async fn restart(&mut self, change: impl FnOnce(&mut Settings)) {
+        self.tracker.shutdown(Duration::from_secs(5)).await;
+        let mut settings = Settings::default();
+        change(&mut settings);
+        self.tracker = Tracker::start(self.store.clone(), settings).await.unwrap();
+    }
+
+    /// A client of 2025-11-25.
+    pub async fn connect(&self) -> Client {
+        self.connect_with(&[]).await
+    }
+
+    /// The same, with headers of its own.
+    pub async fn connect_with(&self, headers: &[(&str, &str)]) -> Client {
+        Client::connect(self, "2025-11-25", headers).await
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        self.send_to("main", request).await
+    }
+
+    /// The same, to another upstream on the same tracker.
+    pub async fn send_to(&self, upstream: &str, request: Request<Full<Bytes>>) -> Answer {
+        let (parts, body) = self.open_at(upstream, request).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends a request and returns the answer with its body unread.
+    pub async fn open(&self, request: Request<Full<Bytes>>) -> Response<SessionBody<Body>> {
+        self.open_at("main", request).await
+    }
+
+    async fn open_at(
+        &self,
+        upstream: &str,
+        request: Request<Full<Bytes>>,
+    ) -> Response<SessionBody<Body>> {
+        let layer = SessionLayer::new(self.tracker.clone(), upstream);
+        layer.layer(self.server.clone()).oneshot(request).await.unwrap()
+    }
+
+    /// Sends a request and leaves before anything comes back.
+    pub async fn send_and_leave(&self, request: Request<Full<Bytes>>) {
+        let before = self.server.runs.lock().unwrap().values().sum::<usize>();
+        let answer = self.open(request);
+        tokio::pin!(answer);
+        self.until("the call runs", |setup| {
+            let polled = futures_util::FutureExt::now_or_never(answer.as_mut());
+            assert!(polled.is_none(), "it must not have been answered yet");
+            setup.server.runs.lock().unwrap().values().sum::<usize>() > before
+        })
+        .await;
+    }
+
+    /// Waits until so many requests are stored, and returns them in the order of their arrival.
+    pub async fn rows(&self, count: usize) -> Vec<RequestRow> {
+        self.until("the rows are stored", |setup| setup.store.requests().len() >= count).await;
+        let mut rows = self.store.requests();
+        assert_eq!(rows.len(), count);
+        rows.sort_by_key(|row| row.started);
+        rows
+    }
+
+    /// Returns true if a session ended for this reason.
+    pub fn ended_by(&self, reason: DisconnectReason) -> bool {
+        let sessions = self.store.sessions();
+        sessions.iter().any(|session| session.end.is_some_and(|end| end.reason == Some(reason)))
+    }
+
+    /// Waits for a condition, with a wide limit.
+    pub async fn until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+        for _ in 0..4000 {
+            if is_so(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{what}: not within 20 s");
+    }
+}

@@ -1,0 +1,90 @@
+//! Holds what STYLE.md says a machine can check.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules of the library in the order of reading: each uses only those before it.
+const ORDER: [&str; 5] = ["session", "protocol", "store", "tracker", "layer"];
+/// No file is longer; most are half of it.
+const LINES_MAX: usize = 600;
+/// Names that do not say what is inside.
+const EMPTY_NAMES: [&str; 6] = ["mod", "utils", "util", "common", "helpers", "misc"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            rust_files(&entry, found);
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            found.push(entry);
+        }
+    }
+}
+
+fn all_files() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["crates", "tests/fixture", "bench"] {
+        rust_files(&root().join(folder), &mut found);
+    }
+    assert!(found.len() > 50, "the tree was found");
+    found
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    let mut complaints = Vec::new();
+    for path in all_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().count();
+        if lines > LINES_MAX {
+            complaints.push(format!("{}: {lines} lines", path.display()));
+        }
+        if !text.starts_with("//!") {
+            complaints.push(format!("{}: does not open with a //! line", path.display()));
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if EMPTY_NAMES.contains(&stem.as_str()) {
+            complaints.push(format!("{}: its name says nothing", path.display()));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn modules_depend_downwards() {
+    let source = root().join("crates/archon-sessions/src");
+    let mut complaints = Vec::new();
+    for (level, module) in ORDER.iter().enumerate() {
+        let mut files = vec![source.join(format!("{module}.rs"))];
+        rust_files(&source.join(module), &mut files);
+        for file in files {
+            // The suite tests the stores with everything there is.
+            if file.ends_with("store/suite.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&file).unwrap();
+            for above in &ORDER[level + 1..] {
+                if text.contains(&format!("crate::{above}")) {
+                    complaints.push(format!("{} uses {above}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn session_and_protocol_never_ask_the_clock() {
+    let source = root().join("crates/archon-sessions/src");
+    let mut files = Vec::new();
+    rust_files(&source.join("session"), &mut files);
+    rust_files(&source.join("protocol"), &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let asks = text.contains("Timestamp::now()") || text.contains("Instant::now()");
+        assert!(!asks, "{} asks the clock", file.display());
+    }
+}
