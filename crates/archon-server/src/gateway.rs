@@ -1,5 +1,6 @@
 //! The gateway: upstreams as tower services, and our own tools beside theirs.
 
+mod batch;
 mod body;
 mod bridge;
 mod builtin;
@@ -7,6 +8,7 @@ mod demo;
 mod eras;
 mod http;
 
+pub use batch::Unbatched;
 pub use body::GatewayBody;
 pub use builtin::Builtin;
 

@@ -18,7 +18,7 @@ use tower::ServiceBuilder;
 
 use crate::api;
 use crate::config::{Config, Database};
-use crate::gateway::{Builtin, Upstream};
+use crate::gateway::{Builtin, Unbatched, Upstream};
 use routes::{Endpoint, Routes};
 
 /// Calls in flight get this long to end when the server is told to stop.
@@ -44,13 +44,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let overview =
         Arc::new(Overview { started: Instant::now(), tracker: tracker.clone(), upstreams });
 
-    // As a request meets them: sessions, then our own tools, then the upstream.
+    // As a request meets them: sessions, single messages, our own tools, the upstream.
     let endpoints = overview.upstreams.iter().map(|upstream| {
         let name: Arc<str> = upstream.name().into();
         let sessions =
             SessionLayer::with_limits(tracker.clone(), name.clone(), config.limits.clone());
         let tools = Builtin::layer(overview.clone(), config.inject_tools);
-        let service = ServiceBuilder::new().layer(sessions).layer(tools).service(upstream.clone());
+        let service = ServiceBuilder::new()
+            .layer(sessions)
+            .layer_fn(Unbatched::new)
+            .layer(tools)
+            .service(upstream.clone());
         Endpoint { name, service }
     });
     let routes = Routes::new(endpoints.collect(), overview.clone());

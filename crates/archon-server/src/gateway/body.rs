@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use archon_sessions::layer::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::{BoxBody, UnsyncBoxBody};
 use hyper::body::Incoming;
 
 /// See the module.
@@ -22,6 +22,7 @@ enum Source {
     None,
     Http(Incoming),
     Demo(BoxBody<Bytes, Infallible>),
+    Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
 
 impl GatewayBody {
@@ -38,6 +39,11 @@ impl GatewayBody {
     /// Returns the body of the demo server's answer.
     pub fn demo(body: BoxBody<Bytes, Infallible>) -> Self {
         Self { ahead: VecDeque::new(), source: Source::Demo(body) }
+    }
+
+    /// Returns a body that is made as it is read.
+    pub fn stream(body: UnsyncBoxBody<Bytes, BoxError>) -> Self {
+        Self { ahead: VecDeque::new(), source: Source::Stream(body) }
     }
 
     /// Puts bytes before the rest.
@@ -63,6 +69,7 @@ impl Body for GatewayBody {
             Source::Http(body) => {
                 Pin::new(body).poll_frame(context).map(|frame| frame.map(|f| f.map_err(Into::into)))
             }
+            Source::Stream(body) => Pin::new(body).poll_frame(context),
             Source::Demo(body) => Pin::new(body)
                 .poll_frame(context)
                 .map(|frame| frame.map(|f| f.map_err(|never| match never {}))),
@@ -75,6 +82,7 @@ impl Body for GatewayBody {
                 Source::None => true,
                 Source::Http(body) => body.is_end_stream(),
                 Source::Demo(body) => body.is_end_stream(),
+                Source::Stream(body) => body.is_end_stream(),
             }
     }
 
@@ -83,6 +91,7 @@ impl Body for GatewayBody {
             Source::None => Some(0),
             Source::Http(body) => body.size_hint().exact(),
             Source::Demo(body) => body.size_hint().exact(),
+            Source::Stream(body) => body.size_hint().exact(),
         };
         let ahead: u64 = self.ahead.iter().map(|bytes| bytes.len() as u64).sum();
         rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(ahead + rest))

@@ -12,9 +12,9 @@ use tower::Service;
 
 use super::Overview;
 use crate::api::health;
-use crate::gateway::{Builtin, GatewayBody, Upstream};
+use crate::gateway::{Builtin, GatewayBody, Unbatched, Upstream};
 
-type Sessions = SessionService<Builtin<Upstream>>;
+type Sessions = SessionService<Unbatched<Builtin<Upstream>>>;
 type Answer = Response<SessionBody<GatewayBody>>;
 
 /// An upstream with all that stands before it.

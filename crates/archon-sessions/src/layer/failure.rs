@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::reject::error_message;
 use crate::store::Outcome;
 
 /// Our own JSON-RPC error codes. They keep clear of -32768 to -32000, which JSON-RPC and MCP reserve.
@@ -42,6 +43,11 @@ pub struct CallFailed {
 }
 
 impl CallFailed {
+    /// Returns the JSON-RPC error that answers the request of this id (JSON text).
+    pub fn message_for(&self, id: Option<&str>) -> String {
+        error_message(id, self.code, &self.message, self.data.as_deref())
+    }
+
     fn new(code: i64, message: String, outcome: Outcome) -> Self {
         Self { code, message, data: None, status: http::StatusCode::OK, outcome }
     }

@@ -129,8 +129,5 @@ pub(super) fn too_many<B>(id: Option<&str>, what: &str) -> Response<SessionBody<
 }
 
 pub(super) fn failure<B>(id: Option<&str>, failed: &CallFailed) -> Response<SessionBody<B>> {
-    json_response(
-        failed.status,
-        error_message(id, failed.code, &failed.message, failed.data.as_deref()),
-    )
+    json_response(failed.status, failed.message_for(id))
 }

@@ -48,6 +48,8 @@ pub enum Kind {
 pub struct Envelope {
     /// What it is.
     pub kind: Kind,
+    /// The message itself, as it was sent.
+    pub source: Text,
     /// The method; empty for a response.
     pub method: Text,
     /// `params` as JSON text.
@@ -137,7 +139,8 @@ impl Envelope {
             Some(raw) => string(body, raw, "`method` must be a string")?,
             None => Text::default(),
         };
-        let mut envelope = Self { kind, method, params: None, target: None, meta: Meta::default() };
+        let source = Text::within(body, Cow::Borrowed(json));
+        let mut envelope = Self { kind, source, method, params: None, target: None, meta: Meta::default() };
         if let Some(params) = params {
             envelope.read_params(body, params.get())?;
         }
