@@ -41,6 +41,10 @@ pub enum Upstream {
 /// What an upstream answers.
 pub type Answer = ::http::Response<GatewayBody>;
 
+/// An answer on its way. One box for all services of the gateway: what passes a request on passes the
+/// future on as well.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Answer, CallFailed>> + Send>>;
+
 impl Upstream {
     /// Returns an upstream that is reached over HTTP.
     ///
@@ -89,7 +93,7 @@ impl Upstream {
 impl Service<InnerRequest> for Upstream {
     type Response = Answer;
     type Error = CallFailed;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, CallFailed>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallFailed>> {
         // Neither keeps a queue: a pool connects as it needs, and the demo server is ready always.

@@ -70,6 +70,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     told_to_stop().await;
     tracing::info!("stopping: no new connections, calls in flight may end");
     stop.cancel();
+    tracker.close_streams();
     let drained = async { tokio::join!(mcp, server) };
     if tokio::time::timeout(DRAIN_LIMIT, drained).await.is_err() {
         tracing::warn!("some calls did not end in time and were cut off");

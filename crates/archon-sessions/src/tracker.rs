@@ -95,6 +95,7 @@ struct Inner {
     slow: SlowPath,
     tasks: TaskTracker,
     stop: CancellationToken,
+    closing: CancellationToken,
 }
 
 impl Tracker {
@@ -120,6 +121,7 @@ impl Tracker {
                 slow: SlowPath::default(),
                 tasks: TaskTracker::new(),
                 stop: CancellationToken::new(),
+                closing: CancellationToken::new(),
             }),
         };
         tracker.recover(Timestamp::now()).await?;
@@ -129,9 +131,21 @@ impl Tracker {
         Ok(tracker)
     }
 
+    /// Ends the streams on which nothing is asked for, so that a server which stops need not wait for
+    /// them. Their clients open them again.
+    pub fn close_streams(&self) {
+        self.inner.closing.cancel();
+    }
+
+    /// Returns what is cancelled when open streams should end.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.inner.closing
+    }
+
     /// Stops the reaper, waits for calls whose clients have left, and writes what is queued. Sessions
     /// stay active: their clients go on after a restart.
     pub async fn shutdown(&self, limit: Duration) {
+        self.inner.closing.cancel();
         self.inner.stop.cancel();
         self.inner.tasks.close();
         if tokio::time::timeout(limit, self.inner.tasks.wait()).await.is_err() {

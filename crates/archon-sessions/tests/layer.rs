@@ -107,13 +107,16 @@ async fn a_refusal_that_means_what_it_says_comes_through() {
 #[tokio::test]
 async fn after_an_idle_timeout_the_same_handle_continues() {
     let mut setup = Setup::new().await;
-    setup.restart(|settings| {
-        settings.idle_timeout = Duration::from_millis(1);
-        settings.reap_every = Duration::from_millis(5);
-    })
-    .await;
+    setup
+        .restart(|settings| {
+            settings.idle_timeout = Duration::from_millis(1);
+            settings.reap_every = Duration::from_millis(5);
+        })
+        .await;
     let client = setup.connect().await;
-    setup.until("the session ends", |setup| setup.ended_by(DisconnectReason::TimeoutNoActivity)).await;
+    setup
+        .until("the session ends", |setup| setup.ended_by(DisconnectReason::TimeoutNoActivity))
+        .await;
     let answer = setup.send(client.post(&call(3, "echo"))).await;
     assert_eq!(answer.status, StatusCode::OK);
     let session = answer.header("x-archon-session-id").unwrap().to_owned();

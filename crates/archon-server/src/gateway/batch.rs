@@ -18,7 +18,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use tower::Service;
 
-use super::{Answer, GatewayBody};
+use super::{Answer, Answering, GatewayBody};
 
 /// Stands before an upstream and hands it single messages only.
 #[derive(Clone)]
@@ -35,12 +35,15 @@ impl<U> Unbatched<U> {
 
 impl<U> Service<InnerRequest> for Unbatched<U>
 where
-    U: Service<InnerRequest, Response = Answer, Error = CallFailed> + Clone + Send + Sync + 'static,
-    U::Future: Send + 'static,
+    U: Service<InnerRequest, Response = Answer, Error = CallFailed, Future = Answering>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
 {
     type Response = Answer;
     type Error = CallFailed;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, CallFailed>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CallFailed>> {
         self.upstream.poll_ready(context)
@@ -48,17 +51,21 @@ where
 
     fn call(&mut self, request: InnerRequest) -> Self::Future {
         let exchange = request.extensions().get::<Exchange>();
-        match exchange.and_then(|exchange| exchange.message.clone()).as_deref() {
+        match exchange.and_then(|exchange| exchange.message.as_deref()) {
             Some(Message::Batch(envelopes)) => {
                 let parts: VecDeque<InnerRequest> =
                     envelopes.iter().map(|envelope| single(&request, envelope)).collect();
                 let upstream = self.upstream.clone();
                 let has_calls = envelopes.iter().any(|e| e.request_id().is_some());
                 Box::pin(async move {
-                    if has_calls { Ok(stream_of(upstream, parts)) } else { accept(upstream, parts).await }
+                    if has_calls {
+                        Ok(stream_of(upstream, parts))
+                    } else {
+                        accept(upstream, parts).await
+                    }
                 })
             }
-            Some(Message::Single(_)) | None => Box::pin(self.upstream.call(request)),
+            Some(Message::Single(_)) | None => self.upstream.call(request),
         }
     }
 }

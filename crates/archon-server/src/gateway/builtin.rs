@@ -6,7 +6,6 @@
 mod listing;
 mod tools;
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -17,7 +16,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use tower::{Layer, Service, layer::layer_fn};
 
-use super::{Answer, GatewayBody};
+use super::{Answer, Answering, GatewayBody};
 use crate::server::Overview;
 use tools::Tool;
 
@@ -54,12 +53,14 @@ enum Interest {
 
 impl<U> Service<InnerRequest> for Builtin<U>
 where
-    U: Service<InnerRequest, Response = Answer, Error = CallFailed> + Clone + Send + 'static,
-    U::Future: Send + 'static,
+    U: Service<InnerRequest, Response = Answer, Error = CallFailed, Future = Answering>
+        + Clone
+        + Send
+        + 'static,
 {
     type Response = Answer;
     type Error = CallFailed;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, CallFailed>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CallFailed>> {
         self.upstream.poll_ready(context)
@@ -68,7 +69,7 @@ where
     fn call(&mut self, request: InnerRequest) -> Self::Future {
         let interest = if self.shared.is_on { interest(&request) } else { Interest::None };
         match interest {
-            Interest::None => Box::pin(self.upstream.call(request)),
+            Interest::None => self.upstream.call(request),
             Interest::List => Box::pin(self.clone().list(request)),
             Interest::Call(tool) => Box::pin(self.clone().call_tool(tool, request)),
         }
@@ -99,8 +100,10 @@ fn interest(request: &InnerRequest) -> Interest {
 
 impl<U> Builtin<U>
 where
-    U: Service<InnerRequest, Response = Answer, Error = CallFailed> + Clone + Send + 'static,
-    U::Future: Send + 'static,
+    U: Service<InnerRequest, Response = Answer, Error = CallFailed, Future = Answering>
+        + Clone
+        + Send
+        + 'static,
 {
     /// Adds our tools to the last page of the upstream's.
     async fn list(mut self, request: InnerRequest) -> Result<Answer, CallFailed> {

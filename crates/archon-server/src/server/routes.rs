@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use archon_sessions::layer::{SessionBody, SessionService, codes, error_response};
+use futures_util::future::Either;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tower::Service;
@@ -16,6 +17,10 @@ use crate::gateway::{Builtin, GatewayBody, Unbatched, Upstream};
 
 type Sessions = SessionService<Unbatched<Builtin<Upstream>>>;
 type Answer = Response<SessionBody<GatewayBody>>;
+type Routed = Either<
+    <Sessions as Service<Request<Incoming>>>::Future,
+    Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>,
+>;
 
 /// An upstream with all that stands before it.
 #[derive(Clone)]
@@ -66,7 +71,7 @@ impl Routes {
 impl Service<Request<Incoming>> for Routes {
     type Response = Answer;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+    type Future = Routed;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -75,12 +80,12 @@ impl Service<Request<Incoming>> for Routes {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let path = request.uri().path();
         if let Some(mut endpoint) = self.endpoint(path) {
-            return Box::pin(endpoint.call(request));
+            return Either::Left(endpoint.call(request));
         }
         if path == "/health" && request.method() == Method::GET {
             let overview = self.overview.clone();
-            return Box::pin(async move { Ok(health::mcp(&overview).await) });
+            return Either::Right(Box::pin(async move { Ok(health::mcp(&overview).await) }));
         }
-        Box::pin(std::future::ready(Ok(self.not_found(path))))
+        Either::Right(Box::pin(std::future::ready(Ok(self.not_found(path)))))
     }
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::BoxError;
 
@@ -32,6 +33,8 @@ struct Theirs<B> {
     read_ahead: VecDeque<Bytes>,
     watch: Option<Watch>,
     timer: Timer,
+    /// For a stream that goes on by itself: when it must end.
+    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// What to do with the rest when the client has left; knows what `B` can do, where `Drop` may not.
     abandon: fn(B, Watch, Duration),
 }
@@ -62,7 +65,9 @@ impl<B> SessionBody<B> {
         B::Error: Into<BoxError>,
     {
         let timer = Timer { limit, sleep: None, is_running: false };
-        let theirs = Theirs { body: Some(body), read_ahead, watch, timer, abandon: abandon::<B> };
+        let closing = watch.as_ref().and_then(Watch::closing).map(Box::pin);
+        let theirs =
+            Theirs { body: Some(body), read_ahead, watch, timer, closing, abandon: abandon::<B> };
         Self(Kind::Theirs(Box::new(theirs)))
     }
 }
@@ -115,7 +120,7 @@ where
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         match Pin::new(body).poll_frame(context) {
-            Poll::Pending => self.poll_timer(context),
+            Poll::Pending => self.poll_waiting(context),
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer.is_running = false;
                 if let (Some(bytes), Some(watch)) = (frame.data_ref(), &mut self.watch) {
@@ -134,10 +139,17 @@ where
         }
     }
 
-    fn poll_timer(
+    fn poll_waiting(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready()) {
+            self.body = None;
+            if let Some(watch) = self.watch.take() {
+                watch.ended();
+            }
+            return Poll::Ready(None);
+        }
         let Some(watch) = self.watch.take_if(|watch| watch.is_waiting()) else {
             return Poll::Pending;
         };

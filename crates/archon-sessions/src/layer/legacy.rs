@@ -175,7 +175,7 @@ impl<S: Inner> Flow<S> {
                     upstream: self.shared.upstream.clone(),
                     calls,
                     connection: admission.connection.clone(),
-                    _place: place,
+                    place,
                     is_subscription: false,
                     status: parts.status,
                     observer: Observer::new(&parts.headers),

@@ -94,7 +94,7 @@ impl<S: Inner> Flow<S> {
                     upstream: self.shared.upstream.clone(),
                     calls,
                     connection: None,
-                    _place: place,
+                    place,
                     is_subscription,
                     status: parts.status,
                     observer: Observer::new(&parts.headers),

@@ -112,7 +112,6 @@ pub(super) fn admission<B>(id: Option<&str>, refusal: Refusal) -> Response<Sessi
             (StatusCode::SERVICE_UNAVAILABLE, codes::SESSION_UNAVAILABLE)
         }
     };
-    tracing::warn!("session invalid: {refusal}");
     let mut response = error_response(status, id, code, &refusal.to_string());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);

@@ -140,7 +140,8 @@ impl Envelope {
             None => Text::default(),
         };
         let source = Text::within(body, Cow::Borrowed(json));
-        let mut envelope = Self { kind, source, method, params: None, target: None, meta: Meta::default() };
+        let mut envelope =
+            Self { kind, source, method, params: None, target: None, meta: Meta::default() };
         if let Some(params) = params {
             envelope.read_params(body, params.get())?;
         }

@@ -145,6 +145,21 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Admission, Refusal> {
+        let admitted = self.find_legacy(presented, upstream, caller, now).await;
+        if let Err(refusal) = &admitted {
+            let handle = presented.connection.sent().map(tracing::field::display);
+            tracing::warn!(handle, upstream, "session invalid: {refusal}");
+        }
+        admitted
+    }
+
+    async fn find_legacy(
+        &self,
+        presented: &Presented,
+        upstream: &str,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Admission, Refusal> {
         let connection = match presented.connection {
             Handle::Sent(handle) => self.known_connection(handle, upstream, caller),
             Handle::Malformed => return Err(Refusal::UnknownHandle),

@@ -90,9 +90,11 @@ impl Server {
             }
             "tools/call" => self.tool(&id, &message, &body).await,
             _ if message.is_array() => {
-                let answers = message.as_array().unwrap().iter().map(|call| {
-                    json!({ "jsonrpc": "2.0", "id": call["id"], "result": {} })
-                });
+                let answers = message
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|call| json!({ "jsonrpc": "2.0", "id": call["id"], "result": {} }));
                 json_body(Value::from_iter(answers).to_string())
             }
             _ => reply(&id, json!({})),
@@ -197,7 +199,9 @@ pub fn modern(method: &str, tool: &str) -> Request<Full<Bytes>> {
         "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": { "name": "m", "version": "1" },
     });
-    let params = if tool.is_empty() { json!({ "_meta": meta }) } else {
+    let params = if tool.is_empty() {
+        json!({ "_meta": meta })
+    } else {
         json!({ "name": tool, "arguments": {}, "_meta": meta })
     };
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
@@ -221,7 +225,8 @@ impl Client {
     /// Does the handshake.
     pub async fn connect(setup: &Setup, version: &str, headers: &[(&str, &str)]) -> Self {
         let client = json!({ "name": "claude-code", "version": "2" });
-        let params = json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": client });
+        let params =
+            json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": client });
         let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
         let mut request = Request::post("/mcp").header("host", "localhost");
         for (name, value) in headers {
@@ -244,10 +249,7 @@ impl Client {
     /// A request on its connection.
     pub fn request(&self, method: Method, body: &str) -> Request<Full<Bytes>> {
         let request = Request::builder().method(method).uri("/mcp").header("host", "localhost");
-        request
-            .header("mcp-session-id", &self.handle)
-            .body(Full::from(body.to_owned()))
-            .unwrap()
+        request.header("mcp-session-id", &self.handle).body(Full::from(body.to_owned())).unwrap()
     }
 }
 

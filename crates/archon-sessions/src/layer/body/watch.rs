@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::layer::failure::CallFailed;
 use crate::layer::reject::error_message;
@@ -28,7 +29,7 @@ pub struct Watch {
     /// Where calls wait whose own stream ended early.
     pub connection: Option<Arc<LiveConnection>>,
     /// This stream's place among its session's open streams.
-    pub _place: Option<StreamPlace>,
+    pub place: Option<StreamPlace>,
     /// Whether the stream goes on until its client closes it, without an answer.
     pub is_subscription: bool,
     pub status: StatusCode,
@@ -100,6 +101,11 @@ impl Watch {
     /// Returns true if a call is still to be answered.
     pub fn is_waiting(&self) -> bool {
         !self.calls.is_empty() && !self.is_subscription
+    }
+
+    /// Returns when this stream must end, if it is one that goes on by itself.
+    pub fn closing(&self) -> Option<WaitForCancellationFutureOwned> {
+        self.place.as_ref().map(|_| self.tracker.closing().clone().cancelled_owned())
     }
 
     /// Looks at bytes that go by, and ends the calls that they answer.
