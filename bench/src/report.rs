@@ -12,7 +12,7 @@ use serde::Serialize;
 use self::targets::Verdict;
 use crate::args::Scenario;
 use crate::load::Outcome;
-use crate::load::idle::Idle;
+use crate::load::idle::{Idle, Weighed};
 use crate::process::nginx;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -138,6 +138,20 @@ impl Measurement {
     }
 }
 
+/// The idle processes, by name.
+#[derive(Debug, Serialize)]
+pub struct IdleResult {
+    pub names: Vec<&'static str>,
+    pub weighed: Weighed,
+}
+
+impl IdleResult {
+    /// Returns each process with its name.
+    pub fn processes(&self) -> impl Iterator<Item = (&'static str, &Idle)> {
+        self.names.iter().copied().zip(&self.weighed.processes)
+    }
+}
+
 /// Everything a run found.
 #[derive(Debug, Serialize)]
 pub struct Results {
@@ -145,9 +159,10 @@ pub struct Results {
     nginx: Option<String>,
     rounds: u32,
     round_seconds: f64,
+    /// Parts of the processors that others used while ours were at rest.
+    pub background: Vec<f64>,
     measurements: Vec<Measurement>,
-    /// Name of the process and its figures.
-    pub idle: Vec<(&'static str, Idle)>,
+    pub idle: Option<IdleResult>,
     targets: Vec<Verdict>,
     pub faults: u64,
 }
@@ -160,8 +175,9 @@ impl Results {
             nginx: nginx::version(),
             rounds,
             round_seconds: round.as_secs_f64(),
+            background: Vec::new(),
             measurements: Vec::new(),
-            idle: Vec::new(),
+            idle: None,
             targets: Vec::new(),
             faults: 0,
         }
@@ -177,6 +193,16 @@ impl Results {
     pub fn judged(mut self) -> Self {
         self.targets = targets::judge(&self);
         self
+    }
+
+    fn idle_gateway(&self) -> Option<&Idle> {
+        let mut processes = self.idle.as_ref()?.processes();
+        processes.find(|(name, _)| *name == Kind::Archon.name()).map(|(_, idle)| idle)
+    }
+
+    fn background_percent(&self) -> f64 {
+        let samples = self.background.len().max(1) as f64;
+        self.background.iter().sum::<f64>() / samples * 100.0
     }
 
     fn find(

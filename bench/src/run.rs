@@ -16,9 +16,9 @@ use crate::args::{RunArgs, Scenario};
 use crate::load::calls::{self, STEADY_CLIENTS};
 use crate::load::{Outcome, drive, idle, relay};
 use crate::mcp;
-use crate::process::usage;
+use crate::process::usage::{self, Machine};
 use crate::report::document::Document;
-use crate::report::{Kind, Measurement, Results, Round};
+use crate::report::{IdleResult, Kind, Measurement, Results, Round};
 
 /// Clients of the `modern` scenario.
 const MODERN_CLIENTS: usize = 64;
@@ -163,8 +163,17 @@ impl<'a> Runner<'a> {
         let rss_before = usage::rss_bytes(&pids);
         let outcome = self.block_on(load(front, &pids, scenario, clients, window))?;
         let peak = usage::peak_rss_bytes(&pids);
-        std::thread::sleep(PAUSE);
+        self.pause(front.kind);
         Ok(Round::new(outcome, !pids.is_empty(), rss_before, peak))
+    }
+
+    /// Lets the processes come to rest; who is busy after a direct round is none of ours.
+    fn pause(&mut self, after: Kind) {
+        let before = Machine::now();
+        std::thread::sleep(PAUSE);
+        if let (Kind::Direct, Some(before), Some(now)) = (after, before, Machine::now()) {
+            self.results.background.push(now.busy_since(before));
+        }
     }
 
     /// Weighs fresh processes, so that what a load left behind does not hide growth.
@@ -184,8 +193,14 @@ impl<'a> Runner<'a> {
         }
         eprintln!("Idle: {} sessions before {}", 2 * self.args.idle_sessions, front.kind.name());
         let (sessions, streams) = (self.args.idle_sessions, self.args.idle_streams);
-        let weighed = self.block_on(idle::weigh(&front.endpoint, &trees, sessions, streams))??;
-        self.results.idle = names.into_iter().zip(weighed).collect();
+        match self.block_on(idle::weigh(&front.endpoint, &trees, sessions, streams))? {
+            Ok(weighed) => self.results.idle = Some(IdleResult { names, weighed }),
+            // The loads have been measured by now; they are reported all the same.
+            Err(error) => {
+                eprintln!("  fault: {error:#}");
+                self.results.faults += 1;
+            }
+        }
         Ok(())
     }
 }

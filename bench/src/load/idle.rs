@@ -21,10 +21,8 @@ const WATCH: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Figures of one process while idle.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Idle {
-    pub sessions: usize,
-    pub streams: usize,
     pub bytes_per_session: f64,
     pub bytes_per_stream: f64,
     /// Resident memory with all sessions, in MiB.
@@ -33,6 +31,16 @@ pub struct Idle {
     pub cpu_percent: f64,
     /// Percent of one core with all streams open and silent.
     pub cpu_percent_streams: f64,
+}
+
+/// What was opened, and the figures of each process that was weighed.
+#[derive(Debug, Serialize)]
+pub struct Weighed {
+    pub sessions: usize,
+    pub streams: usize,
+    /// How long the first half of the sessions took to open, and the second.
+    pub opened_in: [Duration; 2],
+    pub processes: Vec<Idle>,
 }
 
 /// Reads of one process tree, in the order they are taken.
@@ -48,14 +56,18 @@ pub async fn weigh(
     trees: &[&[u32]],
     sessions: usize,
     streams: usize,
-) -> Result<Vec<Idle>> {
+) -> Result<Weighed> {
     let mut reads: Vec<_> =
         trees.iter().map(|pids| Reads { pids, rss: Vec::new(), cpu_percent: Vec::new() }).collect();
     ensure!(sessions > 0, "idle needs sessions");
+    let start = Instant::now();
     let mut base = open_sessions(endpoint, sessions).await.context("opening the first sessions")?;
+    let first_opened_in = start.elapsed();
     read_memory(&mut reads).await;
+    let start = Instant::now();
     // Kept to the end: a session whose client forgot it is still a session.
     let _more = open_sessions(endpoint, sessions).await.context("opening more sessions")?;
+    let more_opened_in = start.elapsed();
     read_memory(&mut reads).await;
     read_cpu(&mut reads).await;
     base.truncate(streams.min(sessions));
@@ -65,18 +77,18 @@ pub async fn weigh(
     let (opened, open_streams) = (2 * sessions, streams.len());
     drop(streams);
     let grown = |from: u64, to: u64, over: usize| (to as f64 - from as f64) / over.max(1) as f64;
-    Ok(reads
+    let processes = reads
         .into_iter()
         .map(|read| Idle {
-            sessions: opened,
-            streams: open_streams,
             bytes_per_session: grown(read.rss[0], read.rss[1], sessions),
             bytes_per_stream: grown(read.rss[1], read.rss[2], open_streams),
             rss_mib: read.rss[1] as f64 / (1024.0 * 1024.0),
             cpu_percent: read.cpu_percent[0],
             cpu_percent_streams: read.cpu_percent[1],
         })
-        .collect())
+        .collect();
+    let opened_in = [first_opened_in, more_opened_in];
+    Ok(Weighed { sessions: opened, streams: open_streams, opened_in, processes })
 }
 
 async fn read_memory(reads: &mut [Reads<'_>]) {

@@ -79,6 +79,38 @@ pub fn reset_peak(pids: &[u32]) {
     }
 }
 
+/// What all processors had done at one moment, in clock ticks.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    busy: u64,
+    total: u64,
+}
+
+impl Machine {
+    /// Reads the first line of `/proc/stat`; nothing where that is not to be had.
+    pub fn now() -> Option<Self> {
+        let stat = fs::read_to_string("/proc/stat").ok()?;
+        let ticks: Vec<u64> = stat
+            .lines()
+            .next()?
+            .split_ascii_whitespace()
+            .skip(1)
+            .take(8)
+            .map_while(|field| field.parse().ok())
+            .collect();
+        let total = ticks.iter().sum();
+        // The fourth and the fifth are idle and waiting for a disk.
+        let idle = ticks.get(3)? + ticks.get(4)?;
+        Some(Self { busy: total - idle, total })
+    }
+
+    /// Returns the part of the processors in use since an earlier reading.
+    pub fn busy_since(self, earlier: Self) -> f64 {
+        let total = self.total.saturating_sub(earlier.total).max(1);
+        self.busy.saturating_sub(earlier.busy) as f64 / total as f64
+    }
+}
+
 /// Reads a numbered field of `stat`, counted from 1 as in proc_pid_stat(5).
 fn stat_field(pid: u32, number: usize) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

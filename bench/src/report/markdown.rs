@@ -6,6 +6,9 @@ use super::{Kind, Measurement, Results};
 use crate::args::Scenario;
 use crate::load::calls::LARGE_BYTES;
 
+/// More than this beside us, and two runs no longer agree.
+const BACKGROUND_PERCENT_MAX: f64 = 5.0;
+
 impl Results {
     /// Returns the section.
     pub fn markdown(&self) -> String {
@@ -29,15 +32,23 @@ impl Results {
 
     fn preamble(&self) -> String {
         let mut out = format!(
-            "Load, proxy and upstream share {} cores; {} rounds of {} s for each line, interleaved; \
+            "Load, proxy and upstream share {} cores; rounds of {} s, {} for each line, interleaved; \
              medians. The upstream is an echo tool on rmcp that streams its answers; every answer's \
              id and text was checked.",
-            self.cores, self.rounds, self.round_seconds
+            self.cores, self.round_seconds, self.rounds
         );
         if let Some(nginx) = &self.nginx {
             let _ = write!(out, " Compared with {nginx} as a plain proxy that knows no MCP.");
         }
         out += " Read the ratios, not the absolute figures.\n";
+        let background = self.background_percent();
+        if background > BACKGROUND_PERCENT_MAX {
+            let _ = write!(
+                out,
+                "\n**Something else used {background:.0} % of the cores meanwhile: the figures are \
+                 rough.**\n"
+            );
+        }
         if self.faults > 0 {
             let faults = self.faults;
             let _ =
@@ -74,17 +85,18 @@ impl Results {
     }
 
     fn idle_table(&self) -> String {
-        let Some((_, first)) = self.idle.first() else { return String::new() };
+        let Some(idle) = &self.idle else { return String::new() };
+        let weighed = &idle.weighed;
         let title = format!(
             "Idle: {} sessions, then {} open streams",
-            thousands(first.sessions as f64),
-            thousands(first.streams as f64)
+            thousands(weighed.sessions as f64),
+            thousands(weighed.streams as f64)
         );
         let heads =
             ["process", "per session", "per stream", "resident", "CPU", "CPU with the streams"];
-        let rows = self.idle.iter().map(|(name, idle)| {
+        let rows = idle.processes().map(|(name, idle)| {
             vec![
-                (*name).to_owned(),
+                name.to_owned(),
                 format!("{:.2} KiB", idle.bytes_per_session / 1024.0),
                 format!("{:.2} KiB", idle.bytes_per_stream / 1024.0),
                 format!("{:.0} MiB", idle.rss_mib),
@@ -92,7 +104,11 @@ impl Results {
                 format!("{:.2} %", idle.cpu_percent_streams),
             ]
         });
+        let [first, second] = weighed.opened_in.map(|time| time.as_secs_f64());
         section(&title, &heads, rows.collect())
+            + &format!(
+                "\nOpening the first half of the sessions took {first:.1} s, the second {second:.1} s.\n"
+            )
     }
 
     fn ratio(&self, found: &Measurement, to: Kind, figure: impl Fn(&Measurement) -> f64) -> String {

@@ -141,20 +141,20 @@ fn latency_and_churn(results: &Results) -> Vec<Verdict> {
 }
 
 fn memory(results: &Results) -> Vec<Verdict> {
-    let idle = results.idle.iter().find(|(name, _)| *name == Kind::Archon.name());
+    let idle = results.idle_gateway();
     let kib = |bytes: f64| bytes / 1024.0;
-    let first = idle.map_or(10_000, |(_, idle)| idle.sessions / 2);
+    let first = results.idle.as_ref().map_or(10_000, |idle| idle.weighed.sessions / 2);
     let first = super::markdown::thousands(first as f64);
     vec![
         Goal::AtMost(1.0, "KiB").verdict(
             3,
             format!("memory per idle session beyond the first {first}"),
-            idle.map(|(_, idle)| kib(idle.bytes_per_session)),
+            idle.map(|idle| kib(idle.bytes_per_session)),
         ),
         Goal::AtMost(4.0, "KiB").verdict(
             3,
             "memory per open connection with its GET stream",
-            idle.map(|(_, idle)| kib(idle.bytes_per_stream)),
+            idle.map(|idle| kib(idle.bytes_per_stream)),
         ),
         Goal::AtLeast(1e6, "sessions").verdict(3, "sessions in one process", None),
         Goal::AtMost(0.0, "MiB").verdict(3, "growth over an hour of churn", None),
@@ -162,14 +162,14 @@ fn memory(results: &Results) -> Vec<Verdict> {
 }
 
 fn streams(results: &Results) -> Vec<Verdict> {
-    let idle = results.idle.iter().find(|(name, _)| *name == Kind::Archon.name());
+    let idle = results.idle_gateway();
     let relay = Pair::find(results, Scenario::Relay, None, Kind::Direct);
     let large = Pair::find(results, Scenario::Large, None, Kind::Nginx);
     vec![
         Goal::AtMost(0.1, "% of a core").verdict(
             6,
             "processor time with silent streams open",
-            idle.map(|(_, idle)| idle.cpu_percent_streams),
+            idle.map(|idle| idle.cpu_percent_streams),
         ),
         Goal::AtMost(1_000.0, "µs").verdict(
             6,

@@ -61,6 +61,11 @@ pub struct ListenLimits {
     pub header_bytes_max: usize,
 }
 
+impl ListenLimits {
+    /// Ten times what a client sends.
+    pub const HEADERS_MAX: usize = 100;
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug)]
 pub struct LogConfig {
@@ -226,7 +231,7 @@ impl file::Limits {
                 header_time,
                 Duration::from_secs(10),
             )?,
-            headers_max: self.headers_max.unwrap_or(100),
+            headers_max: self.headers_max.unwrap_or(ListenLimits::HEADERS_MAX),
             header_bytes_max: self.header_bytes_max.unwrap_or(64 * 1024).max(8 * 1024),
         })
     }

@@ -5,11 +5,11 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::http::PooledBody;
 use archon_sessions::layer::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::{BoxBody, UnsyncBoxBody};
-use hyper::body::Incoming;
 
 /// See the module.
 pub struct GatewayBody {
@@ -20,7 +20,7 @@ pub struct GatewayBody {
 
 enum Source {
     None,
-    Http(Incoming),
+    Http(PooledBody),
     Demo(BoxBody<Bytes, Infallible>),
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
@@ -32,7 +32,7 @@ impl GatewayBody {
     }
 
     /// Returns the body of an HTTP upstream's answer.
-    pub fn http(body: Incoming) -> Self {
+    pub fn http(body: PooledBody) -> Self {
         Self { ahead: VecDeque::new(), source: Source::Http(body) }
     }
 

@@ -1,51 +1,49 @@
 //! A Streamable HTTP server as upstream: requests go on with the same bytes, answers stream back.
 
+mod headers;
+mod pool;
+mod tls;
+
+pub use pool::PooledBody;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::Context;
-use archon_sessions::layer::{BoxError, CallFailed, InnerRequest};
+use archon_sessions::layer::{CallFailed, InnerRequest};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::session::Era;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::eras::{Knowledge, Speaks, read_discovery};
 use super::{Answer, GatewayBody, bridge};
 use crate::config::UpstreamConfig;
+use pool::{Failed, Pool};
 
-/// An idle connection is closed before the upstream may close it: Node's servers do after 5 s, and a
-/// request sent into a closing connection has an unknown outcome.
-const IDLE_MAX: Duration = Duration::from_secs(4);
-/// Idle connections kept to one upstream.
-const IDLE_COUNT_MAX: usize = 1024;
 /// The answer to a probe is small, and quick.
 const PROBE_BYTES_MAX: usize = 1024 * 1024;
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 const PROBE: &str = r#"{"jsonrpc":"2.0","id":"archon-probe","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"archon","version":"0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 
-/// See the module. Clones share one pool of connections.
+/// See the module. Clones are one upstream.
 #[derive(Clone)]
 pub struct HttpUpstream {
     shared: Arc<Shared>,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 struct Shared {
     name: String,
-    uri: Uri,
+    /// The target of each request: its path.
+    target: Uri,
+    /// `Host`, and what is configured.
     headers: HeaderMap,
+    pool: Pool,
     eras: Knowledge,
     state: AtomicU8,
 }
@@ -65,23 +63,25 @@ impl HttpUpstream {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(config.connect_timeout));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(config)?)
+            .with_tls_config(tls::client(config)?)
             .https_or_http()
-            .enable_all_versions()
+            .enable_http1()
             .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(IDLE_COUNT_MAX)
-            .build(connector);
+        let uri = config.url.0.clone();
+        let mut headers = config.headers.clone();
+        if let Some(authority) = uri.authority() {
+            headers.insert(header::HOST, HeaderValue::from_str(authority.as_str())?);
+        }
+        let target = uri.path_and_query().map_or("/", |path| path.as_str()).parse()?;
         let shared = Shared {
             name: config.name.clone(),
-            uri: config.url.0.clone(),
-            headers: config.headers.clone(),
+            target,
+            headers,
+            pool: Pool::new(connector, uri),
             eras: Knowledge::default(),
             state: AtomicU8::new(UNKNOWN),
         };
-        Ok(Self { shared: Arc::new(shared), client })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Returns its name.
@@ -140,42 +140,39 @@ impl HttpUpstream {
 
     async fn relay(&self, request: InnerRequest) -> Result<Answer, CallFailed> {
         let (mut parts, body) = request.into_parts();
-        parts.uri = self.shared.uri.clone();
         parts.extensions = http::Extensions::new();
-        forward_headers(&mut parts.headers);
-        for (name, value) in &self.shared.headers {
-            parts.headers.insert(name.clone(), value.clone());
-        }
+        headers::forward(&mut parts.headers);
         let response = self.send(Request::from_parts(parts, body)).await?;
         let (mut parts, body) = response.into_parts();
-        strip_hop_by_hop(&mut parts.headers);
+        headers::strip_hop_by_hop(&mut parts.headers);
         parts.extensions = http::Extensions::new();
         Ok(Response::from_parts(parts, GatewayBody::http(body)))
     }
 
-    async fn send(&self, mut request: InnerRequest) -> Result<Response<Incoming>, CallFailed> {
-        *request.version_mut() = http::Version::HTTP_11;
-        match self.client.request(request).await {
+    async fn send(&self, mut request: InnerRequest) -> Result<Response<PooledBody>, CallFailed> {
+        *request.version_mut() = Version::HTTP_11;
+        *request.uri_mut() = self.shared.target.clone();
+        for (name, value) in &self.shared.headers {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        let failed = match self.shared.pool.send(request).await {
             Ok(response) => {
                 self.shared.state.store(UP, Relaxed);
-                Ok(response)
+                return Ok(response);
             }
-            Err(error) => {
-                let name = self.name();
-                let cause = root_cause(&error);
-                // What we knew of it may no longer be true when it is back.
-                self.shared.eras.forget();
-                let was = self.shared.state.swap(DOWN, Relaxed);
-                if was != DOWN {
-                    tracing::warn!(upstream = name, "upstream {name} failed: {error}: {cause}");
-                }
-                if error.is_connect() {
-                    Err(CallFailed::unreachable(name))
-                } else {
-                    Err(CallFailed::lost(name))
-                }
-            }
+            Err(failed) => failed,
+        };
+        // What we knew of it may no longer be true when it is back.
+        self.shared.eras.forget();
+        let name = self.name();
+        let (cause, failed) = match failed {
+            Failed::Connect(error) => (root_cause(&*error), CallFailed::unreachable(name)),
+            Failed::Lost(error) => (root_cause(&error), CallFailed::lost(name)),
+        };
+        if self.shared.state.swap(DOWN, Relaxed) != DOWN {
+            tracing::warn!(upstream = name, "upstream {name} failed: {cause}");
         }
+        Err(failed)
     }
 
     /// Returns which versions the upstream speaks, asking it if need be.
@@ -209,7 +206,6 @@ impl HttpUpstream {
     fn probe(&self) -> InnerRequest {
         let mut request = Request::new(Full::new(Bytes::from_static(PROBE.as_bytes())));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.shared.uri.clone();
         let headers = request.headers_mut();
         for (name, value) in [
             ("content-type", "application/json"),
@@ -219,7 +215,6 @@ impl HttpUpstream {
         ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        headers.extend(self.shared.headers.clone());
         request
     }
 }
@@ -239,76 +234,3 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     }
     cause.to_string()
 }
-
-/// Headers that belong to one hop (RFC 9110, 7.6.1), or that speak of the client to us only. What a
-/// client authenticates with is for us: it is not passed on (MCP, Security Best Practices, Token
-/// Passthrough). And an answer must come uncompressed, or nobody could track it.
-const NOT_FORWARDED: [HeaderName; 7] = [
-    header::HOST,
-    header::CONNECTION,
-    header::TE,
-    header::COOKIE,
-    header::AUTHORIZATION,
-    header::ORIGIN,
-    header::ACCEPT_ENCODING,
-];
-
-fn forward_headers(headers: &mut HeaderMap) {
-    strip_named_by_connection(headers);
-    for name in &NOT_FORWARDED {
-        headers.remove(name);
-    }
-    strip_hop_by_hop(headers);
-    if !headers.keys().any(|name| name.as_str().starts_with("x-archon-")) {
-        return;
-    }
-    let ours: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("x-archon-")).cloned().collect();
-    for name in ours {
-        headers.remove(name);
-    }
-}
-
-/// `Connection` names further headers of its hop.
-fn strip_named_by_connection(headers: &mut HeaderMap) {
-    let Some(connection) = headers.remove(header::CONNECTION) else { return };
-    for name in connection.to_str().unwrap_or_default().split(',') {
-        headers.remove(name.trim());
-    }
-}
-
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    strip_named_by_connection(headers);
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.remove(header::UPGRADE);
-    headers.remove(header::TRAILER);
-    headers.remove(header::PROXY_AUTHENTICATE);
-    headers.remove(header::PROXY_AUTHORIZATION);
-    headers.remove("keep-alive");
-}
-
-/// Trusts the system's certificates, or only those of a file.
-fn tls(config: &UpstreamConfig) -> anyhow::Result<rustls::ClientConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .context("TLS is not usable")?;
-    let mut roots = rustls::RootCertStore::empty();
-    match &config.tls_ca_file {
-        Some(file) => {
-            let what = || format!("could not read certificates from {}", file.display());
-            for certificate in CertificateDer::pem_file_iter(file).with_context(what)? {
-                roots.add(certificate.with_context(what)?).with_context(what)?;
-            }
-            anyhow::ensure!(!roots.is_empty(), "{} holds no certificates", file.display());
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-        }
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// So that the layer can hold bodies of upstreams and tell their errors.
-const _: fn(hyper::Error) -> BoxError = Into::into;

@@ -67,8 +67,11 @@ async fn serve<S, B>(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_time_max)
-        .max_headers(limits.headers_max)
         .max_buf_size(limits.header_bytes_max);
+    // The default is hyper's own, which it checks at a lower cost than a number that it is told.
+    if limits.headers_max != ListenLimits::HEADERS_MAX {
+        builder.http1().max_headers(limits.headers_max);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())

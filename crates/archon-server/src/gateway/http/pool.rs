@@ -1,0 +1,250 @@
+//! Connections to one upstream, driven by the very task that waits for their answers.
+//!
+//! A pooled client with a task for each connection hands every answer from task to task, and its head
+//! apart from its body: measured, that costs a third of the processor time of a call, and two more writes to
+//! the client. Here nobody else polls a connection: while a call runs its own task does, and what
+//! has arrived goes on in one piece.
+
+mod nudge;
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use archon_sessions::layer::BoxError;
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use nudge::Nudge;
+use tower::{Service, ServiceExt};
+
+/// An idle connection is closed before the upstream may close it: Node's servers do after 5 s, and a
+/// request sent into a closing connection has an unknown outcome.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+/// Idle connections kept to one upstream.
+const IDLE_COUNT_MAX: usize = 1024;
+
+type Connector = HttpsConnector<HttpConnector>;
+type Stream = <Connector as Service<Uri>>::Response;
+type Connection = http1::Connection<Stream, Full<Bytes>>;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failed {
+    /// No connection: nothing was sent.
+    Connect(BoxError),
+    /// The connection broke after the request was on it.
+    Lost(hyper::Error),
+}
+
+/// See the module. Clones are one pool.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    connector: Connector,
+    uri: Uri,
+    /// The latest used last. Held for single operations, never across an await.
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    link: Link,
+    since: Instant,
+}
+
+/// A connection and the way to send on it.
+struct Link {
+    sender: SendRequest<Full<Bytes>>,
+    /// `None` once it has closed: dropping it cancels what still waits on it.
+    connection: Option<Box<Connection>>,
+    nudge: Nudge,
+}
+
+impl Pool {
+    /// Returns an empty pool of connections to where `uri` points.
+    pub fn new(connector: Connector, uri: Uri) -> Self {
+        Self { shared: Arc::new(Shared { connector, uri, idle: Mutex::default() }) }
+    }
+
+    /// Sends a request, whose target is a path, and returns its answer's head; the body follows as it
+    /// is read. Dropping either closes the connection, which tells the upstream to stop.
+    ///
+    /// # Errors
+    /// If no connection could be made, or it broke before there was an answer.
+    pub async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<PooledBody>, Failed> {
+        while let Some(link) = self.shared.take_idle() {
+            request = match self.exchange(link, request).await {
+                // It had closed before anything was written: the next one may still be good.
+                Err(Unsent::Never(request)) => *request,
+                Err(Unsent::Maybe(error)) => return Err(Failed::Lost(error)),
+                Ok(response) => return Ok(response),
+            };
+        }
+        let link = self.connect().await?;
+        match self.exchange(link, request).await {
+            Ok(response) => Ok(response),
+            Err(Unsent::Never(_)) => Err(Failed::Connect("the connection closed at once".into())),
+            Err(Unsent::Maybe(error)) => Err(Failed::Lost(error)),
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, Failed> {
+        let connector = self.shared.connector.clone();
+        let stream = connector.oneshot(self.shared.uri.clone()).await.map_err(Failed::Connect)?;
+        let handshake = http1::handshake(stream).await;
+        let (sender, connection) = handshake.map_err(|e| Failed::Connect(e.into()))?;
+        Ok(Link { sender, connection: Some(Box::new(connection)), nudge: Nudge::new() })
+    }
+
+    async fn exchange(
+        &self,
+        mut link: Link,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<PooledBody>, Unsent> {
+        let Link { sender, connection, nudge } = &mut link;
+        let mut answer = std::pin::pin!(sender.try_send_request(request));
+        let answer = std::future::poll_fn(|context| {
+            nudge.poll(context, |context| {
+                drive(connection, context);
+                answer.as_mut().poll(context)
+            })
+        });
+        match answer.await {
+            Ok(response) => Ok(response.map(|incoming| PooledBody {
+                incoming,
+                link: Some(link),
+                pool: Arc::downgrade(&self.shared),
+            })),
+            Err(mut error) => Err(match error.take_message() {
+                Some(request) => Unsent::Never(Box::new(request)),
+                None => Unsent::Maybe(error.into_error()),
+            }),
+        }
+    }
+}
+
+/// What became of a request that has no answer.
+enum Unsent {
+    /// Nothing of it was written.
+    Never(Box<Request<Full<Bytes>>>),
+    /// Some of it may have been.
+    Maybe(hyper::Error),
+}
+
+impl Shared {
+    fn take_idle(&self) -> Option<Link> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let Idle { mut link, since } = idle.pop()?;
+        if since.elapsed() >= IDLE_MAX {
+            // The latest used is too old, so the others are as well.
+            idle.clear();
+            return None;
+        }
+        drop(idle);
+        link.is_ready().then_some(link).or_else(|| self.take_idle())
+    }
+
+    fn give_back(self: &Arc<Self>, link: Link) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.is_empty() {
+            self.sweep_later();
+        }
+        if idle.len() < IDLE_COUNT_MAX {
+            idle.push(Idle { link, since: Instant::now() });
+        }
+    }
+
+    /// Closes connections that nobody used for a while; ends once there are none.
+    fn sweep_later(self: &Arc<Self>) {
+        let pool: Weak<Self> = Arc::downgrade(self);
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(IDLE_MAX).await;
+                let Some(pool) = pool.upgrade() else { return };
+                let mut idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                idle.retain(|idle| idle.since.elapsed() < IDLE_MAX);
+                if idle.is_empty() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl Link {
+    /// Returns true if another request can be sent; looks whether the peer has closed it.
+    fn is_ready(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        drive(&mut self.connection, &mut context);
+        self.connection.is_some() && self.sender.is_ready()
+    }
+}
+
+/// Reads and writes what can be read and written now.
+fn drive(connection: &mut Option<Box<Connection>>, context: &mut Context<'_>) {
+    if connection.as_mut().is_some_and(|open| Pin::new(&mut **open).poll(context).is_ready()) {
+        *connection = None;
+    }
+}
+
+/// The body of an answer, which drives its own connection and gives it back at the end.
+pub struct PooledBody {
+    incoming: Incoming,
+    link: Option<Link>,
+    pool: Weak<Shared>,
+}
+
+impl Body for PooledBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self { incoming, link, .. } = &mut *self;
+        let Some(Link { connection, nudge, .. }) = link else {
+            return Pin::new(incoming).poll_frame(context);
+        };
+        nudge.poll(context, |context| {
+            let frame = Pin::new(&mut *incoming).poll_frame(context);
+            if frame.is_pending() {
+                // That said that more is wanted; what has arrived is handed over here.
+                drive(connection, context);
+                return Pin::new(&mut *incoming).poll_frame(context);
+            }
+            frame
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for PooledBody {
+    fn drop(&mut self) {
+        // One that is in the middle of an answer is not ready, and closes here.
+        let ready = self.link.take().and_then(|mut link| link.is_ready().then_some(link));
+        if let (Some(link), Some(pool)) = (ready, self.pool.upgrade()) {
+            pool.give_back(link);
+        }
+    }
+}
