@@ -1,19 +1,23 @@
 //! Keeps everything in one SQLite file.
 //!
-//! A batch travels as one JSON text per table and is spread by `json_each`: one statement and one
-//! bound value however many rows. Only requests, the rows of every call, take a faster way.
+//! A batch travels as one JSON text per table and is spread by `json_each`: one bound value however many
+//! rows. And it travels whole, transaction and all, in one execution: SQLite runs on a thread of its own,
+//! and on a busy machine each way there and back can take longer than the work. Only many requests at once
+//! take another, cheaper way: see `requests`.
 
 mod requests;
 mod rows;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Executor, Row, SqliteConnection};
+use sqlx::{ConnectOptions, Connection as _, Executor, Row, SqliteConnection};
+use tokio::sync::Mutex;
 
 use super::{Batch, Price, SessionStore, StoreError};
 use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
@@ -26,7 +30,8 @@ const READERS: u32 = 4;
 /// A store in a SQLite file, in WAL mode, safe against power loss (`synchronous=FULL`).
 #[derive(Clone)]
 pub struct SqliteStore {
-    writer: SqlitePool,
+    /// The one connection that writes; `None` once it is closed.
+    writer: Arc<Mutex<Option<SqliteConnection>>>,
     readers: SqlitePool,
 }
 
@@ -47,15 +52,14 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT)
             // Requests are joined to their sessions as they are written; see `requests`.
             .foreign_keys(false);
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(BUSY_TIMEOUT)
-                .connect_with(options.clone())
-        };
-        let writer = pool(1).await?;
-        sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(StoreError::Schema)?;
-        Ok(Self { writer, readers: pool(READERS).await? })
+        let mut writer = options.connect().await?;
+        sqlx::migrate!("migrations/sqlite").run(&mut writer).await.map_err(StoreError::Schema)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        Ok(Self { writer: Arc::new(Mutex::new(Some(writer))), readers })
     }
 
     /// Returns the pool of readers, for queries beside the store's own.
@@ -66,21 +70,26 @@ impl SqliteStore {
     /// Closes the file, which folds the write-ahead log into it.
     pub async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(error) = writer.close().await
+        {
+            tracing::warn!("could not close the database cleanly: {error}");
+        }
     }
 }
 
 #[async_trait]
 impl SessionStore for SqliteStore {
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        spread(&mut transaction, rows::SESSIONS, &batch.created, rows::session).await?;
-        spread(&mut transaction, rows::CONNECTIONS, &batch.connections, rows::connection).await?;
-        requests::insert(&mut transaction, &batch.requests).await?;
-        spread(&mut transaction, rows::TOUCHES, &batch.touched, rows::touch).await?;
-        spread(&mut transaction, rows::ENDS, &batch.ended, rows::end).await?;
-        transaction.commit().await?;
-        Ok(())
+        let mut writer = self.writer.lock().await;
+        let writer = writer.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let written = write(writer, batch).await;
+        if written.is_err() {
+            // It may have failed before the transaction began or after it ended; then there is nothing
+            // to roll back, and that is no news.
+            let _ = writer.execute("ROLLBACK").await;
+        }
+        written
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -144,19 +153,37 @@ impl SessionStore for SqliteStore {
     }
 }
 
-/// Writes all of `items` with one statement over their JSON.
-async fn spread<'a, T, R: serde::Serialize>(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
+/// Begins a transaction and writes what requests refer to.
+const BEGIN: &str =
+    const_format::concatcp!("BEGIN IMMEDIATE;", rows::SESSIONS, ";", rows::CONNECTIONS, ";");
+/// Writes the rest and commits.
+const COMMIT: &str =
+    const_format::concatcp!(rows::REQUESTS, ";", rows::TOUCHES, ";", rows::ENDS, "; COMMIT");
+/// Both at once.
+const WHOLE: &str = const_format::concatcp!(BEGIN, COMMIT);
+
+async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
+    let sessions = json(&batch.created, rows::session)?;
+    let connections = json(&batch.connections, rows::connection)?;
+    let touches = json(&batch.touched, rows::touch)?;
+    let ends = json(&batch.ended, rows::end)?;
+    let (many, few) = requests::split(&batch.requests);
+    let requests = json(few, rows::request)?;
+    let last = if many.is_empty() {
+        sqlx::query(WHOLE).bind(sessions).bind(connections)
+    } else {
+        sqlx::query(BEGIN).bind(sessions).bind(connections).execute(&mut *writer).await?;
+        requests::insert(writer, many).await?;
+        sqlx::query(COMMIT)
+    };
+    last.bind(requests).bind(touches).bind(ends).execute(writer).await?;
+    Ok(())
+}
+
+fn json<'a, T, R: serde::Serialize>(
     items: &'a [T],
     row: impl Fn(&'a T) -> R,
-) -> Result<(), StoreError> {
-    if items.is_empty() {
-        return Ok(());
-    }
+) -> Result<String, StoreError> {
     let rows: Vec<R> = items.iter().map(row).collect();
-    let json =
-        serde_json::to_string(&rows).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-    sqlx::query(sql).bind(json).execute(connection).await?;
-    Ok(())
+    serde_json::to_string(&rows).map_err(|error| sqlx::Error::Encode(Box::new(error)).into())
 }

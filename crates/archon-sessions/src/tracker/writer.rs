@@ -21,6 +21,9 @@ pub(super) use draft::Draft;
 
 /// Rows wait at most this long: what a `kill -9` can lose of them is bounded by it.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
+/// Signs of life are written this often: often enough beside an idle timeout of minutes, and one write
+/// for a session that calls a thousand times in between.
+const TOUCH_EVERY: Duration = Duration::from_secs(1);
 /// Rows of one transaction; more would make what waits for a commit wait for them.
 const ROWS_MAX: usize = 1000;
 /// Rows that wait while the store is away; then the newest are dropped, counted and shown.
@@ -202,6 +205,7 @@ impl Writer {
 
     async fn run(self: Arc<Self>) {
         let mut estimator = Estimator::new(self.count_tokens);
+        let mut touches = Touches::default();
         let mut price = None;
         let mut price_read: Option<tokio::time::Instant> = None;
         loop {
@@ -210,7 +214,7 @@ impl Writer {
                 price_read = Some(tokio::time::Instant::now());
             }
             let is_stopping = self.is_stopping.load(Relaxed);
-            let (batch, waiting) = self.take(&mut estimator, price);
+            let (batch, waiting) = self.take(&mut estimator, price, &mut touches, is_stopping);
             let is_full = batch.requests.len() >= ROWS_MAX;
             if self.write(batch, waiting, is_stopping).await && is_full {
                 continue;
@@ -231,6 +235,8 @@ impl Writer {
         &self,
         estimator: &mut Estimator,
         price: Option<Price>,
+        touches: &mut Touches,
+        is_stopping: bool,
     ) -> (Batch, Vec<oneshot::Sender<bool>>) {
         let (mut batch, drafts, touched, waiting) = {
             let mut queue = self.queue();
@@ -246,13 +252,12 @@ impl Writer {
                 std::mem::take(&mut queue.waiting),
             )
         };
-        let mut touches = touched;
         estimator.begin_batch();
-        for draft in &drafts {
-            let at = draft.ended_at();
-            touches.entry(draft.session).and_modify(|t| *t = at.max(*t)).or_insert(at);
-        }
-        batch.touched = touches.into_iter().collect();
+        touched.into_iter().for_each(|(id, at)| touches.add(id, at));
+        drafts.iter().for_each(|draft| touches.add(draft.session, draft.ended_at()));
+        // An end carries the last sign of life itself.
+        batch.ended.iter().for_each(|session| touches.forget(session.id));
+        batch.touched = touches.due(is_stopping);
         let model = self.pricing_model.as_ref().filter(|_| price.is_some());
         batch.requests =
             drafts.into_iter().map(|draft| draft.into_row(estimator, price, model)).collect();
@@ -311,6 +316,43 @@ impl Writer {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Signs of life on their way to the store, at most one a session.
+struct Touches {
+    gathered: HashMap<SessionId, Timestamp>,
+    written: tokio::time::Instant,
+}
+
+impl Default for Touches {
+    fn default() -> Self {
+        Self { gathered: HashMap::new(), written: tokio::time::Instant::now() }
+    }
+}
+
+impl Touches {
+    fn add(&mut self, id: SessionId, at: Timestamp) {
+        // As many as there are sessions in memory, which has a bound.
+        self.gathered.entry(id).and_modify(|latest| *latest = at.max(*latest)).or_insert(at);
+    }
+
+    fn forget(&mut self, id: SessionId) {
+        self.gathered.remove(&id);
+    }
+
+    /// Takes those that are due, a batch full at most.
+    fn due(&mut self, at_once: bool) -> Vec<(SessionId, Timestamp)> {
+        if self.gathered.is_empty() || (!at_once && self.written.elapsed() < TOUCH_EVERY) {
+            return Vec::new();
+        }
+        if self.gathered.len() <= ROWS_MAX || at_once {
+            self.written = tokio::time::Instant::now();
+            return self.gathered.drain().collect();
+        }
+        let some: Vec<_> = self.gathered.iter().take(ROWS_MAX).map(|(id, at)| (*id, *at)).collect();
+        some.iter().for_each(|(id, _)| self.forget(*id));
+        some
     }
 }
 

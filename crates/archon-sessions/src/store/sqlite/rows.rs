@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, End, Era, Principal, Session, SessionId, Timestamp,
 };
-use crate::store::StoreError;
+use crate::store::{RequestRow, StoreError};
 
 pub(super) const SESSIONS: &str = "
 INSERT INTO archon_mcp_sessions
@@ -133,6 +133,56 @@ pub(super) fn read_connection(row: &SqliteRow) -> Result<Connection, StoreError>
         opened_at: time(row, "opened_at")?,
         ended_at: ended.and_then(Timestamp::parse),
     })
+}
+
+/// Requests whose session is not stored are left out: nothing is orphaned, and one lost session does
+/// not make its neighbours' rows unwritable, as a foreign key would.
+pub(super) const REQUESTS: &str = "
+INSERT INTO archon_mcp_requests
+    (session_id, method, tool_name, upstream, timestamp, duration_ms, duration_us, status,
+     error_message, request_bytes, response_bytes, prompt_tokens, completion_tokens, estimated_cost,
+     model)
+SELECT s.session_id, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7,
+       value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14
+FROM json_each(?) CROSS JOIN archon_mcp_sessions s ON s.session_id = value->>0";
+
+#[derive(Serialize)]
+pub(super) struct RequestValues<'a>(
+    String,
+    &'a str,
+    Option<&'a str>,
+    &'a str,
+    String,
+    i64,
+    i64,
+    &'a str,
+    Option<&'a str>,
+    i64,
+    i64,
+    i64,
+    i64,
+    f64,
+    Option<&'a str>,
+);
+
+pub(super) fn request(row: &RequestRow) -> RequestValues<'_> {
+    RequestValues(
+        row.session.to_string(),
+        &row.method,
+        row.tool.as_deref(),
+        &row.upstream,
+        row.started.to_string(),
+        (row.duration_us + 500) / 1000,
+        row.duration_us,
+        row.outcome.as_str(),
+        row.error.as_deref(),
+        row.request_bytes,
+        row.response_bytes,
+        row.prompt_tokens,
+        row.completion_tokens,
+        row.cost_micros as f64 / 1e6,
+        row.model.as_deref(),
+    )
 }
 
 /// The plus sign keeps the index on `status` out of it: each session is found by its key, instead of all
