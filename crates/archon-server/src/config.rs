@@ -226,10 +226,11 @@ impl file::Limits {
         let header_time = self.header_seconds_max;
         Ok(ListenLimits {
             connections_max: self.connections_max.unwrap_or(10_000),
+            // A connection that is kept open between two requests waits by the same clock.
             header_time_max: seconds(
                 "limits.header_seconds_max",
                 header_time,
-                Duration::from_secs(10),
+                Duration::from_secs(60),
             )?,
             headers_max: self.headers_max.unwrap_or(ListenLimits::HEADERS_MAX),
             header_bytes_max: self.header_bytes_max.unwrap_or(64 * 1024).max(8 * 1024),

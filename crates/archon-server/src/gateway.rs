@@ -7,6 +7,7 @@ mod builtin;
 mod demo;
 mod eras;
 mod http;
+mod refusal;
 
 pub use batch::Unbatched;
 pub use body::GatewayBody;

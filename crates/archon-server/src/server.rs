@@ -49,7 +49,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         let name: Arc<str> = upstream.name().into();
         let sessions =
             SessionLayer::with_limits(tracker.clone(), name.clone(), config.limits.clone());
-        let tools = Builtin::layer(overview.clone(), config.inject_tools);
+        let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
         let service = ServiceBuilder::new()
             .layer(sessions)
             .layer_fn(Unbatched::new)
@@ -57,7 +57,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             .service(upstream.clone());
         Endpoint { name, service }
     });
-    let routes = Routes::new(endpoints.collect(), overview.clone());
+    let routes = Routes::new(endpoints.collect(), overview.clone(), config.limits.hosts.clone());
 
     let mcp = bind(&config.host, config.mcp_port).await?;
     let server = bind(&config.host, config.server_port).await?;

@@ -187,11 +187,6 @@ impl Tracker {
         }
     }
 
-    /// Waits until nobody else is busy with this connection.
-    pub async fn lane(&self, connection: &LiveConnection) -> impl Drop + use<'_> {
-        self.inner.slow.lane(connection.handle()).await
-    }
-
     /// Writes that a session is alive, though no request of its own shows it.
     pub fn touch(&self, presence: &Presence, now: Timestamp) {
         presence.touch(now);

@@ -28,6 +28,8 @@ pub struct Builtin<U> {
 }
 
 struct Shared {
+    /// The upstream's name.
+    name: Arc<str>,
     overview: Arc<Overview>,
     is_on: bool,
     /// Which of our names the upstream uses itself; `None` until its tools were listed.
@@ -36,10 +38,19 @@ struct Shared {
 
 impl<U> Builtin<U> {
     /// Returns the layer; with `is_on` false it lets everything pass.
-    pub fn layer(overview: Arc<Overview>, is_on: bool) -> impl Layer<U, Service = Builtin<U>> {
+    pub fn layer(
+        name: Arc<str>,
+        overview: Arc<Overview>,
+        is_on: bool,
+    ) -> impl Layer<U, Service = Builtin<U>> {
         layer_fn(move |upstream| Builtin {
             upstream,
-            shared: Arc::new(Shared { overview: overview.clone(), is_on, taken: Mutex::default() }),
+            shared: Arc::new(Shared {
+                name: name.clone(),
+                overview: overview.clone(),
+                is_on,
+                taken: Mutex::default(),
+            }),
         })
     }
 }
@@ -113,7 +124,7 @@ where
         let again = request.clone();
         let answer = self.upstream.call(request).await?;
         let Some(page) = listing::read(answer).await else {
-            return Err(CallFailed::lost(&self.shared.overview.upstreams[0].name().to_owned()));
+            return Err(CallFailed::lost(&self.shared.name));
         };
         let page = match page {
             listing::Read::Page(page) => page,

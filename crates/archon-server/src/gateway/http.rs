@@ -15,7 +15,7 @@ use archon_sessions::protocol::Envelope;
 use archon_sessions::session::Era;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -121,12 +121,8 @@ impl HttpUpstream {
     /// Sends a handshake on; a refusal by an upstream of the modern era is explained.
     async fn initialize(self, request: InnerRequest) -> Result<Answer, CallFailed> {
         let again = request.clone();
-        let answer = self.relay(request).await?;
-        let is_refusal = matches!(
-            answer.status(),
-            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
-        );
-        if !is_refusal {
+        let (is_refused, answer) = super::refusal::look(self.relay(request).await?).await;
+        if !is_refused {
             return Ok(answer);
         }
         let envelope: Option<&Envelope> = bridge::opening(&again).map(|(_, envelope)| envelope);

@@ -9,8 +9,8 @@ use archon_sessions::layer::{BoxError, PeerAddress};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -62,21 +62,17 @@ async fn serve<S, B>(
 {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let graceful = GracefulShutdown::new();
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // HTTP/1.1 only: nothing but TLS negotiates another version, and a peer that begins to speak HTTP/2
+    // by guess is told so at once instead of being waited for.
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_time_max)
         .max_buf_size(limits.header_bytes_max);
     // The default is hyper's own, which it checks at a lower cost than a number that it is told.
     if limits.headers_max != ListenLimits::HEADERS_MAX {
-        builder.http1().max_headers(limits.headers_max);
+        builder.max_headers(limits.headers_max);
     }
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(65_536)
-        .max_concurrent_streams(256);
     loop {
         // Losing the accept to the stop loses a connection nobody has been promised.
         let accepted = tokio::select! {
@@ -85,9 +81,8 @@ async fn serve<S, B>(
         };
         let Some((stream, peer, place)) = accepted else { continue };
         let service = WithPeer { service: service.clone(), peer };
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-            .into_owned();
+        let connection =
+            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A connection that breaks is its client's business, and common.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use archon_sessions::layer::{SessionBody, SessionService, codes, error_response};
+use archon_sessions::layer::{AllowedHosts, SessionBody, SessionService, codes, error_response};
 use futures_util::future::Either;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -36,12 +36,13 @@ pub struct Endpoint {
 pub struct Routes {
     endpoints: Arc<[Endpoint]>,
     overview: Arc<Overview>,
+    hosts: AllowedHosts,
 }
 
 impl Routes {
     /// Returns the router; the first endpoint is the default one.
-    pub fn new(endpoints: Vec<Endpoint>, overview: Arc<Overview>) -> Self {
-        Self { endpoints: endpoints.into(), overview }
+    pub fn new(endpoints: Vec<Endpoint>, overview: Arc<Overview>, hosts: AllowedHosts) -> Self {
+        Self { endpoints: endpoints.into(), overview, hosts }
     }
 
     fn endpoint(&self, path: &str) -> Option<Sessions> {
@@ -81,6 +82,12 @@ impl Service<Request<Incoming>> for Routes {
         let path = request.uri().path();
         if let Some(mut endpoint) = self.endpoint(path) {
             return Either::Left(endpoint.call(request));
+        }
+        // An endpoint's own layer checks this; nothing else here tells a foreign page anything either.
+        if let Err(refusal) = self.hosts.check(request.headers(), request.uri()) {
+            let status = StatusCode::FORBIDDEN;
+            let refused = error_response(status, None, codes::REFUSED, &refusal.to_string());
+            return Either::Right(Box::pin(std::future::ready(Ok(refused))));
         }
         if path == "/health" && request.method() == Method::GET {
             let overview = self.overview.clone();

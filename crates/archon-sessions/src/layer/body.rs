@@ -122,9 +122,10 @@ where
         match Pin::new(body).poll_frame(context) {
             Poll::Pending => self.poll_waiting(context),
             Poll::Ready(Some(Ok(frame))) => {
-                self.timer.is_running = false;
-                if let (Some(bytes), Some(watch)) = (frame.data_ref(), &mut self.watch) {
-                    watch.saw(bytes);
+                if let (Some(bytes), Some(watch)) = (frame.data_ref(), &mut self.watch)
+                    && watch.saw(bytes)
+                {
+                    self.timer.is_running = false;
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -170,7 +171,7 @@ where
     fn broke(&mut self, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.body = None;
         match self.watch.take().and_then(|watch| watch.lost()) {
-            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Some(message) => Poll::Ready(message.map(|bytes| Ok(Frame::data(bytes)))),
             None => Poll::Ready(Some(Err(error))),
         }
     }
@@ -215,11 +216,12 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
+    let mut deadline = Instant::now() + limit;
     while watch.is_waiting() {
-        match tokio::time::timeout(limit, body.frame()).await {
+        match tokio::time::timeout_at(deadline, body.frame()).await {
             Ok(Some(Ok(frame))) => {
-                if let Some(bytes) = frame.data_ref() {
-                    watch.saw(bytes);
+                if frame.data_ref().is_some_and(|bytes| watch.saw(bytes)) {
+                    deadline = Instant::now() + limit;
                 }
             }
             Ok(None) => return watch.ended(),

@@ -64,24 +64,22 @@ impl AllowedHosts {
     /// # Errors
     /// If one of them is not let in.
     pub fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), EdgeRefusal> {
-        let host = match (headers.get(HOST), uri.host()) {
-            (Some(host), _) => host.as_bytes(),
-            (None, Some(host)) => host.as_bytes(),
-            (None, None) => return Err(EdgeRefusal::Host),
-        };
-        if !self.lets_in(host) {
+        // Who sends two may mean either (RFC 9112, 3.2): every one must be let in, and there must be one.
+        let sent = headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
+        let mut hosts = sent.chain(uri.host().map(str::as_bytes)).peekable();
+        if headers.get_all(HOST).iter().nth(1).is_some()
+            || hosts.peek().is_none()
+            || !hosts.all(|host| self.lets_in(host))
+        {
             return Err(EdgeRefusal::Host);
         }
-        match headers.get(ORIGIN).map(HeaderValue::as_bytes) {
-            None => Ok(()),
-            Some(origin) => {
-                let bare = origin
-                    .strip_prefix(b"https://")
-                    .or_else(|| origin.strip_prefix(b"http://"))
-                    .unwrap_or_default();
-                if self.lets_in(bare) { Ok(()) } else { Err(EdgeRefusal::Origin) }
-            }
-        }
+        let is_own = |origin: &HeaderValue| {
+            let origin = origin.as_bytes();
+            let bare = origin.strip_prefix(b"https://").or_else(|| origin.strip_prefix(b"http://"));
+            bare.is_some_and(|bare| self.lets_in(bare))
+        };
+        let is_all = headers.get_all(ORIGIN).iter().all(is_own);
+        if is_all { Ok(()) } else { Err(EdgeRefusal::Origin) }
     }
 
     fn lets_in(&self, host: &[u8]) -> bool {

@@ -42,7 +42,7 @@ impl<S: Inner> Flow<S> {
         }
         let params = envelope.params.as_deref().unwrap_or("{}");
         if params.len() > PARAMS_MAX {
-            return reject::too_many(id, "bytes in the params of initialize");
+            return reject::handshake_too_large(id, PARAMS_MAX);
         }
         let initialize: Arc<str> = params.into();
         let request_bytes = body.len();

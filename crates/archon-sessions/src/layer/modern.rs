@@ -16,6 +16,8 @@ use crate::protocol::{Handle, Message, Presented, modern};
 use crate::session::{Era, Principal};
 use crate::tracker::{Admission, Arrival, Call, Caller, Ending, Proof};
 
+/// What the row of a call says whose client closed its stream (MCP 2026-07-28, Cancellation).
+pub(super) const CANCELLED: &str = "cancelled by its client";
 /// A method that opens a stream of notifications and has no answer but its end.
 const LISTEN: &str = "subscriptions/listen";
 /// A method that a client may use to look before it has a session.
@@ -68,7 +70,8 @@ impl<S: Inner> Flow<S> {
         if let (Some(admission), Some(_)) = (&admission, id) {
             let (presence, upstream) = (&admission.presence, &self.shared.upstream);
             match tracker.begin(presence, envelope, upstream, body.len(), arrival) {
-                Some(call) => calls.push(call),
+                // Nobody drops it before its end but its client, by leaving.
+                Some(call) => calls.push(call.unless_ended(CANCELLED)),
                 None => return reject::too_many(id, "calls at once in this session"),
             }
         }

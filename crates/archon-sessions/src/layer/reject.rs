@@ -11,6 +11,7 @@ use super::edge::EdgeRefusal;
 use super::failure::{CallFailed, codes};
 use crate::protocol::envelope::EnvelopeError;
 use crate::protocol::modern::Invalid;
+use crate::store::Outcome;
 use crate::tracker::Refusal;
 
 /// A refused client should wait at least so many seconds.
@@ -89,13 +90,14 @@ pub(super) fn envelope<B>(error: &EnvelopeError) -> Response<SessionBody<B>> {
     error_response(StatusCode::BAD_REQUEST, None, code, &error.to_string())
 }
 
-/// MCP 2026-07-28, Transports: -32020 for headers, -32602 for `_meta`, both with 400.
+/// MCP 2026-07-28, Transports: -32020 for headers, -32602 for `_meta`, both with 400; -32601 with 404.
 pub(super) fn modern<B>(id: Option<&str>, invalid: &Invalid) -> Response<SessionBody<B>> {
-    let code = match invalid {
-        Invalid::Header { .. } => -32020,
-        Invalid::Meta(_) => -32602,
+    let (status, code) = match invalid {
+        Invalid::Header { .. } => (StatusCode::BAD_REQUEST, -32020),
+        Invalid::Meta(_) => (StatusCode::BAD_REQUEST, -32602),
+        Invalid::Removed(_) => (StatusCode::NOT_FOUND, -32601),
     };
-    error_response(StatusCode::BAD_REQUEST, id, code, &invalid.to_string())
+    error_response(status, id, code, &invalid.to_string())
 }
 
 pub(super) fn batch<B>() -> Response<SessionBody<B>> {
@@ -127,6 +129,19 @@ pub(super) fn too_many<B>(id: Option<&str>, what: &str) -> Response<SessionBody<
     response
 }
 
+/// Refuses a handshake whose params are too large to be kept.
+pub(super) fn handshake_too_large<B>(id: Option<&str>, max: usize) -> Response<SessionBody<B>> {
+    let message = format!("the params of initialize are larger than {max} bytes");
+    error_response(StatusCode::PAYLOAD_TOO_LARGE, id, codes::REFUSED, &message)
+}
+
+/// Answers in the inner service's place. An error that answers a request comes with 200 like any answer;
+/// what has no id (a notification, a GET) is refused by its status.
 pub(super) fn failure<B>(id: Option<&str>, failed: &CallFailed) -> Response<SessionBody<B>> {
-    json_response(failed.status, failed.message_for(id))
+    let status = match (id, failed.outcome) {
+        (Some(_), _) => failed.status,
+        (None, Outcome::Timeout) => StatusCode::GATEWAY_TIMEOUT,
+        (None, Outcome::Success | Outcome::Error) => StatusCode::BAD_GATEWAY,
+    };
+    json_response(status, failed.message_for(id))
 }

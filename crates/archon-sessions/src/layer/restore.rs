@@ -72,7 +72,7 @@ impl<S: Inner> Flow<S> {
         }
         let tracker = self.shared.tracker.clone();
         {
-            let _turn = tracker.lane(connection).await;
+            let _turn = connection.reopening.lock().await;
             // Whoever had the turn before us may have done it.
             if connection.link().as_ref() == Some(link) {
                 let link = self.open_again(&request, connection).await?;

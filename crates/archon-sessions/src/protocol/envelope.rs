@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::depth::is_too_deep;
@@ -118,6 +119,9 @@ impl Message {
 
 impl Envelope {
     fn parse(body: &Bytes, json: &str) -> Result<Self, EnvelopeError> {
+        if !json.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(json).is_ok() {
+            return Err(EnvelopeError::Invalid("a message is a JSON object"));
+        }
         let [jsonrpc, id, method, params, result, error] =
             object::read(json, &["jsonrpc", "id", "method", "params", "result", "error"])
                 .map_err(parse_error)?;
@@ -190,6 +194,9 @@ impl Envelope {
 
 impl Meta {
     fn parse(body: &Bytes, json: &str) -> Result<Self, EnvelopeError> {
+        if !json.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(json).is_ok() {
+            return Err(EnvelopeError::Invalid("a message is a JSON object"));
+        }
         if !json.starts_with('{') {
             return Err(EnvelopeError::Invalid("`_meta` must be an object"));
         }

@@ -33,6 +33,7 @@ pub struct SqliteStore {
     /// The one connection that writes; `None` once it is closed.
     writer: Arc<Mutex<Option<SqliteConnection>>>,
     readers: SqlitePool,
+    path: Arc<Path>,
 }
 
 impl SqliteStore {
@@ -59,7 +60,7 @@ impl SqliteStore {
             .acquire_timeout(BUSY_TIMEOUT)
             .connect_with(options)
             .await?;
-        Ok(Self { writer: Arc::new(Mutex::new(Some(writer))), readers })
+        Ok(Self { writer: Arc::new(Mutex::new(Some(writer))), readers, path: path.into() })
     }
 
     /// Returns the pool of readers, for queries beside the store's own.
@@ -148,6 +149,8 @@ impl SessionStore for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
+        // An open file goes on working after it was deleted, and takes everything with it at the end.
+        std::fs::metadata(&self.path).map_err(sqlx::Error::Io)?;
         self.readers.execute("SELECT 1 FROM archon_mcp_sessions LIMIT 1").await?;
         Ok(())
     }

@@ -174,14 +174,27 @@ impl Tracker {
             (None, Handle::Sent(handle)) => {
                 self.resume_connection(handle, upstream, caller, now).await?
             }
-            (None, _) => return Err(Refusal::NoHandle),
+            (None, _) => {
+                let named = presented.session.sent().or(presented.cookie.sent());
+                let session = named.ok_or(Refusal::NoHandle)?;
+                let handle = self.latest_handle(session, upstream, caller).await;
+                let handle = handle.ok_or(Refusal::NoHandle)?;
+                self.resume_connection(handle, upstream, caller, now).await?
+            }
         };
         // (1) before (2): a session named by the client counts, where it is valid.
         let bound = connection.presence();
         let named = presented.session.sent().filter(|id| *id != bound.id());
         let (presence, proof) = match named.and_then(|id| self.own_presence(id, caller)) {
             Some(presence) => (presence, Proof::Header),
-            None => (bound, Proof::Connection),
+            None => {
+                if let Some(id) = named.filter(|id| !bound.continues(*id)) {
+                    tracing::warn!(session_id = %id, "session {id} invalid: unknown, ended or not the caller's");
+                } else if presented.session == Handle::Malformed {
+                    tracing::warn!("session invalid: the id sent is none of ours");
+                }
+                (bound, Proof::Connection)
+            }
         };
         self.found(&presence, proof, now);
         Ok(Admission { presence, proof, connection: Some(connection), durable })
@@ -268,8 +281,6 @@ impl Tracker {
             opened_at: now,
             ended_at: None,
         };
-        // Its own requests on it are not news; that they come again after a restart of ours is.
-        admission.presence.is_first_by(Proof::Connection);
         let connection = self.remember(record.clone(), admission.presence.clone(), now);
         let durable = self.inner.writer.durably(|batch| batch.connections.push(record));
         Ok(Admission { connection: Some(connection), durable: Some(durable), ..admission })

@@ -41,6 +41,7 @@ pub struct Call {
     draft: Option<Draft>,
     id: Text,
     began: Instant,
+    given_up: &'static str,
 }
 
 /// How a call ended.
@@ -98,6 +99,7 @@ impl Tracker {
             draft: Some(draft),
             id,
             began: arrival.began,
+            given_up: "given up before it was answered",
         })
     }
 }
@@ -120,6 +122,13 @@ impl Call {
     /// Returns the session it belongs to.
     pub fn presence(&self) -> &Arc<Presence> {
         &self.presence
+    }
+
+    /// Says what it means if nobody ends the call.
+    #[must_use]
+    pub fn unless_ended(mut self, given_up: &'static str) -> Self {
+        self.given_up = given_up;
+        self
     }
 
     /// Returns when the request arrived.
@@ -148,7 +157,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.record(Ending::without_answer(Outcome::Error, "given up before it was answered"));
+        self.record(Ending::without_answer(Outcome::Error, self.given_up));
     }
 }
 

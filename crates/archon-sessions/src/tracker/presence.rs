@@ -86,6 +86,11 @@ impl Presence {
         self.end.get().is_some()
     }
 
+    /// Returns true if it goes on from that session.
+    pub(super) fn continues(&self, id: SessionId) -> bool {
+        self.session.continues == Some(id)
+    }
+
     pub(super) fn touch(&self, now: Timestamp) {
         self.last_activity.fetch_max(now.as_micros(), Relaxed);
     }
@@ -173,6 +178,8 @@ impl Drop for StreamPlace {
 pub struct LiveConnection {
     /// Held for single operations, never across an await.
     state: Mutex<State>,
+    /// Held while its handshake is redone: by one request, for all that wait for it.
+    pub(crate) reopening: tokio::sync::Mutex<()>,
     handle: McpSessionId,
     header: HeaderValue,
     upstream: Arc<str>,
@@ -197,6 +204,7 @@ impl LiveConnection {
         let state = State { presence, link, ended_at: record.ended_at, parked: Vec::new() };
         Arc::new(Self {
             state: Mutex::new(state),
+            reopening: tokio::sync::Mutex::default(),
             handle: record.handle,
             header: header(&record.handle),
             upstream: record.upstream,

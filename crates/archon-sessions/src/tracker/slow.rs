@@ -17,14 +17,21 @@ const LANES: usize = 32;
 /// A store that has not answered by then counts as unavailable.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(3);
 
+/// Whoever holds a connection's lane may take a session's, never the other way round.
 #[derive(Default)]
 pub(super) struct SlowPath {
+    connections: Lanes,
+    sessions: Lanes,
+}
+
+#[derive(Default)]
+struct Lanes {
     lanes: [Mutex<()>; LANES],
     hasher: RandomState,
 }
 
-impl SlowPath {
-    pub(super) async fn lane(&self, key: impl Hash) -> MutexGuard<'_, ()> {
+impl Lanes {
+    async fn lane(&self, key: impl Hash) -> MutexGuard<'_, ()> {
         let index = usize::try_from(self.hasher.hash_one(key) % LANES as u64).unwrap_or(0);
         self.lanes[index].lock().await
     }
@@ -74,7 +81,7 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Option<(Arc<Presence>, Option<Durable>)>, Refusal> {
-        let _lane = self.inner.slow.lane(id).await;
+        let _lane = self.inner.slow.sessions.lane(id).await;
         // Whoever held the lane before us may have done it.
         if let Some(presence) = self.inner.heirs.pin().get(&id).filter(|p| !p.has_ended()) {
             return Ok((*presence.principal() == caller.principal)
@@ -113,7 +120,7 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<(Arc<LiveConnection>, Option<Durable>), Refusal> {
-        let _lane = self.inner.slow.lane(handle).await;
+        let _lane = self.inner.slow.connections.lane(handle).await;
         let remembered = self.inner.connections.pin().get(&handle).cloned();
         let record = match &remembered {
             Some(connection) => connection.record(),
@@ -142,6 +149,19 @@ impl Tracker {
         let record = connection.bind(presence);
         let bound = self.inner.writer.durably(|batch| batch.connections.push(record));
         Ok((connection, durable.map(|_| bound)))
+    }
+
+    /// A legacy request may name only its session, whose presence is over: then the handle to go on with
+    /// is that of its latest connection at this upstream.
+    pub(super) async fn latest_handle(
+        &self,
+        session: SessionId,
+        upstream: &str,
+        caller: &Caller,
+    ) -> Option<McpSessionId> {
+        let stored = self.look_up(self.inner.store.connections_of(session)).await.ok()?;
+        let is_own = |c: &&Connection| *c.upstream == *upstream && c.principal == caller.principal;
+        stored.iter().filter(is_own).max_by_key(|c| c.opened_at).map(|c| c.handle)
     }
 
     fn own_live(&self, id: SessionId) -> Option<Arc<Presence>> {

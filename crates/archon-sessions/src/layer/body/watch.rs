@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::layer::failure::CallFailed;
+use crate::layer::modern::CANCELLED;
 use crate::layer::reject::error_message;
 use crate::protocol::answer::{Scanner, Verdict};
 use crate::protocol::sse::{Events, Part};
@@ -67,11 +68,18 @@ impl Observer {
         Self { framing, scanner: Scanner::default(), bytes: 0, sample: Vec::new() }
     }
 
-    /// Looks at bytes; reports each answer's id, verdict, the bytes so far and its beginning.
-    pub fn saw(&mut self, bytes: &[u8], on_answer: &mut impl FnMut(&[u8], Verdict, u64, Vec<u8>)) {
+    /// Looks at bytes; reports each answer's id, verdict, the bytes so far and its beginning. Returns
+    /// whether they hold anything of a message: a comment that keeps a stream open is no sign of one.
+    pub fn saw(
+        &mut self,
+        bytes: &[u8],
+        on_answer: &mut impl FnMut(&[u8], Verdict, u64, Vec<u8>),
+    ) -> bool {
+        let mut is_sign = false;
         self.bytes += bytes.len() as u64;
         let Self { framing, scanner, bytes: count, sample } = self;
         let mut data = |data: &[u8], sample: &mut Vec<u8>, scanner: &mut Scanner| {
+            is_sign = true;
             let room = SAMPLE_MAX.saturating_sub(sample.len());
             sample.extend_from_slice(&data[..data.len().min(room)]);
             scanner.feed(data, &mut |id, verdict| {
@@ -89,6 +97,7 @@ impl Observer {
                 }
             }),
         }
+        is_sign
     }
 
     /// Returns true if messages can still be added to the stream.
@@ -108,8 +117,9 @@ impl Watch {
         self.place.as_ref().map(|_| self.tracker.closing().clone().cancelled_owned())
     }
 
-    /// Looks at bytes that go by, and ends the calls that they answer.
-    pub fn saw(&mut self, bytes: &Bytes) {
+    /// Looks at bytes that go by, and ends the calls that they answer. Returns whether they were a sign
+    /// of life.
+    pub fn saw(&mut self, bytes: &Bytes) -> bool {
         let Self { observer, calls, connection, .. } = self;
         observer.saw(bytes, &mut |id, verdict, response_bytes, answer| {
             let call = match calls.iter().position(|call| call.id().as_bytes() == id) {
@@ -125,7 +135,7 @@ impl Watch {
                 };
                 call.end(Ending { outcome, error: None, response_bytes, answer });
             }
-        });
+        })
     }
 
     /// The stream ended. What it did not answer may be answered on another one, if it is legacy.
@@ -144,10 +154,13 @@ impl Watch {
         }
     }
 
-    /// The stream broke. Returns what tells its client so, where its form allows that.
-    pub fn lost(self) -> Option<Bytes> {
+    /// The stream broke. Returns what tells its client so, where its form allows that; `Some(None)` if
+    /// nothing was missing and the stream simply ends.
+    pub fn lost(self) -> Option<Option<Bytes>> {
+        let is_whole = self.observer.is_sse() && !self.is_waiting();
         let failed = CallFailed::lost(&self.upstream);
-        self.failed(&failed)
+        let message = self.failed(&failed);
+        (is_whole || message.is_some()).then_some(message)
     }
 
     /// The stream gave no sign for too long. Returns what tells its client so.
@@ -161,7 +174,7 @@ impl Watch {
             if self.is_subscription {
                 self.close(call);
             } else {
-                call.end(Ending::without_answer(Outcome::Error, "cancelled by its client"));
+                call.end(Ending::without_answer(Outcome::Error, CANCELLED));
             }
         }
     }
