@@ -9,6 +9,7 @@ mod call;
 mod presence;
 mod reaper;
 mod recovery;
+mod setup;
 mod slow;
 mod tokens;
 mod writer;
@@ -16,6 +17,7 @@ mod writer;
 pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
 pub use call::{Arrival, Call, Ending};
 pub use presence::{LiveConnection, Presence, StreamPlace};
+pub use setup::ConnectionSetup;
 pub use writer::{Durable, WriterHealth};
 
 use std::sync::Arc;

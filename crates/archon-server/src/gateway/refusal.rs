@@ -1,5 +1,6 @@
 //! Looks whether an answer refuses its request, without taking anything from it.
 
+use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -9,32 +10,39 @@ use super::{Answer, GatewayBody};
 /// A refusal is shorter than this; what is longer is an answer.
 const READ_MAX: usize = 64 * 1024;
 
-/// Returns whether the answer is an HTTP or JSON-RPC error, and the answer as it came. An event stream is
-/// taken for an answer: who refuses a request does not open one.
+/// Returns whether the answer is an HTTP or JSON-RPC error, and the answer as it came.
 pub async fn look(answer: Answer) -> (bool, Answer) {
     let (parts, mut body) = answer.into_parts();
-    let kind = parts.headers.get(http::header::CONTENT_TYPE).map(|kind| kind.as_bytes());
-    if !kind.is_some_and(|kind| kind.starts_with(b"application/json")) {
-        return (parts.status.is_client_error(), Answer::from_parts(parts, body));
-    }
+    let kind = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    let is_sse = kind.starts_with(b"text/event-stream");
     let mut read = Vec::new();
-    while read.len() < READ_MAX
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        if let Ok(data) = frame.into_data() {
-            read.extend_from_slice(&data);
+    let mut is_refused = None;
+    while is_refused.is_none() && read.len() < READ_MAX {
+        let Some(Ok(frame)) = body.frame().await else { break };
+        let Ok(data) = frame.into_data() else { continue };
+        read.extend_from_slice(&data);
+        if is_sse {
+            let whole = read.split_inclusive(|byte| *byte == b'\n').filter(|l| l.ends_with(b"\n"));
+            is_refused = whole.filter_map(|line| line.strip_prefix(b"data:")).find_map(is_error);
         }
     }
-    let is_refused = parts.status.is_client_error() || is_error(&read);
+    let is_refused = is_refused.or_else(|| is_error(&read)).unwrap_or(false);
+    let is_refused = is_refused || parts.status.is_client_error();
     let body: GatewayBody = body.with_ahead(read.into());
     (is_refused, Answer::from_parts(parts, body))
 }
 
-fn is_error(json: &[u8]) -> bool {
+/// Returns whether a message is an error; `None` if it is no answer.
+fn is_error(json: &[u8]) -> Option<bool> {
     #[derive(Deserialize)]
-    struct Refusal {
-        #[serde(rename = "error")]
-        _error: IgnoredAny,
+    struct Message {
+        result: Option<IgnoredAny>,
+        error: Option<IgnoredAny>,
     }
-    serde_json::from_slice::<Refusal>(json).is_ok()
+    let message: Message = serde_json::from_slice(json).ok()?;
+    match (message.result, message.error) {
+        (_, Some(_)) => Some(true),
+        (Some(_), None) => Some(false),
+        (None, None) => None,
+    }
 }

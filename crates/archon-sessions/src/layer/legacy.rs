@@ -64,6 +64,9 @@ impl<S: Inner> Flow<S> {
                 None => return reject::too_many(id, "calls at once in this session"),
             }
         }
+        if let Some(connection) = &admission.connection {
+            message.envelopes().iter().for_each(|envelope| connection.note_setup(envelope));
+        }
         // From here on the client's leaving does not cancel what it asked for.
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
         let exchange = Exchange {

@@ -88,7 +88,8 @@ impl<S: Inner> Flow<S> {
         self.call_inner(request).await.map(Answered::from)
     }
 
-    /// Sends `initialize` and `notifications/initialized` as the client did; returns the new link.
+    /// Sends `initialize` and `notifications/initialized` as the client did, and sets up again what it had
+    /// set up since; returns the new link.
     async fn open_again(
         &mut self,
         like: &InnerRequest,
@@ -106,7 +107,16 @@ impl<S: Inner> Flow<S> {
         let link = opened.parts.headers.get(MCP_SESSION_ID).cloned();
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
         let version = HeaderValue::try_from(version).ok();
-        self.call_inner(post(like, initialized, link.clone(), version)).await?;
+        self.call_inner(post(like, initialized, link.clone(), version.clone())).await?;
+        for (method, params) in connection.setup().requests() {
+            let again = format!(
+                r#"{{"jsonrpc":"2.0","id":"archon-restore","method":"{method}","params":{params}}}"#
+            );
+            let response =
+                self.call_inner(post(like, again, link.clone(), version.clone())).await?;
+            // What the upstream does not take again is lost; the call at hand is not.
+            let _ = read_answer(response, &upstream).await;
+        }
         Ok(link)
     }
 }

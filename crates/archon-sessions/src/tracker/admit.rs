@@ -281,6 +281,8 @@ impl Tracker {
             opened_at: now,
             ended_at: None,
         };
+        // Its own requests on it are no news; that they come again after a restart of ours is.
+        admission.presence.is_first_by(Proof::Connection);
         let connection = self.remember(record.clone(), admission.presence.clone(), now);
         let durable = self.inner.writer.durably(|batch| batch.connections.push(record));
         Ok(Admission { connection: Some(connection), durable: Some(durable), ..admission })

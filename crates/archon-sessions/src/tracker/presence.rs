@@ -7,6 +7,8 @@ use http::HeaderValue;
 
 use super::Call;
 use super::admit::{Kin, Proof};
+use super::setup::ConnectionSetup;
+use crate::protocol::Envelope;
 use crate::session::{
     Connection, DisconnectReason, End, McpSessionId, Principal, Session, SessionId, Timestamp,
 };
@@ -196,12 +198,15 @@ struct State {
     ended_at: Option<Timestamp>,
     /// Calls whose stream ended before their answer, which will come on another stream.
     parked: Vec<Call>,
+    /// `None` for the many that set nothing up.
+    setup: Option<Box<ConnectionSetup>>,
 }
 
 impl LiveConnection {
     pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
         let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
-        let state = State { presence, link, ended_at: record.ended_at, parked: Vec::new() };
+        let state =
+            State { presence, link, ended_at: record.ended_at, parked: Vec::new(), setup: None };
         Arc::new(Self {
             state: Mutex::new(state),
             reopening: tokio::sync::Mutex::default(),
@@ -252,6 +257,21 @@ impl LiveConnection {
 
     pub(super) fn has_ended(&self) -> bool {
         self.state().ended_at.is_some()
+    }
+
+    /// Notes what a request of the client's sets up on the connection.
+    pub fn note_setup(&self, envelope: &Envelope) {
+        if matches!(
+            &*envelope.method,
+            "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe"
+        ) {
+            self.state().setup.get_or_insert_default().note(envelope);
+        }
+    }
+
+    /// Returns what was set up.
+    pub fn setup(&self) -> ConnectionSetup {
+        self.state().setup.as_deref().cloned().unwrap_or_default()
     }
 
     /// Keeps a call whose stream ended before its answer (MCP 2025-11-25, Transports, Resumability).

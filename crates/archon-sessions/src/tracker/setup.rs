@@ -1,0 +1,79 @@
+//! What a client set up on its connection after the handshake, to be set up again where the upstream
+//! forgot it: its log level, and the resources it subscribed to.
+
+use std::sync::Arc;
+
+use crate::protocol::Envelope;
+
+/// Subscriptions kept for one connection; what exceeds them is not renewed.
+const SUBSCRIPTIONS_MAX: usize = 256;
+/// Params of one of them; a URI is shorter.
+const PARAMS_BYTES_MAX: usize = 4096;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionSetup {
+    level: Option<Arc<str>>,
+    /// URI and params.
+    subscriptions: Vec<(Box<str>, Arc<str>)>,
+}
+
+impl ConnectionSetup {
+    /// Notes a request of the client's, if it is one of those.
+    pub(super) fn note(&mut self, envelope: &Envelope) {
+        let params = envelope.params.as_deref().filter(|params| params.len() <= PARAMS_BYTES_MAX);
+        let (Some(params), target) = (params, envelope.target.as_deref()) else { return };
+        match (&*envelope.method, target) {
+            ("logging/setLevel", _) => self.level = Some(params.into()),
+            ("resources/subscribe", Some(uri)) => {
+                self.subscriptions.retain(|(known, _)| **known != *uri);
+                if self.subscriptions.len() < SUBSCRIPTIONS_MAX {
+                    self.subscriptions.push((uri.into(), params.into()));
+                }
+            }
+            ("resources/unsubscribe", Some(uri)) => {
+                self.subscriptions.retain(|(known, _)| **known != *uri);
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the requests that set it up again: method and params as JSON text.
+    pub fn requests(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
+        let level = self.level.iter().map(|params| ("logging/setLevel", params));
+        level.chain(self.subscriptions.iter().map(|(_, params)| ("resources/subscribe", params)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::protocol::Message;
+
+    #[test]
+    fn the_latest_level_and_the_open_subscriptions_are_kept() {
+        let mut setup = ConnectionSetup::default();
+        for (method, params) in [
+            ("logging/setLevel", r#"{"level":"info"}"#),
+            ("logging/setLevel", r#"{"level":"debug"}"#),
+            ("resources/subscribe", r#"{"uri":"a:1"}"#),
+            ("resources/subscribe", r#"{"uri":"a:2"}"#),
+            ("resources/subscribe", r#"{"uri":"a:2"}"#),
+            ("resources/unsubscribe", r#"{"uri":"a:1"}"#),
+            ("tools/list", "{}"),
+        ] {
+            let body =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+            let message = Message::parse(&Bytes::from(body)).unwrap();
+            setup.note(&message.envelopes()[0]);
+        }
+        let found: Vec<_> = setup.requests().map(|(method, params)| (method, &**params)).collect();
+        let expected = [
+            ("logging/setLevel", r#"{"level":"debug"}"#),
+            ("resources/subscribe", r#"{"uri":"a:2"}"#),
+        ];
+        assert_eq!(found, expected);
+    }
+}
