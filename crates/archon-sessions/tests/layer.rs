@@ -1,5 +1,7 @@
 //! The layer by `oneshot`, around a small MCP server that can be told to misbehave.
 
+#![allow(clippy::unwrap_used)] // Also in the helpers of tests, which clippy does not know for them.
+
 #[path = "layer/server.rs"]
 mod server;
 

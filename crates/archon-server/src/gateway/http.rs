@@ -218,8 +218,8 @@ impl HttpUpstream {
 /// Returns the data of the last event that has any.
 fn last_data(stream: &[u8]) -> &[u8] {
     let lines = stream.split(|byte| *byte == b'\n');
-    let data = lines.filter_map(|line| line.strip_prefix(b"data:")).map(|data| data.trim_ascii());
-    data.filter(|data| !data.is_empty()).next_back().unwrap_or_default()
+    let mut data = lines.filter_map(|line| line.strip_prefix(b"data:")).map(|data| data.trim_ascii());
+    data.rfind(|data| !data.is_empty()).unwrap_or_default()
 }
 
 /// The cause at the bottom says what happened; those above say that something did.

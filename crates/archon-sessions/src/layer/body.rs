@@ -204,9 +204,9 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    match watch.outliving() {
-        Ok((watch, tracker)) => tracker.outlive(drain(body, watch, limit)),
-        Err(watch) => watch.cancelled(),
+    match watch.outlives_client() {
+        Some(tracker) => tracker.outlive(drain(body, watch, limit)),
+        None => watch.cancelled(),
     }
 }
 

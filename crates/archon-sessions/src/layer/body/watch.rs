@@ -179,14 +179,11 @@ impl Watch {
         }
     }
 
-    /// Returns itself and who runs it on, if its calls are to be followed to their ends.
-    pub fn outliving(self) -> Result<(Self, Tracker), Self> {
+    /// Returns who runs the stream on without its client, if its calls are to be followed to their ends.
+    pub fn outlives_client(&self) -> Option<Tracker> {
         match self.era {
-            Era::Legacy if self.is_waiting() => {
-                let tracker = self.tracker.clone();
-                Ok((self, tracker))
-            }
-            Era::Legacy | Era::Modern => Err(self),
+            Era::Legacy => self.is_waiting().then(|| self.tracker.clone()),
+            Era::Modern => None,
         }
     }
 
