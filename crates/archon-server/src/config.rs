@@ -219,6 +219,7 @@ impl file::Limits {
                 burst: self.initialize_burst.unwrap_or(rate.burst),
                 limits_loopback: self.limit_loopback.unwrap_or(rate.limits_loopback),
             },
+            call_timeout: None,
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use archon_sessions::layer::SessionLayer;
+use archon_sessions::layer::{Limits, SessionLayer};
 use archon_sessions::store::SessionStore;
 use archon_sessions::store::memory::MemoryStore;
 use archon_sessions::store::sqlite::SqliteStore;
@@ -47,8 +47,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // As a request meets them: sessions, single messages, our own tools, the upstream.
     let endpoints = overview.upstreams.iter().map(|upstream| {
         let name: Arc<str> = upstream.name().into();
-        let sessions =
-            SessionLayer::with_limits(tracker.clone(), name.clone(), config.limits.clone());
+        let configured = config.upstreams.iter().find(|configured| *configured.name == *name);
+        let call_timeout = configured.and_then(|configured| configured.call_timeout);
+        let limits = Limits { call_timeout, ..config.limits.clone() };
+        let sessions = SessionLayer::with_limits(tracker.clone(), name.clone(), limits);
         let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
         let service = ServiceBuilder::new()
             .layer(sessions)

@@ -56,6 +56,9 @@ pub struct Limits {
     pub hosts: AllowedHosts,
     /// How often one address may send `initialize`.
     pub initialize: InitializeRate,
+    /// How long a call to this service may go without a sign of its answer; the tracker's setting if
+    /// it has none of its own.
+    pub call_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -65,6 +68,7 @@ impl Default for Limits {
             body_time_max: Duration::from_secs(30),
             hosts: AllowedHosts::loopback(),
             initialize: InitializeRate::default(),
+            call_timeout: None,
         }
     }
 }
@@ -80,6 +84,12 @@ struct Shared {
     upstream: Arc<str>,
     limits: Limits,
     limiter: InitializeLimiter,
+}
+
+impl Shared {
+    fn call_timeout(&self) -> Duration {
+        self.limits.call_timeout.unwrap_or(self.tracker.settings().call_timeout)
+    }
 }
 
 impl SessionLayer {
@@ -197,7 +207,7 @@ impl<S: Inner> Flow<S> {
         request: InnerRequest,
     ) -> Result<Response<S::Answer>, CallFailed> {
         std::future::poll_fn(|context| self.inner.poll_ready(context)).await.map_err(Into::into)?;
-        let limit = self.shared.tracker.settings().call_timeout;
+        let limit = self.shared.call_timeout();
         match tokio::time::timeout(limit, self.inner.call(request)).await {
             Ok(answer) => answer.map_err(Into::into),
             Err(_) => Err(CallFailed::timed_out(limit)),

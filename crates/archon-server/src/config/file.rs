@@ -85,6 +85,7 @@ pub struct Upstream {
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     pub connect_timeout_seconds: Option<f64>,
+    pub call_timeout_seconds: Option<f64>,
     pub tls_ca_file: Option<std::path::PathBuf>,
 }
 

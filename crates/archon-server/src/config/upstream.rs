@@ -26,6 +26,8 @@ pub struct UpstreamConfig {
     pub headers: HeaderMap,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// How long a call may go without a sign of its answer, if not as long as elsewhere.
+    pub call_timeout: Option<Duration>,
     /// Certificates to trust, in PEM, in place of the system's.
     pub tls_ca_file: Option<PathBuf>,
 }
@@ -63,6 +65,7 @@ impl FromStr for UpstreamConfig {
             url: url.parse()?,
             headers: HeaderMap::new(),
             connect_timeout: CONNECT_TIMEOUT,
+            call_timeout: None,
             tls_ca_file: None,
         })
     }
@@ -98,10 +101,15 @@ fn one(name: String, upstream: file::Upstream) -> anyhow::Result<UpstreamConfig>
         headers.insert(header_name, value);
     }
     let setting = format!("upstreams.{name}.connect_timeout_seconds");
+    let call_setting = format!("upstreams.{name}.call_timeout_seconds");
+    let own_call_timeout = upstream.call_timeout_seconds;
     Ok(UpstreamConfig {
         url: upstream.url.parse().with_context(|| format!("upstreams.{name}"))?,
         headers,
         connect_timeout: seconds(&setting, upstream.connect_timeout_seconds, CONNECT_TIMEOUT)?,
+        call_timeout: own_call_timeout
+            .map(|own| seconds(&call_setting, Some(own), CONNECT_TIMEOUT))
+            .transpose()?,
         tls_ca_file: upstream.tls_ca_file,
         name,
     })

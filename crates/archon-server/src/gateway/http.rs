@@ -218,7 +218,8 @@ impl HttpUpstream {
 /// Returns the data of the last event that has any.
 fn last_data(stream: &[u8]) -> &[u8] {
     let lines = stream.split(|byte| *byte == b'\n');
-    let mut data = lines.filter_map(|line| line.strip_prefix(b"data:")).map(|data| data.trim_ascii());
+    let mut data =
+        lines.filter_map(|line| line.strip_prefix(b"data:")).map(|data| data.trim_ascii());
     data.rfind(|data| !data.is_empty()).unwrap_or_default()
 }
 

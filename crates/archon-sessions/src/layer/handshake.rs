@@ -63,7 +63,7 @@ impl<S: Inner> Flow<S> {
             Err(failed) => return reject::failure(id, &failed),
         };
         let Opened { parts, body, read_ahead, answer, bytes } = opened;
-        let limit = tracker.settings().call_timeout;
+        let limit = shared.call_timeout();
         let body = SessionBody::theirs(body, read_ahead, None, limit);
         let mut response = Response::from_parts(parts, body);
         let link = response.headers_mut().remove(MCP_SESSION_ID);

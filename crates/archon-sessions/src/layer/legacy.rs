@@ -171,7 +171,7 @@ impl<S: Inner> Flow<S> {
             Ok(Answered { response, read_ahead }) => {
                 let (parts, body) = response.into_parts();
                 let tracker = self.shared.tracker.clone();
-                let limit = tracker.settings().call_timeout;
+                let limit = self.shared.call_timeout();
                 let watch = (!calls.is_empty() || place.is_some()).then(|| Watch {
                     tracker,
                     era: Era::Legacy,

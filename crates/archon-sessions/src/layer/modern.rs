@@ -102,7 +102,7 @@ impl<S: Inner> Flow<S> {
                     status: parts.status,
                     observer: Observer::new(&parts.headers),
                 };
-                let limit = tracker.settings().call_timeout;
+                let limit = self.shared.call_timeout();
                 let body = SessionBody::theirs(body, VecDeque::new(), Some(watch), limit);
                 http::Response::from_parts(parts, body)
             }
