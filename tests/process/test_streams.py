@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import wait_for
-from wire import LEGACY, LegacyClient, encoded, events, message, next_message, opened, send
+from wire import LegacyClient, encoded, message, next_message, opened, send
 
 pytestmark = pytest.mark.timeout(120)
 
