@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use archon_sessions::layer::{BoxError, CallFailed, Exchange, InnerRequest};
+use archon_sessions::protocol::sse::is_event_stream;
 use archon_sessions::protocol::{Envelope, Message, Text};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -132,10 +133,7 @@ fn events(answer: Result<Answer, CallFailed>, id: Option<Text>) -> Events {
             return Box::pin(stream::once(async move { Ok(event(message.as_bytes())) }));
         }
     };
-    let is_sse = answer
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let is_sse = is_event_stream(answer.headers());
     let body = answer.into_body();
     if is_sse {
         return Box::pin(body.into_data_stream());

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use archon_sessions::layer::{CallFailed, InnerRequest};
 use archon_sessions::protocol::Envelope;
+use archon_sessions::protocol::sse::is_event_stream;
 use archon_sessions::session::Era;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -182,10 +183,7 @@ impl HttpUpstream {
         }
         let probe = async {
             let response = self.send(self.probe()).await?;
-            let is_sse = response
-                .headers()
-                .get(header::CONTENT_TYPE)
-                .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+            let is_sse = is_event_stream(response.headers());
             let body = Limited::new(response.into_body(), PROBE_BYTES_MAX).collect().await;
             let body = body.map_err(|_| CallFailed::lost(self.name()))?.to_bytes();
             Ok::<Speaks, CallFailed>(read_discovery(if is_sse { last_data(&body) } else { &body }))

@@ -1,6 +1,6 @@
 //! Looks whether an answer refuses its request, without taking anything from it.
 
-use http::header::CONTENT_TYPE;
+use archon_sessions::protocol::sse::is_event_stream;
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -13,8 +13,7 @@ const READ_MAX: usize = 64 * 1024;
 /// Returns whether the answer is an HTTP or JSON-RPC error, and the answer as it came.
 pub async fn look(answer: Answer) -> (bool, Answer) {
     let (parts, mut body) = answer.into_parts();
-    let kind = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-    let is_sse = kind.starts_with(b"text/event-stream");
+    let is_sse = is_event_stream(&parts.headers);
     let mut read = Vec::new();
     let mut is_refused = None;
     while is_refused.is_none() && read.len() < READ_MAX {

@@ -2,6 +2,14 @@
 //!
 //! HTML Living Standard, 9.2.6: lines end with CR, LF or CRLF; an empty line ends the event.
 
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+/// Returns true if an answer with these headers is an event stream.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
 /// What the stream said next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part<'a> {

@@ -2,9 +2,10 @@
 
 use archon_sessions::layer::{Exchange, InnerRequest};
 use archon_sessions::protocol::names::{MCP_METHOD, MCP_NAME};
+use archon_sessions::protocol::sse::is_event_stream;
 use archon_sessions::session::Era;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::response::Parts;
 use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
@@ -58,10 +59,7 @@ struct Named {
 /// Reads an answer until it has been understood; `None` if the upstream broke off.
 pub async fn read(answer: Answer) -> Option<Read> {
     let (parts, mut rest) = answer.into_parts();
-    let is_sse = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let is_sse = is_event_stream(&parts.headers);
     let mut bytes = Vec::new();
     loop {
         let is_over = match rest.frame().await {
@@ -194,6 +192,8 @@ fn meta(exchange: &Exchange) -> Option<serde_json::Value> {
 
 #[cfg(test)]
 mod tests {
+    use http::header::CONTENT_TYPE;
+
     use super::*;
 
     async fn added(kind: &'static str, body: &str) -> String {
