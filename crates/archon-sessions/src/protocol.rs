@@ -6,6 +6,7 @@
 pub mod answer;
 mod depth;
 pub mod envelope;
+pub mod event_id;
 pub mod legacy;
 pub mod modern;
 pub mod names;

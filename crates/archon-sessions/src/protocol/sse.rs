@@ -2,6 +2,10 @@
 //!
 //! HTML Living Standard, 9.2.6: lines end with CR, LF or CRLF; an empty line ends the event.
 
+mod renumber;
+
+pub use renumber::{Ended, Renumber};
+
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 

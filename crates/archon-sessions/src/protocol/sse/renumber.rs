@@ -1,0 +1,242 @@
+//! Gives the events of a stream ids of ours in place of those they came with; everything else passes as
+//! it is.
+//!
+//! HTML Living Standard, 9.2.6: lines end with CR, LF or CRLF; an empty line ends the event.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::protocol::event_id::{StreamId, around_seq};
+
+/// An upstream's own id that is longer than this is not remembered, so its stream cannot be resumed there.
+const FOREIGN_ID_MAX: usize = 1024;
+/// Room for an id in the output, beside the input.
+const ID_ROOM: usize = 64;
+
+/// Where in a line we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// So many bytes of `id` matched since the start of the line; they are held back.
+    Start(usize),
+    /// In the value of an `id` line, which is left out.
+    Id,
+    /// In any other line.
+    Pass,
+}
+
+/// What becomes of a line feed that comes next: after a carriage return it is part of the same line end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LineFeed {
+    /// It is a line end of its own.
+    Own,
+    /// It goes on with its line.
+    Kept,
+    /// It is left out with its line.
+    Dropped,
+}
+
+impl LineFeed {
+    fn after(newline: u8, kept: bool) -> Self {
+        match (newline, kept) {
+            (b'\r', true) => Self::Kept,
+            (b'\r', false) => Self::Dropped,
+            _ => Self::Own,
+        }
+    }
+}
+
+/// An event that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its number.
+    pub seq: u64,
+    /// Where in the output it ends.
+    pub at: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Renumber {
+    before: Box<str>,
+    after: Box<str>,
+    /// The number of the event that is being read, or will be next.
+    seq: u64,
+    state: State,
+    line_feed: LineFeed,
+    /// The current event has a field already, and so its id.
+    in_event: bool,
+    foreign_id: Vec<u8>,
+}
+
+impl Renumber {
+    /// Returns the beginning of a stream.
+    pub fn new(stream: StreamId, request: Option<&str>) -> Self {
+        let (before, after) = around_seq(stream, request);
+        Self {
+            before: format!("id: {before}").into(),
+            after: format!("{after}\n").into(),
+            seq: 0,
+            state: State::Start(0),
+            line_feed: LineFeed::Own,
+            in_event: false,
+            foreign_id: Vec::new(),
+        }
+    }
+
+    /// Returns the id that the latest event came with.
+    pub fn foreign_id(&self) -> &[u8] {
+        &self.foreign_id
+    }
+
+    /// Returns true if nothing has been sent yet.
+    pub fn is_at_beginning(&self) -> bool {
+        self.seq == 0 && !self.in_event
+    }
+
+    /// Returns the bytes to send for `input`, and notes the events that end in them.
+    pub fn feed(&mut self, input: Bytes, ended: &mut Vec<Ended>) -> Bytes {
+        // The middle of a long line, as megabytes of an answer are, goes on uncopied.
+        if self.state == State::Pass && memchr::memchr2(b'\n', b'\r', &input).is_none() {
+            return input;
+        }
+        let mut out = BytesMut::with_capacity(input.len() + ID_ROOM);
+        let mut rest = &input[..];
+        while let Some(&byte) = rest.first() {
+            let line_feed = std::mem::replace(&mut self.line_feed, LineFeed::Own);
+            if byte == b'\n' && line_feed != LineFeed::Own {
+                if line_feed == LineFeed::Kept {
+                    out.put_u8(byte);
+                }
+                rest = &rest[1..];
+                continue;
+            }
+            match self.state {
+                State::Start(matched) => rest = self.feed_start(matched, rest, &mut out, ended),
+                State::Id | State::Pass => rest = self.feed_line(rest, &mut out),
+            }
+        }
+        out.freeze()
+    }
+
+    fn feed_start<'a>(
+        &mut self,
+        matched: usize,
+        rest: &'a [u8],
+        out: &mut BytesMut,
+        ended: &mut Vec<Ended>,
+    ) -> &'a [u8] {
+        match (matched, rest[0]) {
+            (0, newline @ (b'\n' | b'\r')) => {
+                self.line_feed = LineFeed::after(newline, true);
+                out.put_u8(newline);
+                if std::mem::take(&mut self.in_event) {
+                    ended.push(Ended { seq: self.seq, at: out.len() });
+                    self.seq += 1;
+                }
+                &rest[1..]
+            }
+            (0, b':') => {
+                self.state = State::Pass;
+                rest
+            }
+            (0, b'i') => {
+                self.state = State::Start(1);
+                &rest[1..]
+            }
+            (1, b'd') => {
+                self.state = State::Start(2);
+                &rest[1..]
+            }
+            (2, b':' | b'\n' | b'\r') => {
+                self.begin_event(out);
+                self.foreign_id.clear();
+                self.state = State::Id;
+                if rest[0] == b':' { &rest[1..] } else { rest }
+            }
+            _ => {
+                self.begin_event(out);
+                out.put_slice(&b"id"[..matched]);
+                self.state = State::Pass;
+                rest
+            }
+        }
+    }
+
+    /// Takes what belongs to the current line, its end included; returns the rest.
+    fn feed_line<'a>(&mut self, rest: &'a [u8], out: &mut BytesMut) -> &'a [u8] {
+        let end = memchr::memchr2(b'\n', b'\r', rest);
+        let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
+        let is_id = self.state == State::Id;
+        if !is_id {
+            out.put_slice(line);
+        } else if self.foreign_id.len() + line.len() <= FOREIGN_ID_MAX {
+            // One space after the colon is not part of the value.
+            let has_begun = !self.foreign_id.is_empty();
+            let value = line.strip_prefix(b" ").filter(|_| !has_begun).unwrap_or(line);
+            self.foreign_id.extend_from_slice(value);
+        } else {
+            self.foreign_id.clear();
+        }
+        let Some((&newline, after)) = after.split_first() else { return after };
+        self.state = State::Start(0);
+        self.line_feed = LineFeed::after(newline, !is_id);
+        if !is_id {
+            out.put_u8(newline);
+        }
+        after
+    }
+
+    fn begin_event(&mut self, out: &mut BytesMut) {
+        if std::mem::replace(&mut self.in_event, true) {
+            return;
+        }
+        out.put_slice(self.before.as_bytes());
+        out.put_slice(self.seq.to_string().as_bytes());
+        out.put_slice(self.after.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renumbered(stream: &str, chunk: usize) -> (String, Vec<(u64, usize)>, Vec<u8>) {
+        let mut renumber = Renumber::new(StreamId(10), Some("1"));
+        let (mut out, mut events) = (Vec::new(), Vec::new());
+        for bytes in stream.as_bytes().chunks(chunk) {
+            let (mut ended, before) = (Vec::new(), out.len());
+            out.extend_from_slice(&renumber.feed(Bytes::copy_from_slice(bytes), &mut ended));
+            events.extend(ended.iter().map(|ended| (ended.seq, before + ended.at)));
+        }
+        (String::from_utf8(out).unwrap(), events, renumber.foreign_id().to_vec())
+    }
+
+    #[test]
+    fn ids_are_replaced_however_the_stream_is_cut() {
+        let stream = ": hello\n\nid: 1\ndata: \nretry: 3\n\nevent: message\ndata: {\"id\":1}\nid:x/2\n\n\
+                      idle: no\ni: 1\nid\n\n: bye\n\ndata: cut";
+        let expected = ": hello\n\nid: a-0-MQ\ndata: \nretry: 3\n\nid: a-1-MQ\nevent: message\n\
+                        data: {\"id\":1}\n\nid: a-2-MQ\nidle: no\ni: 1\n\n: bye\n\nid: a-3-MQ\ndata: cut";
+        let ends: Vec<usize> = ["retry: 3\n\n", "1}\n\n", "i: 1\n\n"]
+            .iter()
+            .map(|end| expected.find(end).unwrap() + end.len())
+            .collect();
+        for chunk in 1..60 {
+            let (out, events, foreign) = renumbered(stream, chunk);
+            assert_eq!(out, expected, "{chunk}");
+            let numbered: Vec<_> = (0..).zip(ends.iter().copied()).collect();
+            assert_eq!(events, numbered, "{chunk}");
+            assert_eq!(foreign, b"", "an empty id was the last");
+        }
+        assert_eq!(renumbered("data: 1\nid: x/2\n\n", 3).2, b"x/2");
+    }
+
+    #[test]
+    fn other_line_ends_stay_as_they_are() {
+        let stream = "id: 1\r\ndata: a\r\n\r\nid: 2\rdata: b\r\r";
+        for chunk in 1..40 {
+            let (out, events, _) = renumbered(stream, chunk);
+            assert_eq!(out, "id: a-0-MQ\ndata: a\r\n\r\nid: a-1-MQ\ndata: b\r\r", "{chunk}");
+            assert_eq!(events.len(), 2);
+        }
+    }
+}
