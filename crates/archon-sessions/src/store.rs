@@ -4,11 +4,15 @@ pub mod memory;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
+mod unfinished;
+
+pub use unfinished::{CallId, OpenCall, StoredEvent};
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::protocol::event_id::StreamId;
 use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
 
 /// Why a store could not do its work.
@@ -70,6 +74,18 @@ pub trait SessionStore: Send + Sync + 'static {
     /// If the store is not available or a row is not readable.
     async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError>;
 
+    /// Returns the calls in flight, of all processes.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError>;
+
+    /// Returns the stored events of a stream, in order.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn events_of(&self, stream: StreamId) -> Result<Vec<StoredEvent>, StoreError>;
+
     /// Returns the price of a model: the one in effect now.
     ///
     /// # Errors
@@ -96,6 +112,16 @@ pub struct Batch {
     pub touched: Vec<(SessionId, Timestamp)>,
     /// Tracked requests. One whose session is not stored is dropped.
     pub requests: Vec<RequestRow>,
+    /// Calls that are in flight. One that is stored already is left as it is.
+    pub opened: Vec<OpenCall>,
+    /// Calls that have ended: they leave the ledger.
+    pub closed: Vec<CallId>,
+    /// Events that their clients may not have yet. One that is stored already is left as it is.
+    pub events: Vec<StoredEvent>,
+    /// Streams whose events are no longer needed.
+    pub forgotten: Vec<StreamId>,
+    /// Events sent before this moment are no longer needed.
+    pub forget_before: Option<Timestamp>,
 }
 
 impl Batch {
@@ -106,6 +132,11 @@ impl Batch {
             && self.ended.is_empty()
             && self.touched.is_empty()
             && self.requests.is_empty()
+            && self.opened.is_empty()
+            && self.closed.is_empty()
+            && self.events.is_empty()
+            && self.forgotten.is_empty()
+            && self.forget_before.is_none()
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Connection {
     pub initialize: Arc<str>,
     /// The upstream's own `Mcp-Session-Id` for it, if the upstream keeps one.
     pub link: Option<Box<str>>,
+    /// What the client set up on it since, as JSON text that the tracker writes and reads.
+    pub setup: Option<Arc<str>>,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// Set once it has ended: the handle answers 404 from then on.

@@ -1,11 +1,12 @@
 //! Keeps everything in memory: for tests, and for embedders who want no record.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Batch, Price, RequestRow, SessionStore, StoreError};
+use super::{Batch, CallId, OpenCall, Price, RequestRow, SessionStore, StoreError, StoredEvent};
+use crate::protocol::event_id::StreamId;
 use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
 
 /// The latest requests only: this store has no disk to grow on.
@@ -27,6 +28,9 @@ struct Tables {
     ended: VecDeque<SessionId>,
     connections: HashMap<McpSessionId, Connection>,
     requests: VecDeque<RequestRow>,
+    calls: HashMap<CallId, OpenCall>,
+    /// By stream and number. The tracker bounds them and says which to forget.
+    events: BTreeMap<(StreamId, u64), StoredEvent>,
 }
 
 impl MemoryStore {
@@ -83,6 +87,7 @@ impl SessionStore for MemoryStore {
                 tables.requests.push_back(row.clone());
             }
         }
+        tables.apply_unfinished(batch);
         tables.forget_the_oldest();
         Ok(())
     }
@@ -109,6 +114,15 @@ impl SessionStore for MemoryStore {
         Ok((sessions, tables.connections.values().filter(open).cloned().collect()))
     }
 
+    async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {
+        Ok(self.tables().calls.values().cloned().collect())
+    }
+
+    async fn events_of(&self, stream: StreamId) -> Result<Vec<StoredEvent>, StoreError> {
+        let tables = self.tables();
+        Ok(tables.events.range((stream, 0)..=(stream, u64::MAX)).map(|(_, e)| e.clone()).collect())
+    }
+
     async fn price(&self, _model: &str, _now: Timestamp) -> Result<Option<Price>, StoreError> {
         Ok(None)
     }
@@ -119,6 +133,24 @@ impl SessionStore for MemoryStore {
 }
 
 impl Tables {
+    fn apply_unfinished(&mut self, batch: &Batch) {
+        for call in &batch.opened {
+            self.calls.entry(call.id).or_insert_with(|| call.clone());
+        }
+        for id in &batch.closed {
+            self.calls.remove(id);
+        }
+        for event in &batch.events {
+            self.events.entry((event.stream, event.seq)).or_insert_with(|| event.clone());
+        }
+        for stream in &batch.forgotten {
+            self.events.retain(|(of, _), _| of != stream);
+        }
+        if let Some(before) = batch.forget_before {
+            self.events.retain(|_, event| event.at >= before);
+        }
+    }
+
     fn forget_the_oldest(&mut self) {
         let surplus = self.requests.len().saturating_sub(REQUESTS_MAX);
         self.requests.drain(..surplus);

@@ -7,6 +7,7 @@
 
 mod requests;
 mod rows;
+mod unfinished;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection as _, Executor, Row, SqliteConnection};
 use tokio::sync::Mutex;
 
-use super::{Batch, Price, SessionStore, StoreError};
+use super::{Batch, OpenCall, Price, SessionStore, StoreError, StoredEvent};
+use crate::protocol::event_id::StreamId;
 use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
 
 /// How long a statement waits for another process's lock before the store counts as unavailable.
@@ -135,6 +137,19 @@ impl SessionStore for SqliteStore {
         Ok((sessions, connections))
     }
 
+    async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM archon_mcp_calls").fetch_all(&self.readers).await?;
+        rows.iter().map(unfinished::read_call).collect()
+    }
+
+    async fn events_of(&self, stream: StreamId) -> Result<Vec<StoredEvent>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM archon_mcp_events WHERE stream_id = ? ORDER BY seq")
+            .bind(stream.0)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(unfinished::read_event).collect()
+    }
+
     async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError> {
         let row = sqlx::query(
             "SELECT input_price_per_1k, output_price_per_1k FROM archon_llm_pricing
@@ -157,29 +172,57 @@ impl SessionStore for SqliteStore {
 }
 
 /// Begins a transaction and writes what requests refer to.
-const BEGIN: &str =
-    const_format::concatcp!("BEGIN IMMEDIATE;", rows::SESSIONS, ";", rows::CONNECTIONS, ";");
-/// Writes the rest and commits.
-const COMMIT: &str =
-    const_format::concatcp!(rows::REQUESTS, ";", rows::TOUCHES, ";", rows::ENDS, "; COMMIT");
+const BEGIN: &str = const_format::concatcp!(
+    "BEGIN IMMEDIATE;",
+    rows::SESSIONS,
+    ";",
+    rows::CONNECTIONS,
+    ";",
+    unfinished::CALLS,
+    ";"
+);
+/// Writes the rest and commits. A call leaves the ledger in the transaction that writes its end.
+const COMMIT: &str = const_format::concatcp!(
+    rows::REQUESTS,
+    ";",
+    unfinished::CLOSED,
+    ";",
+    unfinished::EVENTS,
+    ";",
+    unfinished::FORGOTTEN,
+    ";",
+    unfinished::EXPIRED,
+    ";",
+    rows::TOUCHES,
+    ";",
+    rows::ENDS,
+    "; COMMIT"
+);
 /// Both at once.
 const WHOLE: &str = const_format::concatcp!(BEGIN, COMMIT);
 
 async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
     let sessions = json(&batch.created, rows::session)?;
     let connections = json(&batch.connections, rows::connection)?;
-    let touches = json(&batch.touched, rows::touch)?;
-    let ends = json(&batch.ended, rows::end)?;
+    let opened = json(&batch.opened, unfinished::call)?;
     let (many, few) = requests::split(&batch.requests);
-    let requests = json(few, rows::request)?;
+    let first = |query| sqlx::query(query).bind(sessions).bind(connections).bind(opened);
     let last = if many.is_empty() {
-        sqlx::query(WHOLE).bind(sessions).bind(connections)
+        first(WHOLE)
     } else {
-        sqlx::query(BEGIN).bind(sessions).bind(connections).execute(&mut *writer).await?;
+        first(BEGIN).execute(&mut *writer).await?;
         requests::insert(writer, many).await?;
         sqlx::query(COMMIT)
     };
-    last.bind(requests).bind(touches).bind(ends).execute(writer).await?;
+    last.bind(json(few, rows::request)?)
+        .bind(json(&batch.closed, unfinished::closed)?)
+        .bind(json(&batch.events, unfinished::event)?)
+        .bind(json(&batch.forgotten, unfinished::forgotten)?)
+        .bind(batch.forget_before.map(|before| before.to_string()).unwrap_or_default())
+        .bind(json(&batch.touched, rows::touch)?)
+        .bind(json(&batch.ended, rows::end)?)
+        .execute(writer)
+        .await?;
     Ok(())
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
-use super::{Batch, Outcome, RequestRow, SessionStore};
+use super::{Batch, CallId, OpenCall, Outcome, RequestRow, SessionStore, StoredEvent};
+use crate::protocol::event_id::StreamId;
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, IDLE_TIMEOUT, McpSessionId, Principal, Session,
     SessionId, Timestamp,
@@ -32,6 +33,7 @@ fn connection(session: &Session) -> Connection {
         protocol_version: "2025-11-25".into(),
         initialize: r#"{"protocolVersion":"2025-11-25"}"#.into(),
         link: Some("up-1".into()),
+        setup: Some(r#"{"level":{}}"#.into()),
         opened_at: at(0),
         ended_at: None,
     }
@@ -126,6 +128,49 @@ async fn a_request_without_a_session_harms_nobody(store: &dyn SessionStore) {
     store.apply(&batch).await.unwrap();
 }
 
+async fn a_call_is_in_the_ledger_until_it_is_closed(store: &dyn SessionStore) {
+    let open = OpenCall {
+        id: CallId(i64::MAX),
+        session: SessionId::random(),
+        handle: Some(McpSessionId::random()),
+        request: "\"a\"".into(),
+        digest: "00ff".into(),
+        method: "tools/call".into(),
+        tool: Some("echo".into()),
+        upstream: "demo".into(),
+        started: at(1),
+        request_bytes: 7,
+        node: "n1".into(),
+    };
+    let other = OpenCall { id: CallId(2), handle: None, tool: None, ..open.clone() };
+    let opened = vec![open.clone(), other.clone(), open.clone()];
+    store.apply(&Batch { opened, ..Batch::default() }).await.unwrap();
+    store.apply(&Batch { closed: vec![other.id], ..Batch::default() }).await.unwrap();
+    assert_eq!(store.open_calls().await.unwrap(), vec![open]);
+}
+
+async fn events_are_kept_until_they_are_forgotten(store: &dyn SessionStore) {
+    let event = |stream, seq, moment| StoredEvent {
+        stream: StreamId(stream),
+        seq,
+        handle: McpSessionId::random(),
+        bytes: "id: 1\ndata: \u{fc}\n\n".into(),
+        is_answered: seq == 1,
+        at: moment,
+    };
+    let all = [event(1, 1, at(5)), event(1, 0, at(1)), event(2, 0, at(5)), event(3, 0, at(9))];
+    store.apply(&Batch { events: all.to_vec(), ..Batch::default() }).await.unwrap();
+    store.apply(&Batch { events: vec![event(3, 0, at(1))], ..Batch::default() }).await.unwrap();
+    let found = store.events_of(StreamId(1)).await.unwrap();
+    assert_eq!(found, vec![all[1].clone(), all[0].clone()]);
+    let forget_before = Some(at(5));
+    let forgotten = vec![StreamId(2)];
+    store.apply(&Batch { forgotten, forget_before, ..Batch::default() }).await.unwrap();
+    assert_eq!(store.events_of(StreamId(1)).await.unwrap(), vec![all[0].clone()]);
+    assert_eq!(store.events_of(StreamId(2)).await.unwrap(), vec![]);
+    assert_eq!(store.events_of(StreamId(3)).await.unwrap(), vec![all[3].clone()]);
+}
+
 macro_rules! suite {
     ($($test:ident),* $(,)?) => {
         mod memory_store {
@@ -153,6 +198,8 @@ suite! {
     the_first_end_wins,
     an_ended_connection_stays_ended,
     a_request_without_a_session_harms_nobody,
+    a_call_is_in_the_ledger_until_it_is_closed,
+    events_are_kept_until_they_are_forgotten,
 }
 
 #[tokio::test]

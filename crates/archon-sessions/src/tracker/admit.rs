@@ -278,6 +278,7 @@ impl Tracker {
             protocol_version: handshake.protocol_version.into(),
             initialize: handshake.initialize,
             link: handshake.link.and_then(|link| link.to_str().ok().map(Box::from)),
+            setup: None,
             opened_at: now,
             ended_at: None,
         };

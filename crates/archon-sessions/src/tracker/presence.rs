@@ -325,6 +325,7 @@ impl LiveConnection {
             protocol_version: self.protocol_version.clone(),
             initialize: self.initialize.clone(),
             link: state.link.as_ref().and_then(|link| link.to_str().ok()).map(Box::from),
+            setup: None,
             opened_at: self.opened_at,
             ended_at: state.ended_at,
         }

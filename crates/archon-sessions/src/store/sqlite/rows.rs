@@ -49,8 +49,13 @@ pub(super) fn session(session: &Session) -> SessionValues<'_> {
         session.era.as_str(),
         &session.protocol_version,
         session.continues.map(|id| id.to_string()),
-        session.idle_timeout.as_secs(),
+        whole_seconds(session.idle_timeout),
     )
+}
+
+/// Rounded up: a timeout that was stored as nothing would end its session at the next start.
+fn whole_seconds(timeout: Duration) -> u64 {
+    timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)
 }
 
 pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
@@ -86,11 +91,13 @@ pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
 
 pub(super) const CONNECTIONS: &str = "
 INSERT INTO archon_mcp_connections
-    (handle, session_id, upstream, principal, protocol_version, initialize, link, opened_at, ended_at)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8
+    (handle, session_id, upstream, principal, protocol_version, initialize, link, opened_at, ended_at,
+     setup)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7,
+       value->>8, value->>9
 FROM json_each(?) WHERE true
 ON CONFLICT (handle) DO UPDATE SET
-    session_id = excluded.session_id, link = excluded.link,
+    session_id = excluded.session_id, link = excluded.link, setup = excluded.setup,
     ended_at = coalesce(ended_at, excluded.ended_at)";
 
 #[derive(Serialize)]
@@ -104,6 +111,7 @@ pub(super) struct ConnectionValues<'a>(
     Option<&'a str>,
     String,
     Option<String>,
+    Option<&'a str>,
 );
 
 pub(super) fn connection(connection: &Connection) -> ConnectionValues<'_> {
@@ -117,6 +125,7 @@ pub(super) fn connection(connection: &Connection) -> ConnectionValues<'_> {
         connection.link.as_deref(),
         connection.opened_at.to_string(),
         connection.ended_at.map(|at| at.to_string()),
+        connection.setup.as_deref(),
     )
 }
 
@@ -132,6 +141,7 @@ pub(super) fn read_connection(row: &SqliteRow) -> Result<Connection, StoreError>
         link: row.try_get("link")?,
         opened_at: time(row, "opened_at")?,
         ended_at: ended.and_then(Timestamp::parse),
+        setup: row.try_get::<Option<&str>, _>("setup")?.map(Into::into),
     })
 }
 
@@ -218,11 +228,14 @@ pub(super) fn end(session: &Session) -> EndValues {
     )
 }
 
-fn parsed<T: std::str::FromStr>(row: &SqliteRow, column: &'static str) -> Result<T, StoreError> {
+pub(super) fn parsed<T: std::str::FromStr>(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<T, StoreError> {
     let text: &str = row.try_get(column)?;
     text.parse().map_err(|_| StoreError::Corrupt { what: column })
 }
 
-fn time(row: &SqliteRow, column: &'static str) -> Result<Timestamp, StoreError> {
+pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<Timestamp, StoreError> {
     Timestamp::parse(row.try_get(column)?).ok_or(StoreError::Corrupt { what: column })
 }
