@@ -65,7 +65,7 @@ impl<S: Inner> Flow<S> {
             }
         }
         if let Some(connection) = &admission.connection {
-            message.envelopes().iter().for_each(|envelope| connection.note_setup(envelope));
+            message.envelopes().iter().for_each(|one| tracker.note_setup(connection, one));
         }
         // From here on the client's leaving does not cancel what it asked for.
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use http::HeaderValue;
 
-use super::{Durable, LiveConnection, Presence, Tracker};
+use super::{ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
 use crate::protocol::{Envelope, Handle, Presented};
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, McpSessionId, Principal, Session, SessionId,
@@ -306,6 +306,14 @@ impl Tracker {
     pub fn relink(&self, connection: &LiveConnection, link: Option<HeaderValue>) -> Durable {
         let record = connection.set_link(link);
         self.inner.writer.durably(|batch| batch.connections.push(record))
+    }
+
+    /// Writes down what a request of the client's sets up on its connection, if it is such a request.
+    pub fn note_setup(&self, connection: &LiveConnection, envelope: &Envelope) {
+        if ConnectionSetup::is_of(&envelope.method) {
+            let record = connection.note_setup(envelope);
+            self.inner.writer.durably(|batch| batch.connections.push(record));
+        }
     }
 
     /// Finds the session that the header or the cookie names.

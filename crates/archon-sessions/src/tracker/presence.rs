@@ -205,8 +205,8 @@ struct State {
 impl LiveConnection {
     pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
         let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
-        let state =
-            State { presence, link, ended_at: record.ended_at, parked: Vec::new(), setup: None };
+        let setup = record.setup.as_deref().map(ConnectionSetup::from_stored).map(Box::new);
+        let state = State { presence, link, ended_at: record.ended_at, parked: Vec::new(), setup };
         Arc::new(Self {
             state: Mutex::new(state),
             reopening: tokio::sync::Mutex::default(),
@@ -259,14 +259,10 @@ impl LiveConnection {
         self.state().ended_at.is_some()
     }
 
-    /// Notes what a request of the client's sets up on the connection.
-    pub fn note_setup(&self, envelope: &Envelope) {
-        if matches!(
-            &*envelope.method,
-            "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe"
-        ) {
-            self.state().setup.get_or_insert_default().note(envelope);
-        }
+    /// Notes what a request of the client's sets up on the connection; returns what to store.
+    pub(super) fn note_setup(&self, envelope: &Envelope) -> Connection {
+        self.state().setup.get_or_insert_default().note(envelope);
+        self.record()
     }
 
     /// Returns what was set up.
@@ -325,7 +321,7 @@ impl LiveConnection {
             protocol_version: self.protocol_version.clone(),
             initialize: self.initialize.clone(),
             link: state.link.as_ref().and_then(|link| link.to_str().ok()).map(Box::from),
-            setup: None,
+            setup: state.setup.as_deref().and_then(ConnectionSetup::to_stored),
             opened_at: self.opened_at,
             ended_at: state.ended_at,
         }

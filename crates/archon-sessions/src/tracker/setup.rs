@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::protocol::Envelope;
 
 /// Subscriptions kept for one connection; what exceeds them is not renewed.
@@ -18,7 +20,41 @@ pub struct ConnectionSetup {
     subscriptions: Vec<(Box<str>, Arc<str>)>,
 }
 
+/// Its stored form: JSON texts in JSON.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    level: Option<String>,
+    subscriptions: Vec<(String, String)>,
+}
+
 impl ConnectionSetup {
+    /// Returns true if a request of this method sets something up.
+    pub fn is_of(method: &str) -> bool {
+        matches!(method, "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe")
+    }
+
+    /// Reads the stored form; nothing from a text that is not one.
+    pub(super) fn from_stored(text: &str) -> Self {
+        let Ok(stored) = serde_json::from_str::<Stored>(text) else { return Self::default() };
+        let pairs = stored.subscriptions.into_iter().take(SUBSCRIPTIONS_MAX);
+        Self {
+            level: stored.level.map(Into::into),
+            subscriptions: pairs.map(|(uri, params)| (uri.into(), params.into())).collect(),
+        }
+    }
+
+    /// Returns the stored form.
+    pub(super) fn to_stored(&self) -> Option<Arc<str>> {
+        let pairs = self.subscriptions.iter();
+        let stored = Stored {
+            level: self.level.as_deref().map(str::to_owned),
+            subscriptions: pairs
+                .map(|(uri, params)| (uri.to_string(), params.to_string()))
+                .collect(),
+        };
+        serde_json::to_string(&stored).ok().map(Into::into)
+    }
+
     /// Notes a request of the client's, if it is one of those.
     pub(super) fn note(&mut self, envelope: &Envelope) {
         let params = envelope.params.as_deref().filter(|params| params.len() <= PARAMS_BYTES_MAX);
@@ -75,5 +111,7 @@ mod tests {
             ("resources/subscribe", r#"{"uri":"a:2"}"#),
         ];
         assert_eq!(found, expected);
+        let again = ConnectionSetup::from_stored(&setup.to_stored().unwrap());
+        assert!(again.requests().eq(setup.requests()), "the stored form reads back");
     }
 }
