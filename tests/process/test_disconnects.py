@@ -158,7 +158,7 @@ def test_keeping_a_stream_open_is_no_sign_of_an_answer(start_small, start_archon
     began = time.monotonic()
     with opened(gateway.url, "POST", client.body("tools/call", call), client.headers()) as answer:
         for line in answer:
-            if line.startswith(b"data:"):
+            if line.startswith(b"data: {"):
                 assert b"-31003" in line
                 break
             assert time.monotonic() - began < 8, "the call has not timed out"

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use archon_sessions::layer::{AllowedHosts, InitializeRate, Limits};
-use archon_sessions::tracker::Settings;
+use archon_sessions::tracker::{Durability, Settings};
 use clap::ValueEnum;
 use serde::Deserialize;
 
@@ -141,7 +141,8 @@ impl Config {
             overrides.upstreams.iter().map(|text| text.parse()).collect::<Result<_, _>>()?
         };
         upstream::check_names(&upstreams)?;
-        let database = overrides.db.or(store.database).unwrap_or_else(|| "data/archon.db".into());
+        let database =
+            overrides.db.or(store.database.clone()).unwrap_or_else(|| "data/archon.db".into());
         Ok(Self {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
             server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
@@ -152,7 +153,7 @@ impl Config {
             },
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
-            sessions: sessions.settings()?,
+            sessions: sessions.settings(&store)?,
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
@@ -171,7 +172,7 @@ fn seconds(name: &str, value: Option<f64>, default: Duration) -> anyhow::Result<
 }
 
 impl file::Sessions {
-    fn settings(self) -> anyhow::Result<Settings> {
+    fn settings(self, store: &file::Store) -> anyhow::Result<Settings> {
         let standard = Settings::default();
         Ok(Settings {
             idle_timeout: seconds(
@@ -199,6 +200,24 @@ impl file::Sessions {
             sessions_max: self.sessions_max.unwrap_or(standard.sessions_max),
             pricing_model: self.pricing_model.map(Into::into).or(standard.pricing_model),
             count_tokens: self.count_tokens.unwrap_or(standard.count_tokens),
+            durability: store.durability.map_or(
+                standard.durability,
+                |durability| match durability {
+                    file::Durability::Relaxed => Durability::Relaxed,
+                    file::Durability::Strict => Durability::Strict,
+                },
+            ),
+            events_bytes_per_client: store
+                .events_bytes_per_client
+                .unwrap_or(standard.events_bytes_per_client),
+            events_bytes_max: store.events_bytes_max.unwrap_or(standard.events_bytes_max),
+            events_age_max: seconds(
+                "store.events_seconds_max",
+                store.events_seconds_max,
+                standard.events_age_max,
+            )?,
+            node: standard.node,
+            predecessor: standard.predecessor,
         })
     }
 }

@@ -15,14 +15,18 @@ mod legacy;
 mod limits;
 mod modern;
 mod reject;
+mod renew;
 mod restore;
+mod standing;
+mod transport;
 
 pub use body::SessionBody;
 pub use edge::{AllowedHosts, PeerAddress};
-pub use exchange::Exchange;
+pub use exchange::{Exchange, Repeatable};
 pub use failure::{CallFailed, codes};
 pub use limits::InitializeRate;
 pub use reject::{error_response, json_response};
+pub use transport::ClientTransport;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -171,6 +175,7 @@ where
 }
 
 /// One request on its way through the layer.
+#[derive(Clone)]
 struct Flow<S> {
     shared: Arc<Shared>,
     inner: S,
@@ -187,6 +192,9 @@ impl<S: Inner> Flow<S> {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
+        if let Some(transport) = parts.extensions.get::<ClientTransport>() {
+            transport.was_read();
+        }
         if let Err(refusal) = self.shared.limits.hosts.check(&parts.headers, &parts.uri) {
             return reject::edge(&refusal);
         }

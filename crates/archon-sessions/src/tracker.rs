@@ -6,16 +6,20 @@
 
 mod admit;
 mod call;
+mod ledger;
+mod log;
 mod presence;
 mod reaper;
 mod recovery;
 mod setup;
 mod slow;
+mod streams;
 mod tokens;
 mod writer;
 
 pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
 pub use call::{Arrival, Call, Ending};
+pub use log::{Missing, Purpose, Reader, StreamLog};
 pub use presence::{LiveConnection, Presence, StreamPlace};
 pub use setup::ConnectionSetup;
 pub use writer::{Durable, WriterHealth};
@@ -32,8 +36,31 @@ use crate::session::{
 };
 use crate::store::{SessionStore, StoreError};
 use admit::Kin;
+use ledger::Interrupted;
 use slow::SlowPath;
+use streams::Names;
 use writer::Writer;
+
+/// What a crash may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Rows of at most a quarter of a second; never a session. A call waits for nothing.
+    #[default]
+    Relaxed,
+    /// Nothing: a call is in the ledger before it is sent, and its end and its answer are stored before
+    /// it is answered. Each waits for a commit that it shares with its neighbours.
+    Strict,
+}
+
+impl Durability {
+    /// Returns true if calls wait for the store.
+    pub fn is_strict(self) -> bool {
+        match self {
+            Self::Relaxed => false,
+            Self::Strict => true,
+        }
+    }
+}
 
 /// How a tracker behaves.
 #[derive(Clone, Debug)]
@@ -53,6 +80,18 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Sessions in memory; beyond it new ones are refused until others end.
     pub sessions_max: usize,
+    /// What a crash may cost.
+    pub durability: Durability,
+    /// This process among those that use the store, now or before.
+    pub node: Arc<str>,
+    /// The process that hands over to this one and still has calls in flight, if there is one.
+    pub predecessor: Option<Arc<str>>,
+    /// Bytes of events kept for one connection's client to come back to.
+    pub events_bytes_per_client: usize,
+    /// Bytes of events kept for all clients.
+    pub events_bytes_max: usize,
+    /// How long events are kept.
+    pub events_age_max: Duration,
     /// The model whose price estimates a request's cost.
     pub pricing_model: Option<Arc<str>>,
     /// Whether tokens are counted with a real tokenizer, within a small share of one core.
@@ -70,6 +109,14 @@ impl Default for Settings {
             // Longer than clients wait by themselves; a tool that works for an hour reports progress.
             call_timeout: Duration::from_secs(300),
             sessions_max: 2_000_000,
+            durability: Durability::default(),
+            node: uuid::Uuid::new_v4().to_string().into(),
+            predecessor: None,
+            // A long answer and the progress before it.
+            events_bytes_per_client: 1024 * 1024,
+            events_bytes_max: 64 * 1024 * 1024,
+            // A client that lost its network for longer has given up on its call.
+            events_age_max: Duration::from_secs(300),
             pricing_model: Some("claude-sonnet-4-5".into()),
             count_tokens: true,
         }
@@ -93,6 +140,9 @@ struct Inner {
     kin: HashMap<Kin, Arc<Presence>>,
     /// The session that continues an ended one, while both ids are in use.
     heirs: HashMap<SessionId, Arc<Presence>>,
+    /// Calls that a crash interrupted.
+    interrupted: Interrupted,
+    names: Names,
     writer: Arc<Writer>,
     slow: SlowPath,
     tasks: TaskTracker,
@@ -119,6 +169,8 @@ impl Tracker {
                 connections: HashMap::new(),
                 kin: HashMap::new(),
                 heirs: HashMap::new(),
+                interrupted: Interrupted::default(),
+                names: Names::since(Timestamp::now()),
                 writer: writer.clone(),
                 slow: SlowPath::default(),
                 tasks: TaskTracker::new(),
@@ -127,6 +179,7 @@ impl Tracker {
             }),
         };
         tracker.recover(Timestamp::now()).await?;
+        tracker.settle_interrupted().await?;
         writer.start();
         let reaper = tracker.clone();
         tracker.inner.tasks.spawn(async move { reaper.reap_until_stopped().await });

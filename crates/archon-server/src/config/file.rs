@@ -34,6 +34,18 @@ pub struct Server {
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     pub database: Option<String>,
+    pub durability: Option<Durability>,
+    pub events_bytes_per_client: Option<usize>,
+    pub events_bytes_max: Option<usize>,
+    pub events_seconds_max: Option<f64>,
+}
+
+/// `relaxed` or `strict`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    Relaxed,
+    Strict,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archon_sessions::layer::{BoxError, PeerAddress};
+use archon_sessions::layer::{BoxError, ClientTransport, PeerAddress};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -80,14 +80,17 @@ async fn serve<S, B>(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let service = WithPeer { service: service.clone(), peer };
+        let transport = ClientTransport::new();
+        let service = WithPeer { service: service.clone(), peer, transport: transport.clone() };
         let connection =
             builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A connection that breaks is its client's business, and common.
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, "connection ended: {error}");
+            match connection.await {
+                // Who says goodbye has read what was said.
+                Ok(()) => transport.was_read(),
+                // A connection that breaks is its client's business, and common.
+                Err(error) => tracing::debug!(%peer, "connection ended: {error}"),
             }
             drop(place);
         });
@@ -117,11 +120,12 @@ async fn accept(
     }
 }
 
-/// Tells each request which peer it came from.
+/// Tells each request which peer it came from, and on which connection.
 #[derive(Clone)]
 struct WithPeer<S> {
     service: S,
     peer: SocketAddr,
+    transport: ClientTransport,
 }
 
 impl<S, B> Service<Request<B>> for WithPeer<S>
@@ -141,6 +145,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         request.extensions_mut().insert(PeerAddress(self.peer));
+        request.extensions_mut().insert(self.transport.clone());
         self.service.call(request)
     }
 }

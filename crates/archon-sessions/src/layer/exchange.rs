@@ -19,3 +19,8 @@ pub struct Exchange {
     /// Its legacy connection.
     pub connection: Option<Arc<LiveConnection>>,
 }
+
+/// What the inner service puts into an answer's extensions where the call may be sent again if the rest of
+/// the answer is lost: the tool only reads or is idempotent, and whoever runs the server trusts that.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeatable;

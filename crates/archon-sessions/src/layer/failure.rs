@@ -24,6 +24,8 @@ pub mod codes {
     pub const NO_SESSION: i64 = -31006;
     /// `Host`, `Origin` or the body's size was refused.
     pub const REFUSED: i64 = -31007;
+    /// The call ran and was answered, and the answer is no longer kept.
+    pub const ANSWER_GONE: i64 = -31008;
 }
 
 /// A call that the service behind the layer did not answer; the layer answers in its place.
@@ -40,6 +42,9 @@ pub struct CallFailed {
     pub status: http::StatusCode,
     /// How it counts.
     pub outcome: Outcome,
+    /// Whether calling again is safe even though it may have run: the upstream says that the tool only
+    /// reads or is idempotent, and whoever runs this server trusts it to.
+    pub is_repeatable: bool,
 }
 
 impl CallFailed {
@@ -49,7 +54,8 @@ impl CallFailed {
     }
 
     fn new(code: i64, message: String, outcome: Outcome) -> Self {
-        Self { code, message, data: None, status: http::StatusCode::OK, outcome }
+        let status = http::StatusCode::OK;
+        Self { code, message, data: None, status, outcome, is_repeatable: false }
     }
 
     /// Nothing was sent: calling again is safe.
@@ -66,6 +72,20 @@ impl CallFailed {
              check before you call again"
         );
         Self::new(codes::OUTCOME_UNKNOWN, message, Outcome::Error)
+    }
+
+    /// It was in flight when the gateway itself crashed.
+    pub fn interrupted() -> Self {
+        let message = "the gateway was restarted before this call was answered; it may have run, \
+                       check before you call again";
+        Self::new(codes::OUTCOME_UNKNOWN, message.to_owned(), Outcome::Error)
+    }
+
+    /// It was answered while its client was away, and the answer could not be kept for so long.
+    pub fn answer_gone() -> Self {
+        let message = "the call was answered, but the answer is no longer kept: it was too large, or \
+                       too many came after it; the call has run, check before you call again";
+        Self::new(codes::ANSWER_GONE, message.to_owned(), Outcome::Error)
     }
 
     /// No sign of an answer for as long as a call may go without.

@@ -9,7 +9,7 @@ use http::Response;
 use http::request::Parts;
 use http_body_util::BodyExt;
 
-use super::body::{Observer, SessionBody};
+use super::body::{Observer, Seen, SessionBody};
 use super::modern::{caller, inner_request};
 use super::{Answer, BoxError, CallFailed, Exchange, Flow, Inner, reject};
 use crate::protocol::answer::Verdict;
@@ -64,7 +64,7 @@ impl<S: Inner> Flow<S> {
         };
         let Opened { parts, body, read_ahead, answer, bytes } = opened;
         let limit = shared.call_timeout();
-        let body = SessionBody::theirs(body, read_ahead, None, limit);
+        let body = SessionBody::theirs(body, read_ahead, None, None, limit);
         let mut response = Response::from_parts(parts, body);
         let link = response.headers_mut().remove(MCP_SESSION_ID);
         let Some(protocol_version) = answer.as_deref().and_then(legacy::negotiated_version) else {
@@ -78,15 +78,15 @@ impl<S: Inner> Flow<S> {
             Ok(admission) => admission,
             Err(refusal) => return reject::admission(id, refusal),
         };
-        let presence = &admission.presence;
+        let mut ended = None;
         if let Some(call) =
-            tracker.begin(presence, &envelope, &shared.upstream, request_bytes, arrival)
+            tracker.begin(&admission, &envelope, &shared.upstream, request_bytes, arrival)
         {
             let answer = answer.unwrap_or_default();
             let (outcome, error) = (Outcome::Success, None);
-            call.end(Ending { outcome, error, response_bytes: bytes, answer });
+            ended = call.end(Ending { outcome, error, response_bytes: bytes, answer });
         }
-        if let Some(durable) = admission.durable {
+        for durable in [admission.durable, ended].into_iter().flatten() {
             durable.wait().await;
         }
         let headers = response.headers_mut();
@@ -126,7 +126,7 @@ where
         let frame = frame.map_err(|_| CallFailed::lost(upstream))?;
         let Ok(data) = frame.into_data() else { continue };
         bytes += data.len() as u64;
-        observer.saw(&data, &mut |_, verdict, _, json| answer = Some((verdict, json)));
+        observer.saw(&data, &mut |Seen { verdict, sample, .. }| answer = Some((verdict, sample)));
         read_ahead.push_back(data);
     }
     let answer = answer.filter(|(verdict, _)| *verdict == Verdict::Success).map(|(_, json)| json);

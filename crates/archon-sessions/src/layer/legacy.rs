@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 
-use super::body::{Observer, SessionBody, Watch};
+use super::body::{Logged, Nature, Observer, SessionBody, Watch};
+use super::exchange::Repeatable;
 use super::modern::{caller, end_all, inner_request};
+use super::renew::{self, CallOrigin};
 use super::restore::Answered;
-use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, reject};
+use super::transport::ClientTransport;
+use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Shared, reject};
 use crate::protocol::names::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_ARCHON_SESSION_ID};
+use crate::protocol::sse::is_event_stream;
 use crate::protocol::{Envelope, Message, Presented, legacy};
 use crate::session::Era;
-use crate::tracker::{Admission, Arrival, Call, StreamPlace};
+use crate::tracker::{Admission, Arrival, Call, LiveConnection, Purpose};
 
 /// The client's own DELETE waits no longer than this for the upstream's.
 const DELETE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -45,21 +50,19 @@ impl<S: Inner> Flow<S> {
     ) -> Answer<S> {
         let message = Arc::new(message);
         let id = message.envelopes().iter().find_map(Envelope::request_id).map(|id| &**id);
-        let (presented, caller) = (Presented::read(&parts.headers), caller(&parts));
-        let tracker = self.shared.tracker.clone();
-        let upstream = self.shared.upstream.clone();
-        let admission = match tracker.admit_legacy(&presented, &upstream, &caller, arrival.at).await
-        {
-            Ok(admission) => admission,
-            Err(refusal) => return reject::admission(id, refusal),
+        let (admission, _) = match self.shared.admit(&parts, id).await {
+            Ok(admitted) => admitted,
+            Err(refused) => return refused,
         };
+        let tracker = self.shared.tracker.clone();
         let version = admission.connection.as_ref().map(|c| c.protocol_version());
         if matches!(*message, Message::Batch(_)) && version != Some(legacy::BATCH_VERSION) {
             return reject::batch();
         }
         let mut calls = Vec::with_capacity(1);
         for envelope in message.envelopes().iter().filter(|e| e.request_id().is_some()) {
-            match tracker.begin(&admission.presence, envelope, &upstream, body.len(), arrival) {
+            let upstream = &self.shared.upstream;
+            match tracker.begin(&admission, envelope, upstream, body.len(), arrival) {
                 Some(call) => calls.push(call),
                 None => return reject::too_many(id, "calls at once in this session"),
             }
@@ -69,55 +72,32 @@ impl<S: Inner> Flow<S> {
         }
         // From here on the client's leaving does not cancel what it asked for.
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
-        let exchange = Exchange {
-            era: Era::Legacy,
-            message: Some(message.clone()),
-            presence: Some(admission.presence.clone()),
-            connection: admission.connection.clone(),
-        };
-        let request = inner_request(parts, body, exchange);
-        let answered = self.call_connected(request, &admission).await;
-        self.answer(answered, id, calls, None, admission).await
-    }
-
-    /// Takes a GET: the stream on which the server speaks by itself.
-    pub(super) async fn legacy_stream(mut self, parts: Parts) -> Answer<S> {
-        if is_modern(&parts) {
-            return reject::method_not_allowed("POST");
-        }
-        let (presented, caller, arrival) =
-            (Presented::read(&parts.headers), caller(&parts), Arrival::now());
-        let tracker = self.shared.tracker.clone();
-        let upstream = self.shared.upstream.clone();
-        let admission = match tracker.admit_legacy(&presented, &upstream, &caller, arrival.at).await
+        if let Message::Single(envelope) = &*message
+            && tracker.was_interrupted(&admission, envelope)
         {
-            Ok(admission) => admission,
-            Err(refusal) => return reject::admission(None, refusal),
-        };
-        let Some(place) = admission.presence.open_stream(tracker.settings().streams_max) else {
-            return reject::too_many(None, "open streams in this session");
-        };
-        let request = inner_request(parts, Bytes::new(), exchange_of(&admission));
-        let answered = self.call_connected(request, &admission).await;
-        self.answer(answered, None, Vec::new(), Some(place), admission).await
+            return failed(id, calls, &CallFailed::interrupted(), &admission).await;
+        }
+        if let Some(durable) = tracker.before_sending().filter(|_| !calls.is_empty()) {
+            durable.wait().await;
+        }
+        let transport = parts.extensions.get::<ClientTransport>().cloned();
+        let exchange = Exchange { message: Some(message.clone()), ..exchange_of(&admission) };
+        let request = inner_request(parts, body, exchange);
+        let connection = admission.connection.clone();
+        match self.call_repeatably(&request, connection.as_ref()).await {
+            Ok(answered) => self.answer(answered, request, calls, transport, admission).await,
+            Err(error) => failed(id, calls, &error, &admission).await,
+        }
     }
 
     /// Takes a DELETE: the client ends its connection.
     pub(super) async fn legacy_delete(mut self, parts: Parts) -> Answer<S> {
-        if is_modern(&parts) {
-            return reject::method_not_allowed("POST");
-        }
-        let (presented, caller, arrival) =
-            (Presented::read(&parts.headers), caller(&parts), Arrival::now());
-        let tracker = self.shared.tracker.clone();
-        let upstream = self.shared.upstream.clone();
-        let admission = match tracker.admit_legacy(&presented, &upstream, &caller, arrival.at).await
-        {
-            Ok(admission) => admission,
-            Err(refusal) => return reject::admission(None, refusal),
+        let (admission, arrival) = match self.shared.admit(&parts, None).await {
+            Ok(admitted) => admitted,
+            Err(refused) => return refused,
         };
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
-        let durable = tracker.close(&admission, arrival.at);
+        let durable = self.shared.tracker.close(&admission, arrival.at);
         if let Some(link) = admission.connection.as_ref().and_then(|c| c.link()) {
             let mut request = inner_request(parts, Bytes::new(), exchange_of(&admission));
             request.headers_mut().insert(MCP_SESSION_ID, link);
@@ -133,74 +113,141 @@ impl<S: Inner> Flow<S> {
         response
     }
 
-    /// Calls the inner service on the connection's link; redoes the handshake if it is forgotten there.
-    async fn call_connected(
+    /// Calls the inner service, again where the call may be sent again.
+    pub(super) async fn call_repeatably(
         &mut self,
-        mut request: InnerRequest,
-        admission: &Admission,
+        request: &InnerRequest,
+        connection: Option<&Arc<LiveConnection>>,
     ) -> Result<Answered<S::Answer>, CallFailed> {
-        let Some((connection, link)) =
-            admission.connection.as_ref().and_then(|c| Some((c, c.link()?)))
-        else {
-            return self.call_inner(request).await.map(Answered::from);
+        match self.call_connected(request, connection).await {
+            Err(failed) if failed.is_repeatable => {
+                renew::repeat(self.clone(), request, connection).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// Calls the inner service on the connection's link; redoes the handshake if it is forgotten there.
+    pub(super) async fn call_connected(
+        &mut self,
+        request: &InnerRequest,
+        connection: Option<&Arc<LiveConnection>>,
+    ) -> Result<Answered<S::Answer>, CallFailed> {
+        let Some((connection, link)) = connection.and_then(|c| Some((c, c.link()?))) else {
+            return self.call_inner(request.clone()).await.map(Answered::from);
         };
-        request.headers_mut().insert(MCP_SESSION_ID, link.clone());
-        let again = request.clone();
-        let response = self.call_inner(request).await?;
+        let mut first = request.clone();
+        first.headers_mut().insert(MCP_SESSION_ID, link.clone());
+        let response = self.call_inner(first).await?;
         match response.status() {
             StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => {
-                self.after_refusal(response.into(), again, connection, &link).await
+                self.after_refusal(response.into(), request, connection, &link).await
             }
             _ => Ok(response.into()),
         }
     }
 
-    /// Makes the answer of the inner service, or of a failure, the client's.
+    /// Makes the answer of the inner service the client's.
     async fn answer(
         self,
-        answered: Result<Answered<S::Answer>, CallFailed>,
-        id: Option<&str>,
+        answered: Answered<S::Answer>,
+        request: InnerRequest,
         calls: Vec<Call>,
-        place: Option<StreamPlace>,
+        transport: Option<ClientTransport>,
         admission: Admission,
     ) -> Answer<S> {
-        if let Some(durable) = admission.durable {
-            durable.wait().await;
+        if let Some(durable) = &admission.durable {
+            durable.clone().wait().await;
         }
-        let mut response = match answered {
-            Ok(Answered { response, read_ahead }) => {
-                let (parts, body) = response.into_parts();
-                let tracker = self.shared.tracker.clone();
-                let limit = self.shared.call_timeout();
-                let watch = (!calls.is_empty() || place.is_some()).then(|| Watch {
-                    tracker,
-                    era: Era::Legacy,
-                    upstream: self.shared.upstream.clone(),
-                    calls,
-                    connection: admission.connection.clone(),
-                    place,
-                    is_subscription: false,
-                    status: parts.status,
-                    observer: Observer::new(&parts.headers),
-                });
-                let body = SessionBody::theirs(body, read_ahead, watch, limit);
-                Response::from_parts(parts, body)
-            }
-            Err(failed) => {
-                end_all(calls, &failed);
-                reject::failure(id, &failed)
-            }
+        let Answered { response, read_ahead } = answered;
+        let (mut parts, body) = response.into_parts();
+        let limit = self.shared.call_timeout();
+        if calls.is_empty() {
+            let body = SessionBody::theirs(body, read_ahead, None, None, limit);
+            return label(Response::from_parts(parts, body), &admission);
+        }
+        let tracker = self.shared.tracker.clone();
+        let upstream = self.shared.upstream.clone();
+        let is_stream = parts.status == StatusCode::OK && is_event_stream(&parts.headers);
+        let connection = admission.connection.clone().filter(|_| is_stream);
+        let purpose = || match &*calls {
+            [call] => Purpose::Request(call.id().into()),
+            _ => Purpose::Batch,
         };
-        let headers = response.headers_mut();
-        headers.insert(X_ARCHON_SESSION_ID, admission.presence.header().clone());
-        if let Some(connection) = &admission.connection {
-            headers.insert(MCP_SESSION_ID, connection.header().clone());
+        let logged = connection.as_ref().map(|c| Logged::open(&tracker, c, purpose()));
+        if logged.is_some() {
+            parts.headers.remove(CONTENT_LENGTH);
         }
-        response
+        let renew = is_stream.then(|| {
+            let is_repeatable = parts.extensions.get::<Repeatable>().is_some();
+            let origin = CallOrigin::new(self, request, connection, is_repeatable);
+            Box::new(origin) as Box<_>
+        });
+        let watch = Watch {
+            tracker,
+            era: Era::Legacy,
+            upstream,
+            calls,
+            logged,
+            transport,
+            place: None,
+            nature: Nature::Calls,
+            status: parts.status,
+            observer: Observer::new(&parts.headers),
+        };
+        let body = SessionBody::theirs(body, read_ahead, Some(watch), renew, limit);
+        label(Response::from_parts(parts, body), &admission)
     }
 }
 
-fn exchange_of(admission: &Admission) -> Exchange {
+impl Shared {
+    /// Finds the place of a legacy request, or answers that it has none.
+    pub(super) async fn admit<B>(
+        &self,
+        parts: &Parts,
+        id: Option<&str>,
+    ) -> Result<(Admission, Arrival), Response<SessionBody<B>>> {
+        if parts.method != Method::POST && is_modern(parts) {
+            return Err(reject::method_not_allowed("POST"));
+        }
+        let (presented, caller, arrival) =
+            (Presented::read(&parts.headers), caller(parts), Arrival::now());
+        let now = arrival.at;
+        match self.tracker.admit_legacy(&presented, &self.upstream, &caller, now).await {
+            Ok(admission) => Ok((admission, arrival)),
+            Err(refusal) => Err(reject::admission(id, refusal)),
+        }
+    }
+}
+
+/// Answers in the inner service's place.
+async fn failed<B>(
+    id: Option<&str>,
+    calls: Vec<Call>,
+    failed: &CallFailed,
+    admission: &Admission,
+) -> Response<SessionBody<B>> {
+    if let Some(durable) = &admission.durable {
+        durable.clone().wait().await;
+    }
+    end_all(calls, failed).await;
+    label(reject::failure(id, failed), admission)
+}
+
+/// Says on an answer whose it is.
+pub(super) fn label<B>(
+    mut response: Response<SessionBody<B>>,
+    admission: &Admission,
+) -> Response<SessionBody<B>> {
+    let headers = response.headers_mut();
+    headers.insert(X_ARCHON_SESSION_ID, admission.presence.header().clone());
+    if let Some(connection) = &admission.connection {
+        headers.insert(MCP_SESSION_ID, connection.header().clone());
+    }
+    response
+}
+
+pub(super) fn exchange_of(admission: &Admission) -> Exchange {
     Exchange {
         era: Era::Legacy,
         message: None,

@@ -1,6 +1,5 @@
 //! A modern POST: it describes itself, and its session comes from its handles or is inferred.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,13 +7,16 @@ use http::header::{HeaderValue, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http_body_util::Full;
 
-use super::body::{Observer, SessionBody, Watch};
+use super::body::{Nature, Observer, SessionBody, Watch};
 use super::edge::PeerAddress;
-use super::{Answer, Exchange, Flow, Inner, InnerRequest, edge, reject};
+use super::exchange::Repeatable;
+use super::renew::CallOrigin;
+use super::restore::Answered;
+use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, edge, reject};
 use crate::protocol::names::{COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID};
 use crate::protocol::{Handle, Message, Presented, modern};
 use crate::session::{Era, Principal};
-use crate::tracker::{Admission, Arrival, Call, Caller, Ending, Proof};
+use crate::tracker::{Admission, Arrival, Call, Caller, Ending, Proof, StreamPlace};
 
 /// What the row of a call says whose client closed its stream (MCP 2026-07-28, Cancellation).
 pub(super) const CANCELLED: &str = "cancelled by its client";
@@ -68,46 +70,35 @@ impl<S: Inner> Flow<S> {
         };
         let mut calls = Vec::new();
         if let (Some(admission), Some(_)) = (&admission, id) {
-            let (presence, upstream) = (&admission.presence, &self.shared.upstream);
-            match tracker.begin(presence, envelope, upstream, body.len(), arrival) {
+            match tracker.begin(admission, envelope, &self.shared.upstream, body.len(), arrival) {
                 // Nobody drops it before its end but its client, by leaving.
                 Some(call) => calls.push(call.unless_ended(CANCELLED)),
                 None => return reject::too_many(id, "calls at once in this session"),
             }
         }
-        let presence = admission.as_ref().map(|admission| admission.presence.clone());
-        let exchange = Exchange {
-            era: Era::Modern,
-            message: Some(message.clone()),
-            presence,
-            connection: None,
+        let was_interrupted =
+            admission.as_ref().is_some_and(|a| tracker.was_interrupted(a, envelope));
+        let answered = if was_interrupted {
+            Err(CallFailed::interrupted())
+        } else {
+            if let Some(durable) = tracker.before_sending().filter(|_| !calls.is_empty()) {
+                durable.wait().await;
+            }
+            let presence = admission.as_ref().map(|admission| admission.presence.clone());
+            let message = Some(message.clone());
+            let exchange = Exchange { era: Era::Modern, message, presence, connection: None };
+            let request = inner_request(parts, body, exchange);
+            let answered = self.call_repeatably(&request, None).await;
+            answered.map(|answered| (answered, request))
         };
-        let request = inner_request(parts, body, exchange);
-        let answered = self.call_inner(request).await;
-        let durable = admission.as_ref().and_then(|admission| admission.durable.clone());
-        if let Some(durable) = durable {
+        if let Some(durable) = admission.as_ref().and_then(|admission| admission.durable.clone()) {
             durable.wait().await;
         }
+        let nature = if is_subscription { Nature::Subscription } else { Nature::Calls };
         let mut response = match answered {
-            Ok(response) => {
-                let (parts, body) = response.into_parts();
-                let watch = Watch {
-                    tracker: tracker.clone(),
-                    era: Era::Modern,
-                    upstream: self.shared.upstream.clone(),
-                    calls,
-                    connection: None,
-                    place,
-                    is_subscription,
-                    status: parts.status,
-                    observer: Observer::new(&parts.headers),
-                };
-                let limit = self.shared.call_timeout();
-                let body = SessionBody::theirs(body, VecDeque::new(), Some(watch), limit);
-                http::Response::from_parts(parts, body)
-            }
+            Ok((answered, request)) => self.modern_answer(answered, request, calls, place, nature),
             Err(failed) => {
-                end_all(calls, &failed);
+                end_all(calls, &failed).await;
                 reject::failure(id, &failed)
             }
         };
@@ -118,6 +109,39 @@ impl<S: Inner> Flow<S> {
             set_cookie(&mut response, &presented, admission);
         }
         response
+    }
+
+    /// Makes the answer of the inner service the client's.
+    fn modern_answer(
+        self,
+        answered: Answered<S::Answer>,
+        request: InnerRequest,
+        calls: Vec<Call>,
+        place: Option<StreamPlace>,
+        nature: Nature,
+    ) -> Answer<S> {
+        let Answered { response, read_ahead } = answered;
+        let (parts, body) = response.into_parts();
+        let watch = Watch {
+            tracker: self.shared.tracker.clone(),
+            era: Era::Modern,
+            upstream: self.shared.upstream.clone(),
+            calls,
+            logged: None,
+            transport: None,
+            place,
+            nature,
+            status: parts.status,
+            observer: Observer::new(&parts.headers),
+        };
+        let limit = self.shared.call_timeout();
+        let is_repeatable = parts.extensions.get::<Repeatable>().is_some();
+        let renew = (is_repeatable && watch.observer.is_sse()).then(|| {
+            let origin = CallOrigin::new(self, request, None, is_repeatable);
+            Box::new(origin) as Box<_>
+        });
+        let body = SessionBody::theirs(body, read_ahead, Some(watch), renew, limit);
+        http::Response::from_parts(parts, body)
     }
 }
 
@@ -135,10 +159,13 @@ fn set_cookie<B>(response: &mut http::Response<B>, presented: &Presented, admiss
     }
 }
 
-/// Ends calls that the inner service did not answer.
-pub(super) fn end_all(calls: Vec<Call>, failed: &super::CallFailed) {
+/// Ends calls that the inner service did not answer, and waits until that is durable where it has to be.
+pub(super) async fn end_all(calls: Vec<Call>, failed: &super::CallFailed) {
     for call in calls {
-        call.end(Ending::without_answer(failed.outcome, failed.message.as_str()));
+        let ending = Ending::without_answer(failed.outcome, failed.message.as_str());
+        if let Some(durable) = call.end(ending) {
+            durable.wait().await;
+        }
     }
 }
 

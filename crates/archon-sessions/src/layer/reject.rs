@@ -44,6 +44,11 @@ pub fn error_message(
     serde_json::to_string(&ErrorMessage { jsonrpc: "2.0", id, error }).unwrap_or_default()
 }
 
+/// Returns an event that answers the request of this id (JSON text) with an error.
+pub(super) fn error_event(id: &str, failed: &CallFailed) -> String {
+    format!("event: message\ndata: {}\n\n", failed.message_for(Some(id)))
+}
+
 /// Returns an HTTP answer that is a JSON-RPC error.
 pub fn error_response<B>(
     status: StatusCode,

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use super::handshake::read_answer;
 use super::{CallFailed, Exchange, Flow, Inner, InnerRequest};
 use crate::protocol::legacy;
-use crate::protocol::names::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use crate::protocol::names::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use crate::tracker::LiveConnection;
 
 /// A refusal longer than this says more than that a session is unknown.
@@ -59,7 +59,7 @@ impl<S: Inner> Flow<S> {
     pub(super) async fn after_refusal(
         &mut self,
         refused: Answered<S::Answer>,
-        mut request: InnerRequest,
+        request: &InnerRequest,
         connection: &Arc<LiveConnection>,
         link: &HeaderValue,
     ) -> Result<Answered<S::Answer>, CallFailed> {
@@ -75,17 +75,20 @@ impl<S: Inner> Flow<S> {
             let _turn = connection.reopening.lock().await;
             // Whoever had the turn before us may have done it.
             if connection.link().as_ref() == Some(link) {
-                let link = self.open_again(&request, connection).await?;
+                let link = self.open_again(request, connection).await?;
                 tracker.relink(connection, link);
                 let id = connection.presence().id();
                 tracing::info!(session_id = %id, "session {id} opened again at {}", self.shared.upstream);
             }
         }
+        let mut again = request.clone();
+        // The new link knows no event of the old one.
+        again.headers_mut().remove(LAST_EVENT_ID);
         match connection.link() {
-            Some(link) => request.headers_mut().insert(MCP_SESSION_ID, link),
-            None => request.headers_mut().remove(MCP_SESSION_ID),
+            Some(link) => again.headers_mut().insert(MCP_SESSION_ID, link),
+            None => again.headers_mut().remove(MCP_SESSION_ID),
         };
-        self.call_inner(request).await.map(Answered::from)
+        self.call_inner(again).await.map(Answered::from)
     }
 
     /// Sends `initialize` and `notifications/initialized` as the client did, and sets up again what it had
@@ -135,7 +138,7 @@ fn post(
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    headers.remove(crate::protocol::names::LAST_EVENT_ID);
+    headers.remove(LAST_EVENT_ID);
     let mut set = |name, value: Option<HeaderValue>| match value {
         Some(value) => drop(headers.insert(name, value)),
         None => drop(headers.remove(name)),

@@ -3,8 +3,10 @@
 //! HTML Living Standard, 9.2.6: lines end with CR, LF or CRLF; an empty line ends the event.
 
 mod renumber;
+mod repeat;
 
 pub use renumber::{Ended, Renumber};
+pub use repeat::first_event;
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;

@@ -1,15 +1,17 @@
 //! One request from its arrival to its row.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::ledger::CallFacts;
 use super::writer::Draft;
-use super::{Presence, Tracker};
+use super::{Admission, Durable, Presence, Tracker};
 use crate::protocol::{Envelope, Text};
 use crate::session::Timestamp;
-use crate::store::Outcome;
+use crate::store::{CallId, Outcome};
 
 /// A method or tool name is stored with at most this many bytes; longer ones were refused before.
 const TEXT_SHARED_MAX: usize = 64 * 1024;
@@ -38,7 +40,8 @@ impl Arrival {
 pub struct Call {
     tracker: Tracker,
     presence: Arc<Presence>,
-    draft: Option<Draft>,
+    /// `None` once it has ended.
+    facts: Option<Arc<CallFacts>>,
     id: Text,
     began: Instant,
     given_up: &'static str,
@@ -69,43 +72,49 @@ impl Tracker {
     /// message is no request.
     pub fn begin(
         &self,
-        presence: &Arc<Presence>,
+        admission: &Admission,
         envelope: &Envelope,
         upstream: &Arc<str>,
         request_bytes: usize,
         arrival: Arrival,
     ) -> Option<Call> {
         let id = envelope.request_id()?.clone();
+        let presence = &admission.presence;
         if !presence.begin_call(self.inner.settings.calls_max) {
             return None;
         }
-        let draft = Draft {
+        let facts = Arc::new(CallFacts {
+            id: CallId(self.inner.names.next()),
             session: presence.id(),
+            handle: admission.connection.as_ref().map(|connection| connection.handle()),
+            request: id.clone(),
             method: envelope.method.clone(),
             tool: envelope.tool().cloned(),
             upstream: upstream.clone(),
             started: arrival.at,
-            duration_us: 0,
-            outcome: Outcome::Error,
-            error: None,
             request_bytes: i64::try_from(request_bytes).unwrap_or(i64::MAX),
-            response_bytes: 0,
-            request: envelope.params.as_ref().map(kept).unwrap_or_default(),
-            answer: Vec::new(),
-        };
+            params: Mutex::new(envelope.params.as_ref().map(kept).unwrap_or_default()),
+            place: AtomicU8::default(),
+        });
+        self.inner.writer.begun(facts.clone());
         Some(Call {
             tracker: self.clone(),
             presence: presence.clone(),
-            draft: Some(draft),
+            facts: Some(facts),
             id,
             began: arrival.began,
             given_up: "given up before it was answered",
         })
     }
+
+    /// Returns what to wait for before what was begun may be sent.
+    pub fn before_sending(&self) -> Option<Durable> {
+        self.inner.settings.durability.is_strict().then(|| self.inner.writer.barrier())
+    }
 }
 
 /// Shares a small body with the request; copies the beginning of a large one, to let the rest go.
-fn kept(params: &Text) -> Bytes {
+pub(super) fn kept(params: &Text) -> Bytes {
     if params.len() <= TEXT_SHARED_MAX {
         params.clone().into_bytes()
     } else {
@@ -131,33 +140,34 @@ impl Call {
         self
     }
 
-    /// Returns when the request arrived.
-    pub(super) fn started(&self) -> Timestamp {
-        self.draft.as_ref().map_or(Timestamp::from_micros(0), |draft| draft.started)
+    /// Ends the call and puts its row on the way to the store. Returns what to wait for before it is
+    /// answered.
+    pub fn end(mut self, ending: Ending) -> Option<Durable> {
+        self.record(ending)
     }
 
-    /// Ends the call and puts its row on the way to the store.
-    pub fn end(mut self, ending: Ending) {
-        self.record(ending);
-    }
-
-    fn record(&mut self, ending: Ending) {
-        let Some(mut draft) = self.draft.take() else { return };
+    fn record(&mut self, ending: Ending) -> Option<Durable> {
+        let facts = self.facts.take()?;
         let took = self.began.elapsed();
-        draft.duration_us = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
-        draft.outcome = ending.outcome;
-        draft.error = ending.error;
-        draft.response_bytes = i64::try_from(ending.response_bytes).unwrap_or(i64::MAX);
-        draft.answer = ending.answer;
-        self.presence.touch(draft.started.plus(took));
+        self.presence.touch(facts.started.plus(took));
         self.presence.finish_call();
-        self.tracker.inner.writer.request(draft);
+        self.tracker.inner.writer.request(Draft {
+            facts,
+            duration_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
+            outcome: ending.outcome,
+            error: ending.error,
+            response_bytes: i64::try_from(ending.response_bytes).unwrap_or(i64::MAX),
+            answer: ending.answer,
+            is_in_ledger: false,
+        });
+        self.tracker.before_sending()
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.record(Ending::without_answer(Outcome::Error, self.given_up));
+        // Nobody is answered, so nobody waits.
+        let _ = self.record(Ending::without_answer(Outcome::Error, self.given_up));
     }
 }
 

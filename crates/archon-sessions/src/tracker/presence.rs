@@ -5,16 +5,21 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::HeaderValue;
 
-use super::Call;
 use super::admit::{Kin, Proof};
+use super::log::{Purpose, StreamLog};
 use super::setup::ConnectionSetup;
 use crate::protocol::Envelope;
+use crate::protocol::event_id::StreamId;
 use crate::session::{
     Connection, DisconnectReason, End, McpSessionId, Principal, Session, SessionId, Timestamp,
 };
 
 /// Connections one session may have open; a client has one per upstream and a few forgotten ones.
 const CONNECTIONS_MAX: usize = 64;
+
+/// Streams of one connection that are kept for its client to come back to; more than it may have calls in
+/// flight.
+const LOGS_MAX: usize = 256;
 
 /// An active session in memory. All of it is shared and changes in place.
 #[derive(Debug)]
@@ -196,8 +201,8 @@ struct State {
     presence: Arc<Presence>,
     link: Option<HeaderValue>,
     ended_at: Option<Timestamp>,
-    /// Calls whose stream ended before their answer, which will come on another stream.
-    parked: Vec<Call>,
+    /// Streams that its client may come back to, oldest first.
+    logs: Vec<Arc<StreamLog>>,
     /// `None` for the many that set nothing up.
     setup: Option<Box<ConnectionSetup>>,
 }
@@ -206,7 +211,7 @@ impl LiveConnection {
     pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
         let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
         let setup = record.setup.as_deref().map(ConnectionSetup::from_stored).map(Box::new);
-        let state = State { presence, link, ended_at: record.ended_at, parked: Vec::new(), setup };
+        let state = State { presence, link, ended_at: record.ended_at, logs: Vec::new(), setup };
         Arc::new(Self {
             state: Mutex::new(state),
             reopening: tokio::sync::Mutex::default(),
@@ -270,23 +275,46 @@ impl LiveConnection {
         self.state().setup.as_deref().cloned().unwrap_or_default()
     }
 
-    /// Keeps a call whose stream ended before its answer (MCP 2025-11-25, Transports, Resumability).
-    pub fn park(&self, call: Call) {
+    /// Adds a stream that its client may come back to.
+    pub(super) fn add_log(&self, log: Arc<StreamLog>) {
         let mut state = self.state();
-        // As many as may be in flight, so the session's own bound is the bound here.
-        state.parked.push(call);
+        if state.logs.len() >= LOGS_MAX {
+            state.logs.remove(0);
+        }
+        state.logs.push(log);
     }
 
-    /// Takes back the parked call that has this id (as JSON text).
-    pub fn unpark(&self, id: &[u8]) -> Option<Call> {
-        let mut state = self.state();
-        let at = state.parked.iter().position(|call| call.id().as_bytes() == id)?;
-        Some(state.parked.swap_remove(at))
+    /// Returns a stream that its client may come back to.
+    pub(super) fn log(&self, id: StreamId) -> Option<Arc<StreamLog>> {
+        self.state().logs.iter().find(|log| log.id() == id).cloned()
     }
 
-    /// Takes the parked calls that began before this moment.
-    pub(super) fn unpark_older(&self, than: Timestamp) -> Vec<Call> {
-        self.state().parked.extract_if(.., |call| call.started() < than).collect()
+    /// Returns the stream on which the server speaks by itself, if its client left it a moment ago.
+    pub fn lonely_log(&self) -> Option<Arc<StreamLog>> {
+        let state = self.state();
+        let is_lonely = |log: &&Arc<StreamLog>| {
+            *log.purpose() == Purpose::Standing && !log.is_over() && !log.has_reader()
+        };
+        state.logs.iter().rev().find(is_lonely).cloned()
+    }
+
+    pub(super) fn remove_log(&self, id: StreamId) {
+        self.state().logs.retain(|log| log.id() != id);
+    }
+
+    /// Drops the oldest events where its streams hold more than this together.
+    pub(super) fn trim_logs(&self, bytes_max: usize) {
+        let mut state = self.state();
+        let held: usize = state.logs.iter().map(|log| log.bytes()).sum();
+        let mut surplus = held.saturating_sub(bytes_max);
+        for log in &state.logs {
+            if surplus == 0 {
+                return;
+            }
+            surplus = surplus.saturating_sub(log.trim_bytes(surplus));
+        }
+        // What is over and holds nothing is of no use to anybody.
+        state.logs.retain(|log| log.is_of_use());
     }
 
     pub(super) fn set_link(&self, link: Option<HeaderValue>) -> Connection {

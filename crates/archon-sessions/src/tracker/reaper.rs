@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Ending, Presence, Tracker};
+use super::{Presence, Tracker};
 use crate::session::{DisconnectReason, Timestamp};
-use crate::store::Outcome;
 
 impl Tracker {
     pub(super) async fn reap_until_stopped(self) {
@@ -31,7 +30,6 @@ impl Tracker {
                 None | Some(_) => {}
             }
         }
-        self.time_out_parked(now);
         let ended = idle.len();
         for presence in idle {
             self.end(&presence, DisconnectReason::TimeoutNoActivity, now);
@@ -47,17 +45,6 @@ impl Tracker {
                 active,
                 "reaper ended {ended} idle sessions, {active} are active"
             );
-        }
-    }
-
-    /// A parked call whose answer never came has timed out.
-    fn time_out_parked(&self, now: Timestamp) {
-        let limit = now.minus(self.inner.settings.call_timeout);
-        for connection in self.inner.connections.pin().values() {
-            for call in connection.unpark_older(limit) {
-                let error = "no answer came on any stream in time";
-                call.end(Ending::without_answer(Outcome::Timeout, error));
-            }
         }
     }
 

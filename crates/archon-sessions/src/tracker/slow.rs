@@ -225,7 +225,7 @@ impl Tracker {
         connection
     }
 
-    async fn look_up<T>(
+    pub(super) async fn look_up<T>(
         &self,
         question: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, ()> {

@@ -4,9 +4,10 @@
 //! and none of that may stand between a client and its answer.
 
 mod draft;
+mod kept;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,10 +15,14 @@ use futures_util::future::{BoxFuture, FutureExt, Shared};
 use tokio::sync::{Notify, oneshot};
 
 use super::Settings;
+use super::ledger::CallFacts;
+use super::log::StreamLog;
 use super::tokens::Estimator;
+use crate::protocol::event_id::StreamId;
 use crate::session::{SessionId, Timestamp};
-use crate::store::{Batch, Price, SessionStore, StoreError};
+use crate::store::{Batch, CallId, Price, SessionStore, StoreError};
 pub(super) use draft::Draft;
+use kept::Kept;
 
 /// Rows wait at most this long: what a `kill -9` can lose of them is bounded by it.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -77,8 +82,9 @@ pub(super) struct Writer {
     dropped: AtomicU64,
     last_error: Mutex<Option<String>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-    pricing_model: Option<Arc<str>>,
-    count_tokens: bool,
+    settings: Settings,
+    /// What all logged streams hold together.
+    pub(super) logged: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -87,6 +93,14 @@ struct Queue {
     urgent: Batch,
     drafts: Vec<Draft>,
     text_bytes: usize,
+    /// Calls that have begun since the writer came by.
+    begun: Vec<Arc<CallFacts>>,
+    /// Calls whose rows were dropped; they leave the ledger all the same.
+    closed: Vec<CallId>,
+    /// Streams with events that the store does not have.
+    streams: Vec<Arc<StreamLog>>,
+    /// Streams whose stored events are no longer needed.
+    forgotten: Vec<StreamId>,
     touched: HashMap<SessionId, Timestamp>,
     waiting: Vec<oneshot::Sender<bool>>,
 }
@@ -112,15 +126,30 @@ impl Writer {
             dropped: AtomicU64::new(0),
             last_error: Mutex::default(),
             thread: Mutex::default(),
-            pricing_model: settings.pricing_model.clone(),
-            count_tokens: settings.count_tokens,
+            settings: settings.clone(),
+            logged: Arc::default(),
+        }
+    }
+
+    /// Notes that a call has begun: if it is still in flight when the writer comes by, it enters the
+    /// ledger. While the store is away it does not.
+    pub(super) fn begun(&self, facts: Arc<CallFacts>) {
+        if !self.is_failing.load(Relaxed) {
+            let mut queue = self.queue();
+            if queue.begun.len() < QUEUE_MAX {
+                queue.begun.push(facts);
+            }
         }
     }
 
     /// Queues a request's row. Nobody is woken: the writer comes by in a moment.
     pub(super) fn request(&self, mut draft: Draft) {
         let mut queue = self.queue();
+        draft.is_in_ledger = draft.facts.leave();
         if queue.drafts.len() >= QUEUE_MAX {
+            if draft.is_in_ledger && queue.closed.len() < QUEUE_MAX {
+                queue.closed.push(draft.facts.id);
+            }
             drop(queue);
             self.dropped.fetch_add(1, Relaxed);
             return;
@@ -130,6 +159,21 @@ impl Writer {
         }
         queue.text_bytes += draft.text_bytes();
         queue.drafts.push(draft);
+    }
+
+    /// Queues a stream that has events which the store does not have.
+    pub(super) fn stream(&self, log: Arc<StreamLog>) {
+        // As many as there are streams: each is queued once until the writer comes by.
+        self.queue().streams.push(log);
+    }
+
+    /// Queues that a stream's stored events are no longer needed.
+    pub(super) fn forget_stream(&self, id: StreamId) {
+        let mut queue = self.queue();
+        // What is too much here is forgotten when it is old.
+        if queue.forgotten.len() < QUEUE_MAX {
+            queue.forgotten.push(id);
+        }
     }
 
     /// Queues a sign of life.
@@ -204,8 +248,8 @@ impl Writer {
     }
 
     async fn run(self: Arc<Self>) {
-        let mut estimator = Estimator::new(self.count_tokens);
-        let mut touches = Touches::default();
+        let mut estimator = Estimator::new(self.settings.count_tokens);
+        let (mut touches, mut kept) = (Touches::default(), Kept::new(&self.settings));
         let mut price = None;
         let mut price_read: Option<tokio::time::Instant> = None;
         loop {
@@ -214,7 +258,9 @@ impl Writer {
                 price_read = Some(tokio::time::Instant::now());
             }
             let is_stopping = self.is_stopping.load(Relaxed);
-            let (batch, waiting) = self.take(&mut estimator, price, &mut touches, is_stopping);
+            let (mut batch, waiting) =
+                self.take(&mut estimator, price, (&mut touches, &mut kept), is_stopping);
+            kept.sweep(&self.logged, &mut batch, Timestamp::now());
             let is_full = batch.requests.len() >= ROWS_MAX;
             if self.write(batch, waiting, is_stopping).await && is_full {
                 continue;
@@ -230,35 +276,48 @@ impl Writer {
         }
     }
 
-    /// Takes the next batch. What is urgent goes along whole.
+    /// Takes the next batch. What is urgent goes along whole, and so does what somebody waits for.
     fn take(
         &self,
         estimator: &mut Estimator,
         price: Option<Price>,
-        touches: &mut Touches,
+        (touches, kept): (&mut Touches, &mut Kept),
         is_stopping: bool,
     ) -> (Batch, Vec<oneshot::Sender<bool>>) {
-        let (mut batch, drafts, touched, waiting) = {
+        let (mut batch, drafts, begun, touched, streams, waiting) = {
             let mut queue = self.queue();
-            let count = queue.drafts.len().min(ROWS_MAX);
+            let all = queue.drafts.len();
+            let count = if queue.waiting.is_empty() { all.min(ROWS_MAX) } else { all };
             let rest = queue.drafts.split_off(count);
             let drafts = std::mem::replace(&mut queue.drafts, rest);
             let bytes: usize = drafts.iter().map(Draft::text_bytes).sum();
             queue.text_bytes = queue.text_bytes.saturating_sub(bytes);
+            let mut batch = std::mem::take(&mut queue.urgent);
+            batch.closed = std::mem::take(&mut queue.closed);
+            batch.forgotten = std::mem::take(&mut queue.forgotten);
             (
-                std::mem::take(&mut queue.urgent),
+                batch,
                 drafts,
+                std::mem::take(&mut queue.begun),
                 std::mem::take(&mut queue.touched),
+                std::mem::take(&mut queue.streams),
                 std::mem::take(&mut queue.waiting),
             )
         };
+        batch.opened = begun.iter().filter_map(|facts| facts.enter(&self.settings.node)).collect();
+        let left = drafts.iter().filter(|draft| draft.is_in_ledger).map(|draft| draft.facts.id);
+        batch.closed.extend(left);
+        for log in streams {
+            batch.events.extend(log.take_unstored());
+            kept.add(log);
+        }
         estimator.begin_batch();
         touched.into_iter().for_each(|(id, at)| touches.add(id, at));
-        drafts.iter().for_each(|draft| touches.add(draft.session, draft.ended_at()));
+        drafts.iter().for_each(|draft| touches.add(draft.facts.session, draft.ended_at()));
         // An end carries the last sign of life itself.
         batch.ended.iter().for_each(|session| touches.forget(session.id));
         batch.touched = touches.due(is_stopping);
-        let model = self.pricing_model.as_ref().filter(|_| price.is_some());
+        let model = self.settings.pricing_model.as_ref().filter(|_| price.is_some());
         batch.requests =
             drafts.into_iter().map(|draft| draft.into_row(estimator, price, model)).collect();
         (batch, waiting)
@@ -298,7 +357,7 @@ impl Writer {
     }
 
     async fn read_price(&self) -> Option<Price> {
-        let model = self.pricing_model.as_ref()?;
+        let model = self.settings.pricing_model.as_ref()?;
         self.store.price(model, Timestamp::now()).await.ok().flatten()
     }
 

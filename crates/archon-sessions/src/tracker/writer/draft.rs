@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::protocol::Text;
-use crate::session::{SessionId, Timestamp};
+use crate::session::Timestamp;
 use crate::store::{Outcome, Price, RequestRow};
+use crate::tracker::ledger::CallFacts;
 use crate::tracker::tokens::Estimator;
 
 /// Stored error messages are cut off after so many characters.
@@ -17,34 +16,30 @@ const ERROR_CHARS_MAX: usize = 500;
 /// What the request's path leaves to the writer.
 #[derive(Debug)]
 pub struct Draft {
-    pub session: SessionId,
-    pub method: Text,
-    pub tool: Option<Text>,
-    pub upstream: Arc<str>,
-    pub started: Timestamp,
+    pub facts: Arc<CallFacts>,
     pub duration_us: i64,
     pub outcome: Outcome,
     pub error: Option<Box<str>>,
-    pub request_bytes: i64,
     pub response_bytes: i64,
-    /// `params`, or the beginning of them.
-    pub request: Bytes,
     /// The answer's JSON, or the beginning of it.
     pub answer: Vec<u8>,
+    /// Whether the call is to leave the ledger.
+    pub is_in_ledger: bool,
 }
 
 impl Draft {
     pub(super) fn text_bytes(&self) -> usize {
-        self.request.len() + self.answer.len()
+        self.facts.params().len() + self.answer.len()
     }
 
     pub(super) fn forget_texts(&mut self) {
-        self.request = Bytes::new();
+        self.facts.forget_params();
         self.answer = Vec::new();
     }
 
     pub(super) fn ended_at(&self) -> Timestamp {
-        self.started.plus(Duration::from_micros(u64::try_from(self.duration_us).unwrap_or(0)))
+        let took = Duration::from_micros(u64::try_from(self.duration_us).unwrap_or(0));
+        self.facts.started.plus(took)
     }
 
     pub(super) fn into_row(
@@ -53,7 +48,8 @@ impl Draft {
         price: Option<Price>,
         model: Option<&Arc<str>>,
     ) -> RequestRow {
-        let prompt_tokens = estimator.tokens(&self.request, self.request_bytes);
+        let facts = &self.facts;
+        let prompt_tokens = estimator.tokens(&facts.params(), facts.request_bytes);
         let completion_tokens = estimator.tokens(&self.answer, self.response_bytes);
         let error = match self.outcome {
             Outcome::Success => None,
@@ -62,15 +58,15 @@ impl Draft {
             }
         };
         RequestRow {
-            session: self.session,
-            method: (&*self.method).into(),
-            tool: self.tool.map(|tool| (&*tool).into()),
-            upstream: self.upstream,
-            started: self.started,
+            session: facts.session,
+            method: (&*facts.method).into(),
+            tool: facts.tool.as_deref().map(Into::into),
+            upstream: facts.upstream.clone(),
+            started: facts.started,
             duration_us: self.duration_us,
             outcome: self.outcome,
             error,
-            request_bytes: self.request_bytes,
+            request_bytes: facts.request_bytes,
             response_bytes: self.response_bytes,
             prompt_tokens,
             completion_tokens,

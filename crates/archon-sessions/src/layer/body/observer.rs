@@ -1,0 +1,117 @@
+//! Finds the answers in the bytes of a body, whichever way they hold messages.
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use crate::protocol::answer::{Scanner, Verdict};
+use crate::protocol::sse::{Events, Part};
+
+/// Of an answer, so much is kept to estimate its tokens and find its error's text.
+const SAMPLE_MAX: usize = 16 * 1024;
+
+/// An answer that was seen.
+#[derive(Debug)]
+pub struct Seen {
+    /// The id of its request, as JSON text.
+    pub id: Vec<u8>,
+    pub verdict: Verdict,
+    /// Bytes sent so far, it included.
+    pub bytes: u64,
+    /// Its beginning.
+    pub sample: Vec<u8>,
+}
+
+/// How the bytes hold messages.
+pub struct Observer {
+    framing: Framing,
+    scanner: Scanner,
+    bytes: u64,
+    sample: Vec<u8>,
+    /// Answers in an event that is not over: it may never be.
+    pending: Vec<Seen>,
+}
+
+enum Framing {
+    /// The body is one message (or a batch).
+    Json,
+    /// Each event is one.
+    Sse(Events),
+    /// The body is no message.
+    Opaque,
+}
+
+impl Observer {
+    /// Returns an observer for an answer with these headers.
+    pub fn new(headers: &HeaderMap) -> Self {
+        let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        let framing = if kind.starts_with(b"text/event-stream") {
+            Framing::Sse(Events::default())
+        } else if kind.starts_with(b"application/json") {
+            Framing::Json
+        } else {
+            Framing::Opaque
+        };
+        Self {
+            framing,
+            scanner: Scanner::default(),
+            bytes: 0,
+            sample: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// Looks at bytes and reports each answer in them. Returns whether they hold anything of a message: a
+    /// comment that keeps a stream open is no sign of one.
+    pub fn saw(&mut self, bytes: &[u8], on_answer: &mut impl FnMut(Seen)) -> bool {
+        let mut is_sign = false;
+        self.bytes += bytes.len() as u64;
+        let Self { framing, scanner, bytes: count, sample, pending } = self;
+        let mut data = |data: &[u8],
+                        on_answer: &mut dyn FnMut(Seen),
+                        sample: &mut Vec<u8>,
+                        scanner: &mut Scanner| {
+            is_sign = true;
+            let room = SAMPLE_MAX.saturating_sub(sample.len());
+            sample.extend_from_slice(&data[..data.len().min(room)]);
+            scanner.feed(data, &mut |id, verdict| {
+                let sample = std::mem::take(sample);
+                on_answer(Seen { id: id.to_vec(), verdict, bytes: *count, sample });
+            });
+        };
+        match framing {
+            Framing::Opaque => {}
+            Framing::Json => data(bytes, on_answer, sample, scanner),
+            Framing::Sse(events) => events.feed(bytes, &mut |part| match part {
+                Part::Data(bytes) => {
+                    data(bytes, &mut |seen| pending.push(seen), sample, scanner);
+                }
+                Part::End => {
+                    pending.drain(..).for_each(&mut *on_answer);
+                    sample.clear();
+                    *scanner = Scanner::default();
+                }
+            }),
+        }
+        is_sign
+    }
+
+    /// The body ended in an orderly way: an event that it ends in counts as whole.
+    pub fn ended(&mut self, on_answer: &mut impl FnMut(Seen)) {
+        self.pending.drain(..).for_each(on_answer);
+    }
+
+    /// Another stream goes on in place of this one.
+    pub fn begin_again(&mut self, headers: &HeaderMap) {
+        *self = Self { bytes: self.bytes, ..Self::new(headers) };
+    }
+
+    /// Returns the bytes seen so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns true if messages can still be added to the stream.
+    pub fn is_sse(&self) -> bool {
+        matches!(self.framing, Framing::Sse(_))
+    }
+}

@@ -1,0 +1,314 @@
+//! The inner service's body, from its first byte to its last, and beyond where it broke off.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Response};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::watch::{Passed, Watch};
+use crate::layer::BoxError;
+use crate::layer::failure::CallFailed;
+use crate::tracker::Reader;
+
+/// The rest of an answer.
+pub struct Rest<B> {
+    pub response: Response<B>,
+    /// The event after which it goes on, by the upstream's id, where it was asked to.
+    pub after: Option<Vec<u8>>,
+}
+
+/// Gets the rest of an answer that is not whole.
+pub trait Renew<B>: Send {
+    /// Returns how; `None` where there is no way. `last` is the upstream's id of the last event.
+    fn renew(&mut self, last: &[u8]) -> Option<BoxFuture<'static, Result<Rest<B>, CallFailed>>>;
+}
+
+/// See the module.
+pub struct Theirs<B> {
+    source: Source<B>,
+    /// What goes before it, as it is.
+    pub(super) missed: VecDeque<Bytes>,
+    /// What was read of it before the answer's headers could be written.
+    read_ahead: VecDeque<Bytes>,
+    /// What may be sent once it is durable.
+    held: Option<(BoxFuture<'static, ()>, Bytes)>,
+    pub(super) watch: Option<Watch>,
+    renew: Option<Box<dyn Renew<B>>>,
+    is_renewed: bool,
+    timer: Timer,
+    /// For a stream that goes on by itself: when it must end.
+    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// The client, where it may leave a stream that goes on without it.
+    pub(super) reader: Option<Reader>,
+}
+
+enum Source<B> {
+    Open(B),
+    Renewing(BoxFuture<'static, Result<Rest<B>, CallFailed>>),
+    Over,
+}
+
+/// Sees that a stream with calls on it shows signs of life.
+struct Timer {
+    limit: Duration,
+    /// Made at the first wait; most answers never wait.
+    sleep: Option<Pin<Box<Sleep>>>,
+    is_running: bool,
+}
+
+/// What comes next.
+pub enum Next {
+    Frame(Frame<Bytes>),
+    /// Nothing more, for anybody.
+    End,
+    /// Nothing more on this stream; its answer is to be waited for without the client.
+    GoOnAlone,
+    Error(BoxError),
+}
+
+impl<B> Theirs<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    pub fn new(
+        body: B,
+        read_ahead: VecDeque<Bytes>,
+        watch: Option<Watch>,
+        renew: Option<Box<dyn Renew<B>>>,
+        limit: Duration,
+    ) -> Self {
+        let timer = Timer { limit, sleep: None, is_running: false };
+        let closing = watch.as_ref().and_then(Watch::closing).map(Box::pin);
+        let standing = watch.as_ref().filter(|watch| watch.is_standing());
+        let reader = standing.and_then(|watch| watch.logged.as_ref()).map(|l| l.log().reader());
+        let source = Source::Open(body);
+        let missed = VecDeque::new();
+        Self {
+            source,
+            missed,
+            read_ahead,
+            held: None,
+            watch,
+            renew,
+            is_renewed: false,
+            timer,
+            closing,
+            reader,
+        }
+    }
+
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            if let Some((durable, _)) = &mut self.held {
+                ready!(durable.as_mut().poll(context));
+                if let Some((_, bytes)) = self.held.take().filter(|(_, bytes)| !bytes.is_empty()) {
+                    return Poll::Ready(Next::Frame(Frame::data(bytes)));
+                }
+            }
+            if let Some(bytes) = self.missed.pop_front() {
+                return Poll::Ready(Next::Frame(Frame::data(bytes)));
+            }
+            if let Some(bytes) = self.read_ahead.pop_front() {
+                match self.pass(bytes) {
+                    Some(frame) => return Poll::Ready(Next::Frame(frame)),
+                    None => continue,
+                }
+            }
+            let next = match &mut self.source {
+                Source::Over => return Poll::Ready(Next::End),
+                Source::Renewing(rest) => match rest.as_mut().poll(context) {
+                    Poll::Pending => ready!(self.poll_waiting(context)),
+                    Poll::Ready(Ok(rest)) => {
+                        self.go_on(rest);
+                        None
+                    }
+                    Poll::Ready(Err(failed)) => self.give_up(&failed),
+                },
+                Source::Open(body) => match Pin::new(body).poll_frame(context) {
+                    Poll::Pending => ready!(self.poll_waiting(context)),
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(bytes) => self.pass(bytes).map(Next::Frame),
+                        Err(other) => Some(Next::Frame(other)),
+                    },
+                    Poll::Ready(Some(Err(error))) => self.broke(error.into()),
+                    Poll::Ready(None) => self.ended(),
+                },
+            };
+            if let Some(next) = next {
+                return Poll::Ready(next);
+            }
+        }
+    }
+
+    /// Looks at bytes on their way; `None` if there is nothing to send yet.
+    fn pass(&mut self, bytes: Bytes) -> Option<Frame<Bytes>> {
+        let Some(watch) = &mut self.watch else { return Some(Frame::data(bytes)) };
+        let passed = watch.pass(bytes);
+        if passed.is_sign {
+            self.timer.is_running = false;
+        }
+        self.send(passed)
+    }
+
+    /// Holds back what must be durable first.
+    fn send(&mut self, Passed { bytes, durable, .. }: Passed) -> Option<Frame<Bytes>> {
+        if durable.is_empty() {
+            return (!bytes.is_empty()).then(|| Frame::data(bytes));
+        }
+        let all = async move {
+            for one in durable {
+                one.wait().await;
+            }
+        };
+        self.held = Some((Box::pin(all), bytes));
+        None
+    }
+
+    fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Option<Next>> {
+        if self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready()) {
+            self.source = Source::Over;
+            self.watch = None;
+            return Poll::Ready(None);
+        }
+        let Some(watch) = &mut self.watch else { return Poll::Pending };
+        if let Some(bytes) = watch.logged.as_mut().and_then(|logged| logged.prime()) {
+            return Poll::Ready(Some(Next::Frame(Frame::data(bytes))));
+        }
+        if !watch.is_waiting() {
+            return Poll::Pending;
+        }
+        let Timer { limit, sleep, is_running } = &mut self.timer;
+        let sleep = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(*limit)));
+        if !std::mem::replace(is_running, true) {
+            sleep.as_mut().reset(Instant::now() + *limit);
+        }
+        ready!(sleep.as_mut().poll(context));
+        let limit = *limit;
+        let passed = watch.timed_out(limit);
+        self.source = Source::Over;
+        Poll::Ready(self.send(passed).map(Next::Frame))
+    }
+
+    /// The body ended. Where calls wait for their answers on a legacy stream, the upstream closed it early,
+    /// to be asked again (MCP 2025-11-25, Transports: servers may close the stream at any time); so do we.
+    fn ended(&mut self) -> Option<Next> {
+        let Some(watch) = &mut self.watch else {
+            self.source = Source::Over;
+            return None;
+        };
+        if (watch.is_waiting() || watch.is_standing()) && self.renews() {
+            let is_first = !std::mem::replace(&mut self.is_renewed, true);
+            let is_call = self.watch.as_ref().is_some_and(Watch::is_waiting);
+            return (is_call && is_first).then_some(Next::GoOnAlone);
+        }
+        self.source = Source::Over;
+        let passed = self.watch.as_mut().map(Watch::ended)?;
+        self.send(passed).map(Next::Frame)
+    }
+
+    /// The inner service's stream broke: it goes on elsewhere, or its client is told in the protocol's own
+    /// form where it can be.
+    fn broke(&mut self, error: BoxError) -> Option<Next> {
+        let Some(watch) = &self.watch else {
+            self.source = Source::Over;
+            return Some(Next::Error(error));
+        };
+        let is_needed = watch.is_waiting() || watch.is_standing();
+        if is_needed && self.renews() {
+            self.is_renewed = true;
+            return None;
+        }
+        self.source = Source::Over;
+        let watch = self.watch.as_mut()?;
+        let is_whole = watch.observer.is_sse() && !watch.is_waiting();
+        let failed = CallFailed::lost(&watch.upstream);
+        let passed = watch.failed(&failed);
+        if passed.bytes.is_empty() && !is_whole {
+            return Some(Next::Error(error));
+        }
+        self.send(passed).map(Next::Frame)
+    }
+
+    fn renews(&mut self) -> bool {
+        let logged = self.watch.as_ref().and_then(|watch| watch.logged.as_ref());
+        let last = logged.map(|logged| logged.foreign_id()).unwrap_or_default();
+        let Some(rest) = self.renew.as_mut().and_then(|renew| renew.renew(last)) else {
+            return false;
+        };
+        self.source = Source::Renewing(rest);
+        true
+    }
+
+    fn go_on(&mut self, Rest { response, after }: Rest<B>) {
+        let (parts, body) = response.into_parts();
+        let headers: &HeaderMap = &parts.headers;
+        if let Some(watch) = &mut self.watch {
+            watch.go_on(headers, after);
+        }
+        self.source = Source::Open(body);
+    }
+
+    /// There is no rest.
+    fn give_up(&mut self, failed: &CallFailed) -> Option<Next> {
+        self.source = Source::Over;
+        let passed = self.watch.as_mut().map(|watch| watch.failed(failed))?;
+        self.send(passed).map(Next::Frame)
+    }
+
+    /// As [`Theirs::poll_next`], where nobody but the log takes what comes: on a standing stream not faster
+    /// than a client that came back reads it.
+    pub fn poll_alone(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let logged = self.watch.as_ref().filter(|watch| watch.is_standing());
+        if let Some(logged) = logged.and_then(|watch| watch.logged.as_ref()) {
+            ready!(logged.log().poll_room(context));
+        }
+        self.poll_next(context)
+    }
+
+    /// Returns true if the server speaks by itself on this stream.
+    pub fn is_standing(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::is_standing)
+    }
+
+    /// Returns true if its client came back to it.
+    pub fn is_read_again(&self) -> bool {
+        let logged = self.watch.as_ref().and_then(|watch| watch.logged.as_ref());
+        logged.is_some_and(|logged| logged.log().has_reader())
+    }
+
+    /// Returns true for as long as something is expected of it: an answer, or what the server says by
+    /// itself to a session that is not over.
+    pub fn is_wanted(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| {
+            let logged = watch.logged.as_ref();
+            let is_present = logged.is_some_and(|l| !l.connection().presence().has_ended());
+            watch.is_waiting() || (watch.is_standing() && is_present)
+        })
+    }
+
+    /// Returns true if nothing is left to send.
+    pub fn is_over(&self) -> bool {
+        matches!(self.source, Source::Over) && self.read_ahead.is_empty() && self.held.is_none()
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        let held = self.held.iter().map(|(_, bytes)| bytes.len());
+        let ahead = held.chain(self.read_ahead.iter().map(Bytes::len)).sum::<usize>() as u64;
+        let Source::Open(body) = &self.source else { return SizeHint::with_exact(ahead) };
+        let is_logged = self.watch.as_ref().is_some_and(|watch| watch.logged.is_some());
+        match body.size_hint().exact() {
+            // Exact sizes go on as they are, so that `Content-Length` does. What we add to a stream, we
+            // add to streams without one.
+            Some(rest) if !is_logged => SizeHint::with_exact(ahead + rest),
+            Some(_) | None => SizeHint::default(),
+        }
+    }
+}

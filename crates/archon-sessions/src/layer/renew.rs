@@ -1,0 +1,206 @@
+//! Where the rest of an answer comes from, when the stream that brought its beginning is gone.
+//!
+//! A call that may have run is never sent again, unless the service behind us says that it may be
+//! ([`Repeatable`](super::Repeatable)). What a legacy server offers instead is resumption (MCP 2025-11-25,
+//! Transports, Resumability): the rest of the same answer, after the last event that we have.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
+use http_body_util::Full;
+use tokio::time::Instant;
+
+use super::body::{Renew, Rest};
+use super::failure::codes;
+use super::{CallFailed, Flow, Inner, InnerRequest};
+use crate::protocol::names::{LAST_EVENT_ID, MCP_SESSION_ID};
+use crate::protocol::sse::is_event_stream;
+use crate::tracker::LiveConnection;
+
+/// A server that closed a stream to be asked again is asked after so long.
+const RESUME_AFTER: Duration = Duration::from_millis(200);
+/// A stream that was resumed and is over within so long, with nothing new on it, was resumed in vain...
+const VAIN_WITHIN: Duration = Duration::from_secs(1);
+/// ... and after so many of those in a row there is no answer to wait for.
+const VAIN_MAX: u32 = 3;
+/// A call that may be sent again is, for as long; a server restarts within seconds.
+const REPEAT_FOR: Duration = Duration::from_secs(10);
+/// And so often at most: a call that ends its server each time does not go round for ever.
+const REPEATS_MAX: u32 = 2;
+/// Pauses between attempts: from the first to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A standing stream that is refused so often in a row is not opened again.
+const REFUSALS_MAX: u32 = 10;
+
+/// The request behind an answer of calls.
+pub(super) struct CallOrigin<S> {
+    pub(super) flow: Flow<S>,
+    pub(super) request: InnerRequest,
+    pub(super) connection: Option<Arc<LiveConnection>>,
+    is_repeatable: bool,
+    /// When it was resumed last, and after which event.
+    resumed: Option<(Instant, Vec<u8>)>,
+    vain: u32,
+}
+
+impl<S> CallOrigin<S> {
+    pub(super) fn new(
+        flow: Flow<S>,
+        request: InnerRequest,
+        connection: Option<Arc<LiveConnection>>,
+        is_repeatable: bool,
+    ) -> Self {
+        Self { flow, request, connection, is_repeatable, resumed: None, vain: 0 }
+    }
+
+    /// Returns how the answer goes on after the event `last`, unless that was tried in vain.
+    fn resumption(&mut self, last: &[u8]) -> Option<InnerRequest> {
+        let is_vain = self.resumed.as_ref().is_some_and(|(at, after)| {
+            **after == *last && at.elapsed() < RESUME_AFTER + VAIN_WITHIN
+        });
+        self.vain = if is_vain { self.vain + 1 } else { 0 };
+        if self.vain >= VAIN_MAX {
+            return None;
+        }
+        self.resumed = Some((Instant::now(), last.to_vec()));
+        resumption(&self.request, self.connection.as_ref()?, last)
+    }
+}
+
+impl<S: Inner> Renew<S::Answer> for CallOrigin<S> {
+    fn renew(
+        &mut self,
+        last: &[u8],
+    ) -> Option<BoxFuture<'static, Result<Rest<S::Answer>, CallFailed>>> {
+        let resumed = self.resumption(last);
+        let flow = self.flow.clone();
+        if !self.is_repeatable {
+            let resumed = resumed?;
+            return Some(Box::pin(resume(flow, resumed, last.to_vec())));
+        }
+        let (request, connection) = (self.request.clone(), self.connection.clone());
+        let last = last.to_vec();
+        Some(Box::pin(async move {
+            if let Some(resumed) = resumed
+                && let Ok(rest) = resume(flow.clone(), resumed, last).await
+            {
+                return Ok(rest);
+            }
+            let response = repeat(flow, &request, connection.as_ref()).await?.response;
+            if is_event_stream(response.headers()) {
+                return Ok(Rest { response, after: None });
+            }
+            Err(CallFailed::unreachable("upstream"))
+        }))
+    }
+}
+
+/// The request behind a stream on which the server speaks by itself.
+pub(super) struct StandingOrigin<S> {
+    pub(super) flow: Flow<S>,
+    pub(super) request: InnerRequest,
+    pub(super) connection: Arc<LiveConnection>,
+}
+
+impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
+    fn renew(
+        &mut self,
+        last: &[u8],
+    ) -> Option<BoxFuture<'static, Result<Rest<S::Answer>, CallFailed>>> {
+        let connection = self.connection.clone();
+        if connection.presence().has_ended() {
+            return None;
+        }
+        let mut request = self.request.clone();
+        let after = HeaderValue::from_bytes(last).ok().filter(|last| !last.is_empty());
+        if let Some(last) = &after {
+            request.headers_mut().insert(LAST_EVENT_ID, last.clone());
+        }
+        let mut flow = self.flow.clone();
+        let after = after.map(|last| last.as_bytes().to_vec());
+        Some(Box::pin(async move {
+            let (mut pause, mut refusals) = (PAUSE_MIN, 0);
+            loop {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+                let Ok(answered) = flow.call_connected(&request, Some(&connection)).await else {
+                    continue;
+                };
+                let response = answered.response;
+                if response.status() == StatusCode::OK && is_event_stream(response.headers()) {
+                    return Ok(Rest { response, after });
+                }
+                refusals += 1;
+                if refusals >= REFUSALS_MAX || response.status() == StatusCode::METHOD_NOT_ALLOWED {
+                    return Err(CallFailed::lost(&flow.shared.upstream));
+                }
+            }
+        }))
+    }
+}
+
+/// Returns the request for what comes after the event `last` on the connection's link.
+fn resumption(
+    request: &InnerRequest,
+    connection: &LiveConnection,
+    last: &[u8],
+) -> Option<InnerRequest> {
+    let last = HeaderValue::from_bytes(last).ok().filter(|last| !last.is_empty())?;
+    let link = connection.link()?;
+    let mut resumed = InnerRequest::new(Full::new(Bytes::new()));
+    *resumed.method_mut() = Method::GET;
+    *resumed.uri_mut() = request.uri().clone();
+    *resumed.headers_mut() = request.headers().clone();
+    let headers = resumed.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    headers.insert(MCP_SESSION_ID, link);
+    headers.insert(LAST_EVENT_ID, last);
+    Some(resumed)
+}
+
+async fn resume<S: Inner>(
+    mut flow: Flow<S>,
+    resumed: InnerRequest,
+    last: Vec<u8>,
+) -> Result<Rest<S::Answer>, CallFailed> {
+    tokio::time::sleep(RESUME_AFTER).await;
+    let lost = CallFailed::lost(&flow.shared.upstream);
+    match flow.call_inner(resumed).await {
+        Ok(response)
+            if response.status() == StatusCode::OK && is_event_stream(response.headers()) =>
+        {
+            Ok(Rest { response, after: Some(last) })
+        }
+        Ok(_) | Err(_) => Err(lost),
+    }
+}
+
+/// Sends a call again that may be sent again, until it is answered or enough was tried.
+pub(super) async fn repeat<S: Inner>(
+    mut flow: Flow<S>,
+    request: &InnerRequest,
+    connection: Option<&Arc<LiveConnection>>,
+) -> Result<super::restore::Answered<S::Answer>, CallFailed> {
+    let (began, mut pause, mut lost) = (Instant::now(), PAUSE_MIN, 0);
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+        let failed = match flow.call_connected(request, connection).await {
+            Ok(answered) => return Ok(answered),
+            Err(failed) => failed,
+        };
+        let is_unreachable = failed.code == codes::UPSTREAM_UNREACHABLE;
+        lost += u32::from(!is_unreachable);
+        let may_go_on = is_unreachable || (failed.is_repeatable && lost < REPEATS_MAX);
+        if !may_go_on || began.elapsed() >= REPEAT_FOR {
+            return Err(failed);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! A legacy GET: the stream on which the server speaks by itself, or a client that comes back to one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use http::{HeaderName, Response, StatusCode};
+
+use super::body::{Logged, Nature, Observer, Replay, SessionBody, Watch, event_of};
+use super::legacy::{exchange_of, label};
+use super::modern::inner_request;
+use super::renew::StandingOrigin;
+use super::transport::ClientTransport;
+use super::{Answer, CallFailed, Flow, Inner, reject};
+use crate::protocol::event_id::EventId;
+use crate::protocol::names::LAST_EVENT_ID;
+use crate::protocol::sse::is_event_stream;
+use crate::session::Era;
+use crate::tracker::{Admission, Purpose, StreamLog, StreamPlace};
+
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+impl<S: Inner> Flow<S> {
+    /// Takes a GET.
+    pub(super) async fn legacy_stream(self, parts: Parts) -> Answer<S> {
+        let (admission, _) = match self.shared.admit(&parts, None).await {
+            Ok(admitted) => admitted,
+            Err(refused) => return refused,
+        };
+        let tracker = self.shared.tracker.clone();
+        let Some(place) = admission.presence.open_stream(tracker.settings().streams_max) else {
+            return reject::too_many(None, "open streams in this session");
+        };
+        let Some(connection) = admission.connection.clone() else {
+            return self.standing(parts, place, admission, VecDeque::new()).await;
+        };
+        let transport = parts.extensions.get::<ClientTransport>().cloned();
+        let replay = |log: &Arc<StreamLog>, after, place| {
+            let body = Replay::new(&tracker, &connection, log, after, place, transport.clone());
+            streamed(SessionBody::replay(body), &admission)
+        };
+        // An id that is none of ours is no id to come back to: the stream begins where it is now.
+        let last = parts.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+        let Some(last) = last.and_then(EventId::parse) else {
+            return match connection.lonely_log() {
+                Some(log) => replay(&log, log.read_through(), place),
+                None => self.standing(parts, place, admission, VecDeque::new()).await,
+            };
+        };
+        let log = tracker.find_log(&connection, &last).await;
+        match (log, &last.request) {
+            (Some(log), Some(_)) => replay(&log, Some(last.seq), place),
+            (Some(log), None) if !log.is_over() => replay(&log, Some(last.seq), place),
+            (Some(log), None) => {
+                let missed = log.after(Some(last.seq)).into();
+                self.standing(parts, place, admission, missed).await
+            }
+            (None, None) => self.standing(parts, place, admission, VecDeque::new()).await,
+            (None, Some(_)) => {
+                // Nothing is known of the stream, but its client said what it waits for.
+                let next = EventId { seq: last.seq + 1, ..last };
+                let event = event_of(&next, &CallFailed::interrupted());
+                streamed(SessionBody::ours(event), &admission)
+            }
+        }
+    }
+
+    /// Opens the stream at the inner service; `missed` goes before it.
+    async fn standing(
+        mut self,
+        parts: Parts,
+        place: StreamPlace,
+        admission: Admission,
+        missed: VecDeque<Bytes>,
+    ) -> Answer<S> {
+        let connection = admission.connection.clone();
+        let mut request = inner_request(parts, Bytes::new(), exchange_of(&admission));
+        request.headers_mut().remove(LAST_EVENT_ID);
+        let answered = match self.call_connected(&request, connection.as_ref()).await {
+            Ok(answered) => answered,
+            Err(failed) => return label(reject::failure(None, &failed), &admission),
+        };
+        if let Some(durable) = &admission.durable {
+            durable.clone().wait().await;
+        }
+        let (mut parts, body) = answered.response.into_parts();
+        let tracker = self.shared.tracker.clone();
+        let is_stream = parts.status == StatusCode::OK && is_event_stream(&parts.headers);
+        let connection = connection.filter(|_| is_stream);
+        if connection.is_some() {
+            parts.headers.remove(CONTENT_LENGTH);
+        }
+        let watch = Watch {
+            era: Era::Legacy,
+            upstream: self.shared.upstream.clone(),
+            calls: Vec::new(),
+            logged: connection.as_ref().map(|c| Logged::open(&tracker, c, Purpose::Standing)),
+            transport: None,
+            place: Some(place),
+            nature: Nature::Standing,
+            status: parts.status,
+            observer: Observer::new(&parts.headers),
+            tracker,
+        };
+        let limit = self.shared.call_timeout();
+        let renew = connection.map(|connection| {
+            let origin = StandingOrigin { flow: self, request, connection };
+            Box::new(origin) as Box<_>
+        });
+        let body = SessionBody::theirs(body, answered.read_ahead, Some(watch), renew, limit);
+        label(Response::from_parts(parts, body.after(missed)), &admission)
+    }
+}
+
+fn streamed<B>(body: SessionBody<B>, admission: &Admission) -> Response<SessionBody<B>> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    label(response, admission)
+}

@@ -1,0 +1,163 @@
+//! The ledger: which calls are in flight, so that a restart knows which outcomes it lost.
+//!
+//! A call enters the ledger when the writer comes by while it is in flight, and leaves it in the
+//! transaction that writes its end; one that ends before the writer comes by never enters. With strict
+//! durability a call waits for the writer before it is sent.
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::{Admission, Tracker};
+use crate::protocol::{Envelope, Text};
+use crate::session::{McpSessionId, SessionId, Timestamp};
+use crate::store::{Batch, CallId, OpenCall, Outcome, RequestRow, StoreError};
+
+const IN_FLIGHT: u8 = 0;
+const IN_LEDGER: u8 = 1;
+const ENDED: u8 = 2;
+
+/// What is known of a call when it begins.
+#[derive(Debug)]
+pub struct CallFacts {
+    pub(super) id: CallId,
+    pub(super) session: SessionId,
+    pub(super) handle: Option<McpSessionId>,
+    /// The JSON-RPC id as JSON text.
+    pub(super) request: Text,
+    pub(super) method: Text,
+    pub(super) tool: Option<Text>,
+    pub(super) upstream: Arc<str>,
+    pub(super) started: Timestamp,
+    pub(super) request_bytes: i64,
+    /// `params`, or the beginning of them; let go where too much of such text waits.
+    pub(super) params: Mutex<Bytes>,
+    pub(super) place: AtomicU8,
+}
+
+impl CallFacts {
+    /// Enters the ledger, unless the call has ended; returns the row.
+    pub(super) fn enter(&self, node: &Arc<str>) -> Option<OpenCall> {
+        self.place.compare_exchange(IN_FLIGHT, IN_LEDGER, Relaxed, Relaxed).ok()?;
+        Some(OpenCall {
+            id: self.id,
+            session: self.session,
+            handle: self.handle,
+            request: (&*self.request).into(),
+            digest: digest(&self.params()),
+            method: (&*self.method).into(),
+            tool: self.tool.as_deref().map(Into::into),
+            upstream: self.upstream.clone(),
+            started: self.started,
+            request_bytes: self.request_bytes,
+            node: node.clone(),
+        })
+    }
+
+    /// Returns `params`, or the beginning of them.
+    pub(super) fn params(&self) -> Bytes {
+        self.params.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets go of them.
+    pub(super) fn forget_params(&self) {
+        *self.params.lock().unwrap_or_else(PoisonError::into_inner) = Bytes::new();
+    }
+
+    /// Ends the call; returns true if it has to leave the ledger.
+    pub(super) fn leave(&self) -> bool {
+        self.place.swap(ENDED, Relaxed) == IN_LEDGER
+    }
+}
+
+/// Of a larger request, its beginning is compared: what a ledger row must tell apart is one call from
+/// the next of the same client.
+fn digest(params: &[u8]) -> Box<str> {
+    let hash = Sha256::digest(params);
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+/// Whose calls: a connection's, or, without one, a session's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    Connection(McpSessionId),
+    Session(SessionId),
+}
+
+impl Owner {
+    fn of(handle: Option<McpSessionId>, session: SessionId) -> Self {
+        handle.map_or(Self::Session(session), Self::Connection)
+    }
+}
+
+/// Calls that a crash interrupted, until their clients have been told or have forgotten them: as many as
+/// were in flight.
+#[derive(Debug, Default)]
+pub(super) struct Interrupted(papaya::HashMap<(Owner, Box<str>), Box<str>>);
+
+impl Tracker {
+    /// Returns true if this request was sent before and interrupted by a crash: it may have run, and its
+    /// client is told so instead of running it again. Told once; whoever sends it a third time means it.
+    pub fn was_interrupted(&self, admission: &Admission, envelope: &Envelope) -> bool {
+        let interrupted = &self.inner.interrupted.0;
+        // Nearly always: this is on every call's way.
+        if interrupted.is_empty() {
+            return false;
+        }
+        let Some(id) = envelope.request_id() else { return false };
+        let handle = admission.connection.as_ref().map(|connection| connection.handle());
+        let key = (Owner::of(handle, admission.presence.id()), Box::from(&**id));
+        let params = envelope.params.as_ref().map(super::call::kept).unwrap_or_default();
+        let calls = interrupted.pin();
+        calls.get(&key).is_some_and(|known| *known == digest(&params))
+            && calls.remove(&key).is_some()
+    }
+
+    /// Gives the calls that a crash left in the ledger their end: their outcome is unknown.
+    pub(super) async fn settle_interrupted(&self) -> Result<(), StoreError> {
+        let predecessor = &self.inner.settings.predecessor;
+        // What our predecessor has in flight while it hands over to us, it ends itself.
+        let is_left = |call: &OpenCall| predecessor.as_ref().is_none_or(|of| *of != call.node);
+        let calls: Vec<OpenCall> =
+            self.inner.store.open_calls().await?.into_iter().filter(is_left).collect();
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch {
+            requests: calls.iter().map(interrupted_row).collect(),
+            closed: calls.iter().map(|call| call.id).collect(),
+            ..Batch::default()
+        };
+        self.inner.store.apply(&batch).await?;
+        let count = calls.len();
+        tracing::warn!(count, "{count} calls were in flight at a crash; their outcome is unknown");
+        let interrupted = self.inner.interrupted.0.pin();
+        for call in calls {
+            let owner = Owner::of(call.handle, call.session);
+            interrupted.insert((owner, call.request), call.digest);
+        }
+        Ok(())
+    }
+}
+
+fn interrupted_row(call: &OpenCall) -> RequestRow {
+    RequestRow {
+        session: call.session,
+        method: call.method.clone(),
+        tool: call.tool.clone(),
+        upstream: call.upstream.clone(),
+        started: call.started,
+        // Nobody saw how long it took.
+        duration_us: 0,
+        outcome: Outcome::Error,
+        error: Some("outcome unknown: interrupted by a crash of the gateway".into()),
+        request_bytes: call.request_bytes,
+        response_bytes: 0,
+        prompt_tokens: 0,
+        completion_tokens: 0,
+        cost_micros: 0,
+        model: None,
+    }
+}

@@ -1,0 +1,88 @@
+//! The logged streams of a connection: opened, found again, and let go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use bytes::Bytes;
+
+use super::log::{Purpose, StreamLog};
+use super::{LiveConnection, Tracker};
+use crate::protocol::event_id::{EventId, StreamId};
+use crate::protocol::sse::Ended;
+use crate::session::Timestamp;
+
+/// Names for calls and streams: numbers that go up, also over restarts, since they begin with the time.
+#[derive(Debug)]
+pub(super) struct Names(AtomicI64);
+
+impl Names {
+    /// A thousand names a microsecond are free before the next start could use one again.
+    pub(super) fn since(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.as_micros() << 10))
+    }
+
+    pub(super) fn next(&self) -> i64 {
+        self.0.fetch_add(1, Relaxed)
+    }
+}
+
+impl Tracker {
+    /// Opens a log for a stream on this connection.
+    pub fn open_log(&self, connection: &LiveConnection, purpose: Purpose) -> Arc<StreamLog> {
+        let inner = &self.inner;
+        let id = StreamId(inner.names.next());
+        let total = inner.writer.logged.clone();
+        let log = StreamLog::new(id, connection.handle(), purpose, total);
+        let log = Arc::new(log);
+        connection.add_log(log.clone());
+        log
+    }
+
+    /// Keeps what is sent on a stream; `ended` says where events end in it, and `is_answered` whether the
+    /// last of them was the last answer that the stream was to bring.
+    pub fn record(
+        &self,
+        connection: &LiveConnection,
+        log: &Arc<StreamLog>,
+        bytes: &Bytes,
+        ended: &[Ended],
+        is_answered: bool,
+    ) {
+        let inner = &self.inner;
+        if !log.append(bytes, ended, is_answered, Timestamp::now()) {
+            return;
+        }
+        inner.writer.stream(log.clone());
+        connection.trim_logs(inner.settings.events_bytes_per_client);
+    }
+
+    /// Finds the stream that a client comes back to: in memory, else, after our restart, in the store.
+    pub async fn find_log(
+        &self,
+        connection: &LiveConnection,
+        event: &EventId,
+    ) -> Option<Arc<StreamLog>> {
+        if let Some(log) = connection.log(event.stream) {
+            return Some(log);
+        }
+        let mut events = self.look_up(self.inner.store.events_of(event.stream)).await.ok()?;
+        events.retain(|event| event.handle == connection.handle());
+        if events.is_empty() {
+            return None;
+        }
+        let purpose = event.request.clone().map_or(Purpose::Standing, Purpose::Request);
+        let total = self.inner.writer.logged.clone();
+        let log = StreamLog::new(event.stream, connection.handle(), purpose, total);
+        let log = Arc::new(log.restored(events));
+        connection.add_log(log.clone());
+        Some(log)
+    }
+
+    /// Its client has shown that it has read this stream to its end.
+    pub fn was_read(&self, connection: &LiveConnection, log: &StreamLog) {
+        connection.remove_log(log.id());
+        if log.mark_read() {
+            self.inner.writer.forget_stream(log.id());
+        }
+    }
+}
