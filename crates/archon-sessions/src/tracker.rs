@@ -19,7 +19,7 @@ mod writer;
 
 pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
 pub use call::{Arrival, Call, Ending};
-pub use log::{Missing, Purpose, Reader, StreamLog};
+pub use log::{Missing, Purpose, Reader, Sent, StreamLog};
 pub use presence::{LiveConnection, Presence, StreamPlace};
 pub use setup::ConnectionSetup;
 pub use writer::{Durable, WriterHealth};

@@ -39,9 +39,11 @@ const REFUSALS_MAX: u32 = 10;
 
 /// The request behind an answer of calls.
 pub(super) struct CallOrigin<S> {
-    pub(super) flow: Flow<S>,
-    pub(super) request: InnerRequest,
-    pub(super) connection: Option<Arc<LiveConnection>>,
+    flow: Flow<S>,
+    request: InnerRequest,
+    connection: Option<Arc<LiveConnection>>,
+    /// What it was sent on; no other link knows its stream.
+    link: Option<HeaderValue>,
     is_repeatable: bool,
     /// When it was resumed last, and after which event.
     resumed: Option<(Instant, Vec<u8>)>,
@@ -55,7 +57,8 @@ impl<S> CallOrigin<S> {
         connection: Option<Arc<LiveConnection>>,
         is_repeatable: bool,
     ) -> Self {
-        Self { flow, request, connection, is_repeatable, resumed: None, vain: 0 }
+        let link = connection.as_ref().and_then(|connection| connection.link());
+        Self { flow, request, connection, link, is_repeatable, resumed: None, vain: 0 }
     }
 
     /// Returns how the answer goes on after the event `last`, unless that was tried in vain.
@@ -68,7 +71,8 @@ impl<S> CallOrigin<S> {
             return None;
         }
         self.resumed = Some((Instant::now(), last.to_vec()));
-        resumption(&self.request, self.connection.as_ref()?, last)
+        let connection = self.connection.as_ref().filter(|c| c.link() == self.link)?;
+        resumption(&self.request, connection, last)
     }
 }
 
@@ -93,18 +97,36 @@ impl<S: Inner> Renew<S::Answer> for CallOrigin<S> {
             }
             let response = repeat(flow, &request, connection.as_ref()).await?.response;
             if is_event_stream(response.headers()) {
-                return Ok(Rest { response, after: None });
+                let link = connection.and_then(|connection| connection.link());
+                return Ok(Rest { response, after: None, link });
             }
             Err(CallFailed::unreachable("upstream"))
         }))
+    }
+
+    fn went_on(&mut self, link: Option<HeaderValue>) {
+        self.link = link;
     }
 }
 
 /// The request behind a stream on which the server speaks by itself.
 pub(super) struct StandingOrigin<S> {
-    pub(super) flow: Flow<S>,
-    pub(super) request: InnerRequest,
-    pub(super) connection: Arc<LiveConnection>,
+    flow: Flow<S>,
+    request: InnerRequest,
+    connection: Arc<LiveConnection>,
+    /// What it was opened on; no other link knows its events.
+    link: Option<HeaderValue>,
+}
+
+impl<S> StandingOrigin<S> {
+    pub(super) fn new(
+        flow: Flow<S>,
+        request: InnerRequest,
+        connection: Arc<LiveConnection>,
+    ) -> Self {
+        let link = connection.link();
+        Self { flow, request, connection, link }
+    }
 }
 
 impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
@@ -116,24 +138,27 @@ impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
         if connection.presence().has_ended() {
             return None;
         }
-        let mut request = self.request.clone();
-        let after = HeaderValue::from_bytes(last).ok().filter(|last| !last.is_empty());
-        if let Some(last) = &after {
-            request.headers_mut().insert(LAST_EVENT_ID, last.clone());
-        }
+        let (mut request, opened_on) = (self.request.clone(), self.link.clone());
+        let last = HeaderValue::from_bytes(last).ok().filter(|last| !last.is_empty());
         let mut flow = self.flow.clone();
-        let after = after.map(|last| last.as_bytes().to_vec());
         Some(Box::pin(async move {
             let (mut pause, mut refusals) = (PAUSE_MIN, 0);
             loop {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
+                request.headers_mut().remove(LAST_EVENT_ID);
+                if let Some(last) = last.as_ref().filter(|_| connection.link() == opened_on) {
+                    request.headers_mut().insert(LAST_EVENT_ID, last.clone());
+                }
                 let Ok(answered) = flow.call_connected(&request, Some(&connection)).await else {
                     continue;
                 };
                 let response = answered.response;
                 if response.status() == StatusCode::OK && is_event_stream(response.headers()) {
-                    return Ok(Rest { response, after });
+                    let link = connection.link();
+                    let after = last.filter(|_| link == opened_on);
+                    let after = after.map(|last| last.as_bytes().to_vec());
+                    return Ok(Rest { response, after, link });
                 }
                 refusals += 1;
                 if refusals >= REFUSALS_MAX || response.status() == StatusCode::METHOD_NOT_ALLOWED {
@@ -141,6 +166,10 @@ impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
                 }
             }
         }))
+    }
+
+    fn went_on(&mut self, link: Option<HeaderValue>) {
+        self.link = link;
     }
 }
 
@@ -172,11 +201,12 @@ async fn resume<S: Inner>(
 ) -> Result<Rest<S::Answer>, CallFailed> {
     tokio::time::sleep(RESUME_AFTER).await;
     let lost = CallFailed::lost(&flow.shared.upstream);
+    let link = resumed.headers().get(MCP_SESSION_ID).cloned();
     match flow.call_inner(resumed).await {
         Ok(response)
             if response.status() == StatusCode::OK && is_event_stream(response.headers()) =>
         {
-            Ok(Rest { response, after: Some(last) })
+            Ok(Rest { response, after: Some(last), link })
         }
         Ok(_) | Err(_) => Err(lost),
     }

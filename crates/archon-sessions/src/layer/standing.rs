@@ -14,13 +14,21 @@ use super::modern::inner_request;
 use super::renew::StandingOrigin;
 use super::transport::ClientTransport;
 use super::{Answer, CallFailed, Flow, Inner, reject};
-use crate::protocol::event_id::EventId;
+use crate::protocol::event_id::{EventId, EventOrigin, link_mark};
 use crate::protocol::names::LAST_EVENT_ID;
 use crate::protocol::sse::is_event_stream;
 use crate::session::Era;
 use crate::tracker::{Admission, Purpose, StreamLog, StreamPlace};
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What a client missed of a stream that is over.
+#[derive(Default)]
+struct Missed {
+    events: VecDeque<Bytes>,
+    /// The last event that it will have then.
+    last: Option<EventId>,
+}
 
 impl<S: Inner> Flow<S> {
     /// Takes a GET.
@@ -34,7 +42,7 @@ impl<S: Inner> Flow<S> {
             return reject::too_many(None, "open streams in this session");
         };
         let Some(connection) = admission.connection.clone() else {
-            return self.standing(parts, place, admission, VecDeque::new()).await;
+            return self.standing(parts, place, admission, Missed::default()).await;
         };
         let transport = parts.extensions.get::<ClientTransport>().cloned();
         let replay = |log: &Arc<StreamLog>, after, place| {
@@ -46,18 +54,22 @@ impl<S: Inner> Flow<S> {
         let Some(last) = last.and_then(EventId::parse) else {
             return match connection.lonely_log() {
                 Some(log) => replay(&log, log.read_through(), place),
-                None => self.standing(parts, place, admission, VecDeque::new()).await,
+                None => self.standing(parts, place, admission, Missed::default()).await,
             };
         };
         let log = tracker.find_log(&connection, &last).await;
-        match (log, &last.request) {
+        match (log, last.request()) {
             (Some(log), Some(_)) => replay(&log, Some(last.seq), place),
             (Some(log), None) if !log.is_over() => replay(&log, Some(last.seq), place),
             (Some(log), None) => {
-                let missed = log.after(Some(last.seq)).into();
+                let events = log.after(Some(last.seq)).into();
+                let missed = Missed { events, last: log.last_id().or(Some(last)) };
                 self.standing(parts, place, admission, missed).await
             }
-            (None, None) => self.standing(parts, place, admission, VecDeque::new()).await,
+            (None, None) => {
+                let missed = Missed { last: Some(last), ..Missed::default() };
+                self.standing(parts, place, admission, missed).await
+            }
             (None, Some(_)) => {
                 // Nothing is known of the stream, but its client said what it waits for.
                 let next = EventId { seq: last.seq + 1, ..last };
@@ -67,17 +79,29 @@ impl<S: Inner> Flow<S> {
         }
     }
 
-    /// Opens the stream at the inner service; `missed` goes before it.
+    /// Opens the stream at the inner service, to go on after what was missed.
     async fn standing(
         mut self,
         parts: Parts,
         place: StreamPlace,
         admission: Admission,
-        missed: VecDeque<Bytes>,
+        missed: Missed,
     ) -> Answer<S> {
         let connection = admission.connection.clone();
         let mut request = inner_request(parts, Bytes::new(), exchange_of(&admission));
         request.headers_mut().remove(LAST_EVENT_ID);
+        let link = connection.as_ref().and_then(|connection| connection.link());
+        let mark = link.as_ref().map(|link| link_mark(link.as_bytes()));
+        let after = match missed.last.map(|last| last.origin) {
+            // On another link it would name another event, or none.
+            Some(EventOrigin::Upstream(id)) if Some(id.link_mark) == mark => {
+                HeaderValue::from_str(&id.id).ok()
+            }
+            _ => None,
+        };
+        if let Some(after) = &after {
+            request.headers_mut().insert(LAST_EVENT_ID, after.clone());
+        }
         let answered = match self.call_connected(&request, connection.as_ref()).await {
             Ok(answered) => answered,
             Err(failed) => return label(reject::failure(None, &failed), &admission),
@@ -92,11 +116,17 @@ impl<S: Inner> Flow<S> {
         if connection.is_some() {
             parts.headers.remove(CONTENT_LENGTH);
         }
+        let mut logged = connection.as_ref().map(|c| Logged::open(&tracker, c, Purpose::Standing));
+        if let (Some(logged), Some(connection)) = (&mut logged, &connection) {
+            let now = connection.link();
+            let after = after.filter(|_| now == link).map(|after| after.as_bytes().to_vec());
+            logged.go_on(now.as_ref(), after);
+        }
         let watch = Watch {
             era: Era::Legacy,
             upstream: self.shared.upstream.clone(),
             calls: Vec::new(),
-            logged: connection.as_ref().map(|c| Logged::open(&tracker, c, Purpose::Standing)),
+            logged,
             transport: None,
             place: Some(place),
             nature: Nature::Standing,
@@ -105,12 +135,10 @@ impl<S: Inner> Flow<S> {
             tracker,
         };
         let limit = self.shared.call_timeout();
-        let renew = connection.map(|connection| {
-            let origin = StandingOrigin { flow: self, request, connection };
-            Box::new(origin) as Box<_>
-        });
+        let renew = connection
+            .map(|connection| Box::new(StandingOrigin::new(self, request, connection)) as Box<_>);
         let body = SessionBody::theirs(body, answered.read_ahead, Some(watch), renew, limit);
-        label(Response::from_parts(parts, body.after(missed)), &admission)
+        label(Response::from_parts(parts, body.after(missed.events)), &admission)
     }
 }
 

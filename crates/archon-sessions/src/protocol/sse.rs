@@ -5,7 +5,7 @@
 mod renumber;
 mod repeat;
 
-pub use renumber::{Ended, Renumber};
+pub use renumber::{Ended, Naming, Renumber};
 pub use repeat::first_event;
 
 use http::HeaderMap;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::protocol::event_id::StreamId;
+use crate::protocol::event_id::{EventId, StreamId};
 use crate::protocol::sse::Ended;
 use crate::session::{McpSessionId, Timestamp};
 use crate::store::StoredEvent;
@@ -27,6 +27,17 @@ pub enum Purpose {
     Batch,
     /// The server speaks by itself on it.
     Standing,
+}
+
+/// What is sent on a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent<'a> {
+    /// The bytes.
+    pub bytes: &'a Bytes,
+    /// Where events end in them.
+    pub ended: &'a [Ended],
+    /// Whether the last of them brings the last answer of the stream.
+    pub is_answered: bool,
 }
 
 /// One stream.
@@ -92,22 +103,15 @@ impl StreamLog {
         &self.purpose
     }
 
-    /// Keeps what is sent; `ended` says where events end in it. Returns true if the store has to be
-    /// told.
-    pub(super) fn append(
-        &self,
-        bytes: &Bytes,
-        ended: &[Ended],
-        is_answered: bool,
-        now: Timestamp,
-    ) -> bool {
+    /// Keeps what is sent. Returns whether that made it larger, and whether the store has to be told.
+    pub(super) fn append(&self, sent: &Sent<'_>, now: Timestamp) -> (bool, bool) {
         let (grown, must_store) = {
             let mut state = self.state();
-            let grown = state.append(bytes, ended, is_answered, now);
+            let grown = state.append(sent, now);
             (grown, state.queue())
         };
         self.total.fetch_add(grown, Relaxed);
-        must_store
+        (grown > 0, must_store)
     }
 
     /// Nothing more will come.
@@ -129,6 +133,12 @@ impl StreamLog {
         let state = self.state();
         let new = state.events.iter().filter(|event| after.is_none_or(|seen| event.seq > seen));
         new.map(|event| event.bytes.clone()).collect()
+    }
+
+    /// Returns the id of the last event.
+    pub fn last_id(&self) -> Option<EventId> {
+        let last = self.state().events.back().map(|event| event.bytes.clone());
+        last.and_then(|bytes| EventId::of_event(&bytes))
     }
 
     /// Returns true if nothing more will come.
@@ -213,7 +223,7 @@ impl StreamLog {
         self.state().bytes
     }
 
-    /// Returns false once it is over and holds nothing.
+    /// Returns false once it is over and can tell its client nothing, not even that there was an answer.
     pub(super) fn is_of_use(&self) -> bool {
         self.state().is_of_use()
     }

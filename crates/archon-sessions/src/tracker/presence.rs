@@ -313,7 +313,6 @@ impl LiveConnection {
             }
             surplus = surplus.saturating_sub(log.trim_bytes(surplus));
         }
-        // What is over and holds nothing is of no use to anybody.
         state.logs.retain(|log| log.is_of_use());
     }
 

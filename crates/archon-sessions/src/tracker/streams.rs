@@ -3,12 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-use bytes::Bytes;
-
-use super::log::{Purpose, StreamLog};
+use super::log::{Purpose, Sent, StreamLog};
 use super::{LiveConnection, Tracker};
 use crate::protocol::event_id::{EventId, StreamId};
-use crate::protocol::sse::Ended;
 use crate::session::Timestamp;
 
 /// Names for calls and streams: numbers that go up, also over restarts, since they begin with the time.
@@ -38,22 +35,16 @@ impl Tracker {
         log
     }
 
-    /// Keeps what is sent on a stream; `ended` says where events end in it, and `is_answered` whether the
-    /// last of them was the last answer that the stream was to bring.
-    pub fn record(
-        &self,
-        connection: &LiveConnection,
-        log: &Arc<StreamLog>,
-        bytes: &Bytes,
-        ended: &[Ended],
-        is_answered: bool,
-    ) {
+    /// Keeps what is sent on a stream.
+    pub fn record(&self, connection: &LiveConnection, log: &Arc<StreamLog>, sent: Sent<'_>) {
         let inner = &self.inner;
-        if !log.append(bytes, ended, is_answered, Timestamp::now()) {
-            return;
+        let (has_grown, must_store) = log.append(&sent, Timestamp::now());
+        if must_store {
+            inner.writer.stream(log.clone());
         }
-        inner.writer.stream(log.clone());
-        connection.trim_logs(inner.settings.events_bytes_per_client);
+        if has_grown {
+            connection.trim_logs(inner.settings.events_bytes_per_client);
+        }
     }
 
     /// Finds the stream that a client comes back to: in memory, else, after our restart, in the store.
@@ -70,7 +61,7 @@ impl Tracker {
         if events.is_empty() {
             return None;
         }
-        let purpose = event.request.clone().map_or(Purpose::Standing, Purpose::Request);
+        let purpose = event.request().map_or(Purpose::Standing, |id| Purpose::Request(id.into()));
         let total = self.inner.writer.logged.clone();
         let log = StreamLog::new(event.stream, connection.handle(), purpose, total);
         let log = Arc::new(log.restored(events));

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
 
-use crate::protocol::sse::{Ended, Renumber, first_event};
-use crate::tracker::{LiveConnection, Purpose, StreamLog, Tracker};
+use crate::protocol::event_id::{EventOrigin, link_mark};
+use crate::protocol::sse::{Ended, Naming, Renumber, first_event};
+use crate::tracker::{LiveConnection, Purpose, Sent, StreamLog, Tracker};
 
 /// An event that may be a repetition is held back up to this length.
 const REPETITION_MAX: usize = 1024 * 1024;
@@ -30,7 +32,12 @@ impl Logged {
     /// Opens a stream.
     pub fn open(tracker: &Tracker, connection: &Arc<LiveConnection>, purpose: Purpose) -> Self {
         let log = tracker.open_log(connection, purpose);
-        let renumber = Renumber::new(log.id(), log.request());
+        let naming = match log.purpose() {
+            Purpose::Request(id) => Naming::Same(EventOrigin::Request(id.clone())),
+            Purpose::Batch => Naming::Same(EventOrigin::Nothing),
+            Purpose::Standing => Naming::Upstream(mark(connection.link().as_ref())),
+        };
+        let renumber = Renumber::new(log.id(), naming);
         let (tracker, connection) = (tracker.clone(), connection.clone());
         Self { tracker, connection, log, renumber, resumed: None }
     }
@@ -46,8 +53,8 @@ impl Logged {
     }
 
     /// Returns the id that the upstream gave its latest event; empty if it gave none.
-    pub fn foreign_id(&self) -> &[u8] {
-        self.renumber.foreign_id()
+    pub fn upstream_id(&self) -> &[u8] {
+        self.renumber.upstream_id()
     }
 
     /// Takes what the upstream sent; returns what of it is new.
@@ -69,7 +76,8 @@ impl Logged {
     pub fn pass(&mut self, bytes: Bytes, is_answered: bool) -> Bytes {
         let mut ended: Vec<Ended> = Vec::new();
         let bytes = self.renumber.feed(bytes, &mut ended);
-        self.tracker.record(&self.connection, &self.log, &bytes, &ended, is_answered);
+        let sent = Sent { bytes: &bytes, ended: &ended, is_answered };
+        self.tracker.record(&self.connection, &self.log, sent);
         bytes
     }
 
@@ -78,14 +86,19 @@ impl Logged {
     pub fn prime(&mut self) -> Option<Bytes> {
         let knows_it = self.connection.protocol_version() >= "2025-11-25";
         let is_due = knows_it && self.resumed.is_none() && self.renumber.is_at_beginning();
-        is_due.then(|| self.pass(Bytes::from_static(b"id: \ndata: \n\n"), false))
+        is_due.then(|| self.pass(Bytes::from_static(b"data: \n\n"), false))
     }
 
-    /// Another stream of the upstream's goes on; if it was asked to go on after an event, that one may come
-    /// again.
-    pub fn resumed_after(&mut self, id: Option<Vec<u8>>) {
-        self.resumed = id.map(|after| Resumed { after, held: BytesMut::new() });
+    /// Another stream of the upstream's goes on, on this link; if it was asked to go on after an event, that
+    /// one may come again.
+    pub fn go_on(&mut self, link: Option<&HeaderValue>, after: Option<Vec<u8>>) {
+        self.renumber.go_on(mark(link));
+        self.resumed = after.map(|after| Resumed { after, held: BytesMut::new() });
     }
+}
+
+fn mark(link: Option<&HeaderValue>) -> u32 {
+    link.map_or(0, |link| link_mark(link.as_bytes()))
 }
 
 impl Drop for Logged {

@@ -14,7 +14,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use crate::layer::failure::CallFailed;
 use crate::layer::reject::error_event;
 use crate::layer::transport::ClientTransport;
-use crate::protocol::event_id::EventId;
+use crate::protocol::event_id::{EventId, EventOrigin};
 use crate::tracker::{LiveConnection, Missing, Reader, StreamLog, StreamPlace, Tracker};
 
 /// A silent stream gets a comment this often, so that nothing between us and the client takes it for dead.
@@ -105,13 +105,13 @@ impl Replay {
             Missing::Outcome => CallFailed::interrupted(),
         };
         let seq = self.after.map_or(0, |seen| seen + 1);
-        let request = log.request().map(Box::from);
-        Some(event_of(&EventId { stream: log.id(), seq, request }, &failed))
+        let origin = EventOrigin::Request(log.request()?.into());
+        Some(event_of(&EventId { stream: log.id(), seq, origin }, &failed))
     }
 }
 
 /// Returns an event that answers the request which its id names with an error.
 pub fn event_of(id: &EventId, failed: &CallFailed) -> Bytes {
-    let event = error_event(id.request.as_deref().unwrap_or("null"), failed);
+    let event = error_event(id.request().unwrap_or("null"), failed);
     format!("id: {id}\n{event}").into()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -22,12 +22,17 @@ pub struct Rest<B> {
     pub response: Response<B>,
     /// The event after which it goes on, by the upstream's id, where it was asked to.
     pub after: Option<Vec<u8>>,
+    /// The link that it comes on.
+    pub link: Option<HeaderValue>,
 }
 
 /// Gets the rest of an answer that is not whole.
 pub trait Renew<B>: Send {
     /// Returns how; `None` where there is no way. `last` is the upstream's id of the last event.
     fn renew(&mut self, last: &[u8]) -> Option<BoxFuture<'static, Result<Rest<B>, CallFailed>>>;
+
+    /// The answer goes on, on this link.
+    fn went_on(&mut self, link: Option<HeaderValue>);
 }
 
 /// See the module.
@@ -239,7 +244,7 @@ where
 
     fn renews(&mut self) -> bool {
         let logged = self.watch.as_ref().and_then(|watch| watch.logged.as_ref());
-        let last = logged.map(|logged| logged.foreign_id()).unwrap_or_default();
+        let last = logged.map(|logged| logged.upstream_id()).unwrap_or_default();
         let Some(rest) = self.renew.as_mut().and_then(|renew| renew.renew(last)) else {
             return false;
         };
@@ -247,11 +252,14 @@ where
         true
     }
 
-    fn go_on(&mut self, Rest { response, after }: Rest<B>) {
+    fn go_on(&mut self, Rest { response, after, link }: Rest<B>) {
         let (parts, body) = response.into_parts();
         let headers: &HeaderMap = &parts.headers;
         if let Some(watch) = &mut self.watch {
-            watch.go_on(headers, after);
+            watch.go_on(headers, link.as_ref(), after);
+        }
+        if let Some(renew) = &mut self.renew {
+            renew.went_on(link);
         }
         self.source = Source::Open(body);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::logged::Logged;
@@ -111,10 +111,15 @@ impl Watch {
     }
 
     /// The stream goes on with another answer of the upstream's.
-    pub fn go_on(&mut self, headers: &HeaderMap, after: Option<Vec<u8>>) {
+    pub fn go_on(
+        &mut self,
+        headers: &HeaderMap,
+        link: Option<&HeaderValue>,
+        after: Option<Vec<u8>>,
+    ) {
         self.observer.begin_again(headers);
         if let Some(logged) = &mut self.logged {
-            logged.resumed_after(after);
+            logged.go_on(link, after);
         }
     }
 

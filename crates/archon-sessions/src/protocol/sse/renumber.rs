@@ -5,12 +5,12 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::protocol::event_id::{StreamId, around_seq};
+use crate::protocol::event_id::{EventId, EventOrigin, StreamId, UpstreamEventId};
 
 /// An upstream's own id that is longer than this is not remembered, so its stream cannot be resumed there.
-const FOREIGN_ID_MAX: usize = 1024;
-/// Room for an id in the output, beside the input.
-const ID_ROOM: usize = 64;
+const UPSTREAM_ID_MAX: usize = 1024;
+/// Room for ids in the output, beside the input.
+const ID_ROOM: usize = 128;
 
 /// Where in a line we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,38 +53,53 @@ pub struct Ended {
     pub at: usize,
 }
 
+/// Whose ids a stream's events get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// The same origin for all.
+    Same(EventOrigin),
+    /// Each names what the upstream called it, on the link of this mark.
+    Upstream(u32),
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Renumber {
-    before: Box<str>,
-    after: Box<str>,
+    stream: StreamId,
+    naming: Naming,
     /// The number of the event that is being read, or will be next.
     seq: u64,
     state: State,
     line_feed: LineFeed,
-    /// The current event has a field already, and so its id.
+    /// The current event has a field already.
     in_event: bool,
-    foreign_id: Vec<u8>,
+    upstream_id: Vec<u8>,
 }
 
 impl Renumber {
     /// Returns the beginning of a stream.
-    pub fn new(stream: StreamId, request: Option<&str>) -> Self {
-        let (before, after) = around_seq(stream, request);
+    pub fn new(stream: StreamId, naming: Naming) -> Self {
         Self {
-            before: format!("id: {before}").into(),
-            after: format!("{after}\n").into(),
+            stream,
+            naming,
             seq: 0,
             state: State::Start(0),
             line_feed: LineFeed::Own,
             in_event: false,
-            foreign_id: Vec::new(),
+            upstream_id: Vec::new(),
         }
     }
 
     /// Returns the id that the latest event came with.
-    pub fn foreign_id(&self) -> &[u8] {
-        &self.foreign_id
+    pub fn upstream_id(&self) -> &[u8] {
+        &self.upstream_id
+    }
+
+    /// The stream goes on, on the link of this mark.
+    pub fn go_on(&mut self, link_mark: u32) {
+        if let Naming::Upstream(mark) = &mut self.naming {
+            *mark = link_mark;
+        }
     }
 
     /// Returns true if nothing has been sent yet.
@@ -127,10 +142,13 @@ impl Renumber {
         match (matched, rest[0]) {
             (0, newline @ (b'\n' | b'\r')) => {
                 self.line_feed = LineFeed::after(newline, true);
-                out.put_u8(newline);
                 if std::mem::take(&mut self.in_event) {
+                    self.put_id(out);
+                    out.put_u8(newline);
                     ended.push(Ended { seq: self.seq, at: out.len() });
                     self.seq += 1;
+                } else {
+                    out.put_u8(newline);
                 }
                 &rest[1..]
             }
@@ -147,13 +165,13 @@ impl Renumber {
                 &rest[1..]
             }
             (2, b':' | b'\n' | b'\r') => {
-                self.begin_event(out);
-                self.foreign_id.clear();
+                self.in_event = true;
+                self.upstream_id.clear();
                 self.state = State::Id;
                 if rest[0] == b':' { &rest[1..] } else { rest }
             }
             _ => {
-                self.begin_event(out);
+                self.in_event = true;
                 out.put_slice(&b"id"[..matched]);
                 self.state = State::Pass;
                 rest
@@ -168,13 +186,13 @@ impl Renumber {
         let is_id = self.state == State::Id;
         if !is_id {
             out.put_slice(line);
-        } else if self.foreign_id.len() + line.len() <= FOREIGN_ID_MAX {
+        } else if self.upstream_id.len() + line.len() <= UPSTREAM_ID_MAX {
             // One space after the colon is not part of the value.
-            let has_begun = !self.foreign_id.is_empty();
+            let has_begun = !self.upstream_id.is_empty();
             let value = line.strip_prefix(b" ").filter(|_| !has_begun).unwrap_or(line);
-            self.foreign_id.extend_from_slice(value);
+            self.upstream_id.extend_from_slice(value);
         } else {
-            self.foreign_id.clear();
+            self.upstream_id.clear();
         }
         let Some((&newline, after)) = after.split_first() else { return after };
         self.state = State::Start(0);
@@ -185,13 +203,18 @@ impl Renumber {
         after
     }
 
-    fn begin_event(&mut self, out: &mut BytesMut) {
-        if std::mem::replace(&mut self.in_event, true) {
-            return;
-        }
-        out.put_slice(self.before.as_bytes());
-        out.put_slice(self.seq.to_string().as_bytes());
-        out.put_slice(self.after.as_bytes());
+    /// The id comes last in its event: only then is it known what the upstream called it.
+    fn put_id(&self, out: &mut BytesMut) {
+        let origin = match &self.naming {
+            Naming::Same(origin) => origin.clone(),
+            Naming::Upstream(_) if self.upstream_id.is_empty() => EventOrigin::Nothing,
+            Naming::Upstream(link_mark) => EventOrigin::Upstream(UpstreamEventId {
+                link_mark: *link_mark,
+                id: String::from_utf8_lossy(&self.upstream_id).into(),
+            }),
+        };
+        let id = EventId { stream: self.stream, seq: self.seq, origin };
+        out.put_slice(format!("id: {id}\n").as_bytes());
     }
 }
 
@@ -200,23 +223,24 @@ mod tests {
     use super::*;
 
     fn renumbered(stream: &str, chunk: usize) -> (String, Vec<(u64, usize)>, Vec<u8>) {
-        let mut renumber = Renumber::new(StreamId(10), Some("1"));
+        let naming = Naming::Same(EventOrigin::Request("1".into()));
+        let mut renumber = Renumber::new(StreamId(10), naming);
         let (mut out, mut events) = (Vec::new(), Vec::new());
         for bytes in stream.as_bytes().chunks(chunk) {
             let (mut ended, before) = (Vec::new(), out.len());
             out.extend_from_slice(&renumber.feed(Bytes::copy_from_slice(bytes), &mut ended));
             events.extend(ended.iter().map(|ended| (ended.seq, before + ended.at)));
         }
-        (String::from_utf8(out).unwrap(), events, renumber.foreign_id().to_vec())
+        (String::from_utf8(out).unwrap(), events, renumber.upstream_id().to_vec())
     }
 
     #[test]
     fn ids_are_replaced_however_the_stream_is_cut() {
         let stream = ": hello\n\nid: 1\ndata: \nretry: 3\n\nevent: message\ndata: {\"id\":1}\nid:x/2\n\n\
                       idle: no\ni: 1\nid\n\n: bye\n\ndata: cut";
-        let expected = ": hello\n\nid: a-0-MQ\ndata: \nretry: 3\n\nid: a-1-MQ\nevent: message\n\
-                        data: {\"id\":1}\n\nid: a-2-MQ\nidle: no\ni: 1\n\n: bye\n\nid: a-3-MQ\ndata: cut";
-        let ends: Vec<usize> = ["retry: 3\n\n", "1}\n\n", "i: 1\n\n"]
+        let expected = ": hello\n\ndata: \nretry: 3\nid: a-0-rMQ\n\nevent: message\ndata: {\"id\":1}\n\
+                        id: a-1-rMQ\n\nidle: no\ni: 1\nid: a-2-rMQ\n\n: bye\n\ndata: cut";
+        let ends: Vec<usize> = ["a-0-rMQ\n\n", "a-1-rMQ\n\n", "a-2-rMQ\n\n"]
             .iter()
             .map(|end| expected.find(end).unwrap() + end.len())
             .collect();
@@ -231,11 +255,28 @@ mod tests {
     }
 
     #[test]
+    fn an_event_of_a_standing_stream_names_what_the_upstream_called_it() {
+        let mut renumber = Renumber::new(StreamId(10), Naming::Upstream(7));
+        let mut ended = Vec::new();
+        let mut feed = |text: &'static str| {
+            let out = renumber.feed(Bytes::from_static(text.as_bytes()), &mut ended);
+            renumber.go_on(8);
+            EventId::of_event(&out).unwrap().origin
+        };
+        let called = |link_mark, id: &str| {
+            EventOrigin::Upstream(UpstreamEventId { link_mark, id: id.into() })
+        };
+        assert_eq!(feed("data: 1\nid: 0/1\n\n"), called(7, "0/1"));
+        assert_eq!(feed("id: 0/2\ndata: 1\n\n"), called(8, "0/2"));
+        assert_eq!(feed("id\ndata: 1\n\n"), EventOrigin::Nothing);
+    }
+
+    #[test]
     fn other_line_ends_stay_as_they_are() {
         let stream = "id: 1\r\ndata: a\r\n\r\nid: 2\rdata: b\r\r";
         for chunk in 1..40 {
             let (out, events, _) = renumbered(stream, chunk);
-            assert_eq!(out, "id: a-0-MQ\ndata: a\r\n\r\nid: a-1-MQ\ndata: b\r\r", "{chunk}");
+            assert_eq!(out, "data: a\r\nid: a-0-rMQ\n\r\ndata: b\rid: a-1-rMQ\n\r", "{chunk}");
             assert_eq!(events.len(), 2);
         }
     }

@@ -5,8 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
-use super::Missing;
-use crate::protocol::sse::Ended;
+use super::{Missing, Sent};
 use crate::session::Timestamp;
 use crate::store::StoredEvent;
 
@@ -18,7 +17,7 @@ const EVENT_OVERHEAD: usize = 96;
 /// A reader gets at most about this much at once, and this much may wait for a slow one.
 const READ_BYTES_MAX: usize = 256 * 1024;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Logged {
     pub seq: u64,
     pub bytes: Bytes,
@@ -56,13 +55,8 @@ pub(super) struct State {
 
 impl State {
     /// Returns by how much it has grown.
-    pub fn append(
-        &mut self,
-        bytes: &Bytes,
-        ended: &[Ended],
-        is_answered: bool,
-        now: Timestamp,
-    ) -> usize {
+    pub fn append(&mut self, sent: &Sent<'_>, now: Timestamp) -> usize {
+        let Sent { bytes, ended, is_answered } = *sent;
         let (before, mut from) = (self.bytes, 0);
         for (index, end) in ended.iter().enumerate() {
             let is_last = index + 1 == ended.len();
@@ -121,7 +115,7 @@ impl State {
     }
 
     pub fn is_of_use(&self) -> bool {
-        !self.is_over || !self.events.is_empty()
+        !self.is_over || !self.events.is_empty() || self.answer.is_some()
     }
 
     pub fn poll_read(
@@ -186,8 +180,7 @@ impl State {
         let stored = self.events.back().map_or(self.unstored, |event| event.seq + 1);
         let unstored = std::mem::replace(&mut self.unstored, stored);
         let news = self.events.iter().filter(|event| event.seq >= unstored);
-        let found: Vec<Logged> =
-            news.map(|event| Logged { bytes: event.bytes.clone(), ..*event }).collect();
+        let found: Vec<Logged> = news.cloned().collect();
         self.has_rows |= !found.is_empty();
         found
     }
@@ -235,6 +228,11 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::sse::Ended;
+
+    fn sent<'a>(bytes: &'a Bytes, ended: &'a [Ended], is_answered: bool) -> Sent<'a> {
+        Sent { bytes, ended, is_answered }
+    }
 
     fn event(seq: u64) -> String {
         format!("id: a-{seq}\ndata: {seq}\n\n")
@@ -246,7 +244,7 @@ mod tests {
             let bytes = Bytes::from(event(seq));
             let ended = [Ended { seq, at: bytes.len() }];
             let now = Timestamp::from_micros(i64::try_from(seq).unwrap());
-            state.append(&bytes, &ended, answered_at == Some(seq), now);
+            state.append(&sent(&bytes, &ended, answered_at == Some(seq)), now);
         }
         state
     }
@@ -275,9 +273,9 @@ mod tests {
         let (mut state, text) = (State::default(), event(0));
         let now = Timestamp::from_micros(1);
         let (first, second) = text.split_at(9);
-        state.append(&Bytes::copy_from_slice(first.as_bytes()), &[], false, now);
+        state.append(&sent(&Bytes::copy_from_slice(first.as_bytes()), &[], false), now);
         let second = Bytes::copy_from_slice(second.as_bytes());
-        state.append(&second, &[Ended { seq: 0, at: second.len() }], false, now);
+        state.append(&sent(&second, &[Ended { seq: 0, at: second.len() }], false), now);
         assert_eq!(read(&mut state, None).0, Some(text));
     }
 
@@ -286,8 +284,8 @@ mod tests {
         let mut long = State::default();
         let bytes = Bytes::from(vec![b'x'; EVENT_BYTES_MAX / 2 + 1]);
         let now = Timestamp::from_micros(1);
-        long.append(&bytes, &[], false, now);
-        long.append(&bytes, &[Ended { seq: 0, at: bytes.len() }], true, now);
+        long.append(&sent(&bytes, &[], false), now);
+        long.append(&sent(&bytes, &[Ended { seq: 0, at: bytes.len() }], true), now);
         assert_eq!((long.missing(None), long.bytes), (Missing::Answer, 0));
 
         let mut trimmed = state(3, Some(1));
@@ -307,12 +305,13 @@ mod tests {
         assert_eq!(seqs(state.take_unstored()), [0, 1]);
         assert!(!state.queue());
         let bytes = Bytes::from(event(2));
-        state.append(&bytes, &[Ended { seq: 2, at: bytes.len() }], true, Timestamp::from_micros(5));
+        let ended = [Ended { seq: 2, at: bytes.len() }];
+        state.append(&sent(&bytes, &ended, true), Timestamp::from_micros(5));
         assert!(state.queue());
         let found = state.take_unstored();
         assert!(found[0].is_answered);
         assert_eq!(seqs(found), [2]);
-        assert_eq!(state.mark_read().1, true, "the store has rows");
+        assert!(state.mark_read().1, "the store has rows");
         assert!(!state.queue());
     }
 }
