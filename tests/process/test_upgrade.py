@@ -407,6 +407,22 @@ def test_one_upgrade_at_a_time_and_a_stop_ends_it(start_archon, own_binary, tmp_
     assert not Path(f"{gateway.db}.pid").exists()
 
 
+def test_a_successor_serves_though_its_predecessor_died(start_archon, own_binary, tmp_path):
+    gateway = start_archon()
+    client = LegacyClient.connect(gateway.url)
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    wait = f"touch {begun}; while [ ! -e {go} ]; do sleep 0.05; done"
+    install(own_binary, f'{wait}; exec {archon_bin()} "$@"')
+    os.kill(gateway.pid, signal.SIGUSR2)
+    wait_for("the new process has begun", begun.exists)
+    gateway.kill()
+    go.touch()
+    # Its socket was there all the time, so that nobody is refused.
+    assert client.call("find_projects").session == client.session
+    assert "the predecessor is gone already" in gateway.log()
+    assert serving(gateway) != gateway.pid
+
+
 def test_what_cannot_be_upgraded_is_said(start_archon, tmp_path):
     run = upgrade("--db", tmp_path / "none.db")
     assert run.returncode == 1 and "is archon running?" in run.stderr

@@ -115,11 +115,13 @@ impl Handover {
             }
             Err(error) => {
                 tracing::error!("upgrade failed, this process goes on: {error:#}");
-                // It may have come as far as to write its own.
-                pid_file.claim();
                 (None, Outcome::Failed(format!("{error:#}")))
             }
         };
+        if ending != Some(Ending::Replaced) {
+            // The other one may have come as far as to write its own.
+            pid_file.claim();
+        }
         pid_file.tell(&outcome);
         ending
     }
