@@ -24,7 +24,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,11 +122,11 @@ class Process:
             self._process = subprocess.Popen(
                 self.command(),
                 cwd=self.directory,
-                env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                **self.surroundings(),
             )
         try:
             self.url = wait_for(f"{self.name} is ready", self._ready_url)
@@ -169,6 +169,10 @@ class Process:
     def command(self) -> list[str]:
         """The command line of the next run."""
         raise NotImplementedError
+
+    def surroundings(self) -> dict[str, Any]:
+        """What else the next run starts with, as arguments of `Popen`."""
+        return {"env": self.env}
 
     def _output(self) -> str:
         with self._log.open("rb") as log:

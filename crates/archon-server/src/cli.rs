@@ -1,6 +1,7 @@
 //! The command line: one command a file.
 
 mod serve;
+mod upgrade;
 
 use clap::{Parser, Subcommand};
 
@@ -16,11 +17,15 @@ pub struct Cli {
 enum Command {
     /// Run the gateway, its API and its health endpoints.
     Serve(serve::Serve),
+    /// Have a running gateway start its program again, which may be a new version, without a refused connection
+    /// or a failed call.
+    Upgrade(upgrade::Upgrade),
 }
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(serve) => serve.run(),
+        Command::Upgrade(upgrade) => upgrade.run(),
     }
 }

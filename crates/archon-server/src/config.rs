@@ -48,6 +48,16 @@ pub enum Database {
     Memory,
 }
 
+impl Database {
+    /// Returns its file, if it has one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Memory => None,
+        }
+    }
+}
+
 /// Bounds on what a peer can open before it has said anything.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenLimits {

@@ -1,7 +1,16 @@
 //! The whole stack on one screen: store, tracker, upstreams, endpoints, listeners; and the way out.
 
+mod drain;
 mod listen;
+mod pid_file;
 mod routes;
+mod signals;
+mod sockets;
+mod upgrade;
+
+pub use pid_file::{Outcome, PidFile};
+pub use sockets::Inherited;
+pub use upgrade::{READY_LIMIT, predecessor};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,18 +20,17 @@ use archon_sessions::layer::{Limits, SessionLayer};
 use archon_sessions::store::SessionStore;
 use archon_sessions::store::memory::MemoryStore;
 use archon_sessions::store::sqlite::SqliteStore;
-use archon_sessions::tracker::Tracker;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use archon_sessions::tracker::{Settings, Tracker};
 use tower::ServiceBuilder;
 
 use crate::api;
 use crate::config::{Config, Database};
 use crate::gateway::{Builtin, Unbatched, Upstream};
+use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
-
-/// Calls in flight get this long to end when the server is told to stop.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+use signals::{Signals, Upgrades};
+use sockets::Sockets;
+use upgrade::Handover;
 
 /// What the endpoints and the API show of this process.
 pub struct Overview {
@@ -34,12 +42,21 @@ pub struct Overview {
     pub upstreams: Vec<Upstream>,
 }
 
-/// Runs the server until it is told to stop.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+/// Runs the server until it is told to stop, or a successor has taken over.
+pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
+    let upgrades = Upgrades::listen()?;
+    if let Some(pid) = predecessor() {
+        tracing::info!(pid, "taking over from process {pid}");
+    }
+    let sockets = Sockets::open(inherited, &config).await?;
     let (store, sqlite) = open_store(&config.database).await?;
-    let tracker = Tracker::start(store, config.sessions.clone())
-        .await
-        .context("could not recover the stored sessions")?;
+    let settings = Settings {
+        node: process_name(std::process::id()),
+        predecessor: predecessor().map(process_name),
+        ..config.sessions.clone()
+    };
+    let tracker =
+        Tracker::start(store, settings).await.context("could not recover the stored sessions")?;
     let upstreams = open_upstreams(&config, sqlite.as_ref()).await?;
     let overview =
         Arc::new(Overview { started: Instant::now(), tracker: tracker.clone(), upstreams });
@@ -61,27 +78,38 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     });
     let routes = Routes::new(endpoints.collect(), overview.clone(), config.limits.hosts.clone());
 
-    let mcp = bind(&config.host, config.mcp_port).await?;
-    let server = bind(&config.host, config.server_port).await?;
-    announce(&config, &overview, &mcp, &server)?;
-    let stop = CancellationToken::new();
-    let mcp = tokio::spawn(listen::serve_mcp(mcp, routes, config.listen, stop.clone()));
+    let pid_file = config.database.path().map(PidFile::beside);
+    let handover = Handover::prepare(&sockets, pid_file.clone())?;
+    let mut signals = Signals::listen(upgrades)?;
+    announce(&config, &overview, &sockets)?;
+    handover.say_ready(sockets.predecessor);
+    let drain = Drain::default();
+    let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, drain.clone());
     let api = api::router(overview.clone(), &config.limits.hosts);
-    let server = tokio::spawn(listen::serve_api(server, api, config.listen, stop.clone()));
+    let api = listen::serve_api(sockets.api.listener, api, config.listen, drain.clone());
+    let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
 
-    told_to_stop().await;
-    tracing::info!("stopping: no new connections, calls in flight may end");
-    stop.cancel();
-    tracker.close_streams();
-    let drained = async { tokio::join!(mcp, server) };
-    if tokio::time::timeout(DRAIN_LIMIT, drained).await.is_err() {
-        tracing::warn!("some calls did not end in time and were cut off");
-    }
-    tracker.shutdown(DRAIN_LIMIT).await;
+    let ending = handover.until_over(&mut signals).await;
+    let patience = Patience::new(ending, call_time_max(&config), signals);
+    drain.leave(ending, patience, &tracker, async { tokio::join!(mcp, api) }).await;
     if let Some(sqlite) = sqlite {
         sqlite.close().await;
     }
+    if let Some(pid_file) = pid_file {
+        pid_file.release();
+    }
     Ok(())
+}
+
+/// Returns how a process of ours signs what it has in flight.
+fn process_name(pid: u32) -> Arc<str> {
+    pid.to_string().into()
+}
+
+/// Returns how long the most patient upstream's calls may take.
+fn call_time_max(config: &Config) -> Duration {
+    let own = config.upstreams.iter().filter_map(|upstream| upstream.call_timeout);
+    own.fold(config.sessions.call_timeout, Duration::max)
 }
 
 async fn open_store(
@@ -108,28 +136,16 @@ async fn open_upstreams(
     config.upstreams.iter().map(Upstream::http).collect()
 }
 
-async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    TcpListener::bind((host, port))
-        .await
-        .with_context(|| format!("could not listen on {host} port {port}; is it in use?"))
-}
-
 /// Says on standard output where we are and what to paste into a client.
-fn announce(
-    config: &Config,
-    overview: &Overview,
-    mcp: &TcpListener,
-    server: &TcpListener,
-) -> anyhow::Result<()> {
-    let (mcp, server) = (mcp.local_addr()?, server.local_addr()?);
+fn announce(config: &Config, overview: &Overview, sockets: &Sockets) -> anyhow::Result<()> {
+    let (mcp, api) = (sockets.mcp.listener.local_addr()?, sockets.api.listener.local_addr()?);
     let names: Vec<&str> = overview.upstreams.iter().map(Upstream::name).collect();
     println!("archon {}", env!("CARGO_PKG_VERSION"));
-    println!("  MCP endpoint: http://{mcp}/mcp");
+    println!("  MCP endpoint: http://{mcp}/mcp{}", sockets.mcp.origin());
     for name in &names {
         println!("  upstream:     {name} at http://{mcp}/mcp/{name}");
     }
-    println!("  health:       http://{server}/health");
+    println!("  health:       http://{api}/health{}", sockets.api.origin());
     match &config.database {
         Database::Sqlite(path) => println!("  database:     {}", path.display()),
         Database::Memory => println!("  database:     none, sessions end with this process"),
@@ -140,17 +156,4 @@ fn announce(
     );
     println!("or, for Claude Code:\n  claude mcp add --transport http archon http://{mcp}/mcp");
     Ok(())
-}
-
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        // Either way we stop: the other signal has nothing to add.
-        Ok(mut terminate) => tokio::select! {
-            _ = interrupt => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => drop(interrupt.await),
-    }
 }

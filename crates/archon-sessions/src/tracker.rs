@@ -197,11 +197,17 @@ impl Tracker {
         &self.inner.closing
     }
 
+    /// Stops the reaper: a successor on the same store ends sessions from now on, and knows of activity that
+    /// this tracker does not see.
+    pub fn stop_reaping(&self) {
+        self.inner.stop.cancel();
+    }
+
     /// Stops the reaper, waits for calls whose clients have left, and writes what is queued. Sessions
     /// stay active: their clients go on after a restart.
     pub async fn shutdown(&self, limit: Duration) {
         self.inner.closing.cancel();
-        self.inner.stop.cancel();
+        self.stop_reaping();
         self.inner.tasks.close();
         if tokio::time::timeout(limit, self.inner.tasks.wait()).await.is_err() {
             tracing::warn!("calls still running at shutdown were given up");

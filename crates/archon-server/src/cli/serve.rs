@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::config::{Config, LogFormat, Overrides};
+use crate::server::Inherited;
 use crate::{logging, server};
 
 /// Flags win over the environment, which wins over `archon.toml`.
@@ -64,12 +65,14 @@ impl Serve {
             println!("the configuration is good: {} upstreams", config.upstreams.len());
             return Ok(());
         }
+        // Before the runtime starts its threads: this changes the environment.
+        let inherited = Inherited::take()?;
         logging::start(config.log.format)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .context("could not start the runtime")?;
-        runtime.block_on(server::run(config))
+        runtime.block_on(server::run(config, inherited))
     }
 
     fn overrides(self) -> Overrides {

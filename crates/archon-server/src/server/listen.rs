@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +11,15 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 
+use super::drain::{Answering, Drain, Watched, WatchedBody};
 use super::routes::Routes;
 use crate::config::ListenLimits;
 
@@ -25,13 +27,8 @@ use crate::config::ListenLimits;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the MCP endpoint.
-pub async fn serve_mcp(
-    listener: TcpListener,
-    routes: Routes,
-    limits: ListenLimits,
-    stop: CancellationToken,
-) {
-    serve(listener, routes, limits, stop).await;
+pub async fn serve_mcp(listener: TcpListener, routes: Routes, limits: ListenLimits, drain: Drain) {
+    serve(listener, routes, limits, drain).await;
 }
 
 /// Serves the API.
@@ -39,19 +36,15 @@ pub async fn serve_api(
     listener: TcpListener,
     router: axum::Router,
     limits: ListenLimits,
-    stop: CancellationToken,
+    drain: Drain,
 ) {
     let service =
         router.map_request(|request: Request<Incoming>| request.map(axum::body::Body::new));
-    serve(listener, service, limits, stop).await;
+    serve(listener, service, limits, drain).await;
 }
 
-async fn serve<S, B>(
-    listener: TcpListener,
-    service: S,
-    limits: ListenLimits,
-    stop: CancellationToken,
-) where
+async fn serve<S, B>(listener: TcpListener, service: S, limits: ListenLimits, drain: Drain)
+where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
@@ -61,7 +54,7 @@ async fn serve<S, B>(
     B::Error: Into<BoxError>,
 {
     let places = Arc::new(Semaphore::new(limits.connections_max));
-    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     // HTTP/1.1 only: nothing but TLS negotiates another version, and a peer that begins to speak HTTP/2
     // by guess is told so at once instead of being waited for.
     let mut builder = http1::Builder::new();
@@ -74,21 +67,27 @@ async fn serve<S, B>(
         builder.max_headers(limits.headers_max);
     }
     loop {
-        // Losing the accept to the stop loses a connection nobody has been promised.
+        // Losing the accept to the drain loses nothing: a connection that was not accepted waits for a
+        // successor, and where there is none nobody has been promised anything.
         let accepted = tokio::select! {
-            () = stop.cancelled() => break,
+            () = drain.begun() => break,
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let transport = ClientTransport::new();
-        let service = WithPeer { service: service.clone(), peer, transport: transport.clone() };
+        let (watched, transport) = (drain.watch(), ClientTransport::new());
+        let service = WithPeer {
+            service: service.clone(),
+            peer,
+            transport: transport.clone(),
+            watched: watched.clone(),
+        };
         let connection =
             builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            match connection.await {
-                // Who says goodbye has read what was said.
-                Ok(()) => transport.was_read(),
+        connections.spawn(async move {
+            match until_idle(connection, &watched).await {
+                // A client that says goodbye has read what was said; in a drain it is we who close.
+                Ok(()) if !watched.is_leaving() => transport.was_read(),
+                Ok(()) => {}
                 // A connection that breaks is its client's business, and common.
                 Err(error) => tracing::debug!(%peer, "connection ended: {error}"),
             }
@@ -96,7 +95,29 @@ async fn serve<S, B>(
         });
     }
     drop(listener);
-    graceful.shutdown().await;
+    connections.close();
+    connections.wait().await;
+}
+
+/// Serves a connection until it ends, or has been idle for long enough in a drain.
+async fn until_idle<S, B>(
+    connection: http1::Connection<TokioIo<TcpStream>, S>,
+    watched: &Watched,
+) -> hyper::Result<()>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut connection = pin!(connection);
+    // The connection is polled on below, so that nothing of it is lost.
+    tokio::select! {
+        served = connection.as_mut() => return served,
+        () = watched.idle() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    connection.await
 }
 
 type Place = tokio::sync::OwnedSemaphorePermit;
@@ -120,21 +141,22 @@ async fn accept(
     }
 }
 
-/// Tells each request which peer it came from, and on which connection.
+/// Tells each request which peer it came from and on which connection, and the connection of each answer.
 #[derive(Clone)]
 struct WithPeer<S> {
     service: S,
     peer: SocketAddr,
     transport: ClientTransport,
+    watched: Watched,
 }
 
-impl<S, B> Service<Request<B>> for WithPeer<S>
+impl<S, A, B> Service<Request<A>> for WithPeer<S>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<A>, Response = Response<B>>,
 {
-    type Response = S::Response;
+    type Response = Response<WatchedBody<B>>;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Answering<S::Future>;
 
     fn poll_ready(
         &mut self,
@@ -143,9 +165,9 @@ where
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
         request.extensions_mut().insert(PeerAddress(self.peer));
         request.extensions_mut().insert(self.transport.clone());
-        self.service.call(request)
+        self.watched.answer(self.service.call(request))
     }
 }

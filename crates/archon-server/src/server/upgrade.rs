@@ -1,0 +1,238 @@
+//! Upgrades: starts this program's file again, hands the listening sockets over, and steps back once the
+//! successor is ready. A successor that does not get ready changes nothing.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::{env, fs};
+
+use anyhow::{Context, bail};
+use command_fds::{CommandFdExt, FdMapping};
+use sd_notify::NotifyState;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Child;
+
+use super::drain::Ending;
+use super::pid_file::{Outcome, PidFile};
+use super::signals::{Signals, Told};
+use super::sockets::{API, FIRST_DESCRIPTOR, MCP, READY, Sockets};
+
+/// A successor has so long to get ready. Nobody waits for it: until then this process answers.
+pub const READY_LIMIT: Duration = Duration::from_secs(60);
+/// Holds the pid of the process that hands over, in its successor's environment.
+const PREDECESSOR: &str = "ARCHON_PREDECESSOR";
+
+static PREDECESSOR_PID: OnceLock<u32> = OnceLock::new();
+
+/// Returns the process that handed its sockets over to this one, if one did. It may still be answering: for
+/// some seconds on the connections that it had, and for longer where a call was in flight. Both write to the
+/// same store meanwhile, and what it writes after our recovery is not in our memory.
+pub fn predecessor() -> Option<u32> {
+    PREDECESSOR_PID.get().copied()
+}
+
+/// Reads it from the environment: only where the sockets came with it, since a variable alone may have been
+/// inherited from anybody.
+pub fn note_predecessor() {
+    if let Some(pid) = env::var(PREDECESSOR).ok().and_then(|pid| pid.parse().ok()) {
+        let _ = PREDECESSOR_PID.set(pid);
+    }
+}
+
+/// What a process needs to hand over to the next.
+#[derive(Debug)]
+pub struct Handover {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    mcp: OwnedFd,
+    api: OwnedFd,
+    /// `None` if sessions are in memory only: those cannot be handed over.
+    pid_file: Option<PidFile>,
+}
+
+impl Handover {
+    /// Gets ready to hand over: finds the program's file, which may be another one by the time it is needed.
+    ///
+    /// # Errors
+    /// If we are out of descriptors.
+    pub fn prepare(sockets: &Sockets, pid_file: Option<PidFile>) -> anyhow::Result<Self> {
+        let (mcp, api) = sockets.share()?;
+        let program = program();
+        Ok(Self { program, arguments: env::args_os().skip(1).collect(), mcp, api, pid_file })
+    }
+
+    /// Says that this process is ready: in the pid file, and to whoever waits for it, a predecessor or systemd.
+    pub fn say_ready(&self, predecessor: Option<UnixStream>) {
+        if let Some(pid_file) = &self.pid_file {
+            pid_file.claim();
+        }
+        let Some(mut predecessor) = predecessor else {
+            notify(&[NotifyState::Ready]);
+            return;
+        };
+        if let Err(error) = predecessor.write_all(b"!") {
+            // Then we are the only one left, and the sockets are ours either way.
+            tracing::warn!("the predecessor is gone already: {error}");
+        }
+    }
+
+    /// Waits until this process should end, and tries each upgrade that is asked for.
+    pub async fn until_over(self, signals: &mut Signals) -> Ending {
+        loop {
+            let ending = match signals.next().await {
+                Told::Stop => Some(Ending::Stopped),
+                Told::Upgrade => self.upgrade(signals).await,
+            };
+            if let Some(ending) = ending {
+                if ending == Ending::Stopped {
+                    notify(&[NotifyState::Stopping]);
+                }
+                return ending;
+            }
+        }
+    }
+
+    /// Returns how this process ends, if the upgrade or a signal in the middle of it ends it.
+    async fn upgrade(&self, signals: &mut Signals) -> Option<Ending> {
+        let Some(pid_file) = &self.pid_file else {
+            tracing::warn!("upgrade refused: sessions are in memory only and would be lost");
+            return None;
+        };
+        let (ending, outcome) = match self.attempt(signals).await {
+            Ok(Attempt::Replaced(pid)) => {
+                tracing::info!(pid, "upgrade: process {pid} has taken over");
+                notify(&[NotifyState::MainPid(pid)]);
+                (Some(Ending::Replaced), Outcome::Replaced(pid))
+            }
+            Ok(Attempt::Interrupted) => {
+                tracing::info!("upgrade given up: told to stop");
+                (Some(Ending::Stopped), Outcome::Failed("told to stop meanwhile".into()))
+            }
+            Err(error) => {
+                tracing::error!("upgrade failed, this process goes on: {error:#}");
+                (None, Outcome::Failed(format!("{error:#}")))
+            }
+        };
+        if ending != Some(Ending::Replaced) {
+            // The other one may have come as far as to write its own.
+            pid_file.claim();
+        }
+        pid_file.tell(&outcome);
+        ending
+    }
+
+    async fn attempt(&self, signals: &mut Signals) -> anyhow::Result<Attempt> {
+        tracing::info!("upgrade: starting {} again", self.program.display());
+        let mut successor = self.start_successor()?;
+        let pid = successor.process.id().context("the new process ended at once")?;
+        let told = {
+            let mut ready = std::pin::pin!(successor.ready());
+            loop {
+                // A signal that loses stays pending; what the successor said stays in its pipe.
+                tokio::select! {
+                    ready = &mut ready => break ready.map(|()| Attempt::Replaced(pid)),
+                    told = signals.next() => match told {
+                        Told::Stop => break Ok(Attempt::Interrupted),
+                        Told::Upgrade => tracing::warn!("SIGUSR2 ignored: an upgrade is under way"),
+                    },
+                }
+            }
+        };
+        if !matches!(told, Ok(Attempt::Replaced(_))) {
+            // It has accepted nothing, so nobody misses it.
+            let _ = successor.process.kill().await;
+        }
+        told
+    }
+
+    fn start_successor(&self) -> anyhow::Result<Successor> {
+        let shared = || Ok((self.mcp.try_clone()?, self.api.try_clone()?, UnixStream::pair()?));
+        let (mcp, api, (ours, theirs)) = shared()
+            .map_err(|error: std::io::Error| error)
+            .context("could not share the sockets")?;
+        ours.set_nonblocking(true)?;
+        let handed_over = [(MCP, mcp), (API, api), (READY, theirs.into())];
+        let names = handed_over.each_ref().map(|(name, _)| *name).join(":");
+        let mappings = handed_over.into_iter().zip(FIRST_DESCRIPTOR..);
+        let mappings = mappings.map(|((_, parent_fd), child_fd)| FdMapping { parent_fd, child_fd });
+        let mappings: Vec<FdMapping> = mappings.collect();
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env("LISTEN_FDS", mappings.len().to_string())
+            .env("LISTEN_FDNAMES", names)
+            // Nobody knows it before the process is there. Absent, it means whoever reads it.
+            .env_remove("LISTEN_PID")
+            .env(PREDECESSOR, std::process::id().to_string())
+            .fd_mappings(mappings)?;
+        let process = tokio::process::Command::from(command)
+            .spawn()
+            .with_context(|| format!("could not start {}", self.program.display()))?;
+        Ok(Successor { process, ready: tokio::net::UnixStream::from_std(ours)? })
+    }
+}
+
+enum Attempt {
+    Replaced(u32),
+    Interrupted,
+}
+
+/// A process that is about to take over.
+struct Successor {
+    process: Child,
+    ready: tokio::net::UnixStream,
+}
+
+impl Successor {
+    /// Waits until it is ready.
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        let mut word = [0];
+        match tokio::time::timeout(READY_LIMIT, self.ready.read(&mut word)).await {
+            Ok(Ok(1)) => Ok(()),
+            Ok(_) => {
+                // It has closed its end. That one is gone as well is nearly certain, and soon will be.
+                let status =
+                    tokio::time::timeout(Duration::from_secs(1), self.process.wait()).await;
+                match status {
+                    Ok(Ok(status)) => bail!("the new process ended before it was ready: {status}"),
+                    _ => bail!(
+                        "the new process closed the pipe on which it should say that it is ready"
+                    ),
+                }
+            }
+            Err(_) => {
+                bail!("the new process was not ready within {} s", READY_LIMIT.as_secs())
+            }
+        }
+    }
+}
+
+/// Returns the program's file by the name under which it was started, if that leads to it: where the name is a
+/// link, an upgrade may have turned it to another file. Resolved now, since the file that runs may be deleted
+/// by the time it is needed.
+fn program() -> PathBuf {
+    let name = PathBuf::from(env::args_os().next().unwrap_or_default());
+    let Ok(running) = env::current_exe() else { return name };
+    let started = if name.components().count() > 1 {
+        std::path::absolute(&name).ok()
+    } else {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path).map(|folder| folder.join(&name)).find(|file| file.is_file())
+    };
+    let is_running = |file: &PathBuf| {
+        file.is_absolute() && fs::canonicalize(file).ok() == fs::canonicalize(&running).ok()
+    };
+    started.filter(is_running).unwrap_or(running)
+}
+
+/// Tells systemd, if it asked to be told.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!("could not notify the service manager: {error}");
+    }
+}
