@@ -81,6 +81,7 @@ class Process:
     """A program with an MCP endpoint, started and ready."""
 
     name = "process"
+    pass_fds: tuple[int, ...] = ()  # which it inherits
 
     def __init__(self, directory: Path, env: Mapping[str, str] | None = None):
         self.directory = directory
@@ -127,6 +128,7 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=self.pass_fds,
             )
         try:
             self.url = wait_for(f"{self.name} is ready", self._ready_url)
