@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from crash.library_client import Library
 from crash.modern_client import Modern
 from crash.raw import TOOLS
 from crash.schedule import UPSTREAM, Victim, carry_out, schedule
-from harness import Archon, Processes, fixture_command
+from harness import Archon, Fixture, Processes, fixture_command
 
 # A session outlives the longest run, so that each that ends was ended by its client.
 CONFIG = "[sessions]\nidle_timeout_seconds = 86400\n"
@@ -59,20 +60,31 @@ class Result:
     log: Path
 
 
-def run(plan: Plan, directory: Path, say: Callable[[str], None] = print) -> Result:
-    """Runs a plan, with everything it leaves in a directory."""
+def run(
+    plan: Plan,
+    directory: Path,
+    say: Callable[[str], None] = print,
+    through: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext,
+) -> Result:
+    """Runs a plan, with everything it leaves in a directory.
+
+    `through` puts something between the gateway and an upstream over HTTP.
+    """
     began = time.monotonic()
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise FileExistsError(f"{directory} is not empty: the books of two runs would mix")
     book, journal = ClientBook(), directory / "journal.jsonl"
-    with Processes(directory) as processes, contextlib.closing(HeldSockets()) as sockets:
-        upstream: Victim
+    with contextlib.ExitStack() as stack:
+        processes = stack.enter_context(Processes(directory))
+        sockets = stack.enter_context(contextlib.closing(HeldSockets()))
+        upstream: Fixture | StdioUpstream
         if plan.is_stdio:
             target, upstream = fixture_command("--journal", str(journal)), StdioUpstream(journal)
         else:
-            target = upstream = processes.start_fixture("--journal", str(journal))
-        gateway = _start(plan, directory, processes, sockets, {"fixture": target})
+            upstream = processes.start_fixture("--journal", str(journal))
+            target = stack.enter_context(through(upstream.url))
+        gateway = _start(plan, directory, processes, sockets, target)
         keeps_sockets = isinstance(gateway, HeldArchon)
         say(f"{gateway.url}, {'inherited sockets' if keeps_sockets else 'fixed ports'}")
         blows = schedule(plan.seed, plan.kills, plan.pause_s)
@@ -94,12 +106,12 @@ def _start(
     directory: Path,
     processes: Processes,
     sockets: HeldSockets,
-    upstream: dict[str, object],
+    target: str,
 ) -> Archon:
     """Starts the gateway on sockets of ours, or on ports if it takes none over."""
     config = directory / "archon.toml"
     config.write_text(CONFIG + (STRICT if plan.durability == "strict" else ""))
-    args = ("--config", str(config))
+    args, upstream = ("--config", str(config)), {"fixture": target}
     held = HeldArchon(directory / "archon", *args, sockets=sockets, upstream=upstream)
     processes.started.append(held)
     if held.took_over:
