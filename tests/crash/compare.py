@@ -23,6 +23,8 @@ TIMED_OUT = -31003
 
 # In relaxed mode rows are on the disk this long after their call has ended.
 RELAXED_S = 0.25
+# Of the kills that a call met, the first ones tell what happened.
+KILLS_SHOWN = 4
 
 
 class Wrong(enum.StrEnum):
@@ -240,6 +242,7 @@ def _told(call: Call, kills: Iterable[Kill]) -> str:
         for kill in kills
         if kill.killed_at <= call.ended_at + RELAXED_S and call.sent_at <= kill.ready_at
     ]
+    met[KILLS_SHOWN:] = [f"{len(met) - KILLS_SHOWN} more"] if len(met) > KILLS_SHOWN else []
     code = "" if call.code is None else f" {call.code}"
     resumed = f" after {call.resumptions} resumptions" if call.resumptions else ""
     return (
