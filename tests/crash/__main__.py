@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import sys
 import tempfile
@@ -33,8 +34,12 @@ def main() -> int:
         is_stdio=given.stdio,
         mcp_port=given.mcp_port,
     )
-    with tempfile.TemporaryDirectory() as directory:
-        result = run(plan, given.keep or Path(directory), lambda line: print(line, flush=True))
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = given.keep or Path(temporary)
+        directory.mkdir(parents=True, exist_ok=True)
+        # What the library says of its broken connections would hide what we say.
+        logging.basicConfig(filename=directory / "library.log")
+        result = run(plan, directory, lambda line: print(line, flush=True))
     print(f"\n{report(plan, result)}")
     return 1 if result.violations else 0
 

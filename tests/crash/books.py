@@ -171,6 +171,7 @@ class Books:
     executions: dict[str, Execution]  # by key
     database: DatabaseBook
     kills: tuple[Kill, ...]
+    panics: tuple[str, ...] = ()  # from the logs
 
     def save(self, directory: Path) -> None:
         """Writes each book as JSON Lines, one file a book."""

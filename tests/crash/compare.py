@@ -40,6 +40,7 @@ class Wrong(enum.StrEnum):
     FALSE_SESSION = "false session"
     REFUSED = "refused connection"
     DAMAGE = "damaged database"
+    PANIC = "panic"
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,8 @@ def _gateway(books: Books, promise: Promise) -> Iterator[Violation]:
         yield Violation(Wrong.REFUSED, f"{books.clients.refused} connections were refused")
     for damage in books.database.damage:
         yield Violation(Wrong.DAMAGE, damage)
+    for panic in books.panics:
+        yield Violation(Wrong.PANIC, panic)
 
 
 def _may_have_broken(call: Call, kills: Iterable[Kill]) -> bool:

@@ -39,6 +39,9 @@ from crash.raw import (
 GAVE_UP = (types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT)
 # It comes back for an answer twice, a second apart, after each sign of life.
 PATIENCE_S = 2 * RESUME_S
+# In mode `auto` it turns legacy where an upstream is away as it is opened. Its requests are smaller
+# then by what a modern one says of itself, and must still be of another size than those before.
+LEGACY_PADDING = 1000
 
 
 @dataclass
@@ -105,6 +108,8 @@ class Library:
     async def _call(self, client: mcp.Client) -> None:
         self._made += 1
         next_call = draft(self.name, self.session, self._made, self.chance)
+        if self._shook_hands:
+            next_call.more_padding = LEGACY_PADDING
         seen, sent_at = Seen(detail="the client broke"), time.time()
         try:
             params = next_call.params

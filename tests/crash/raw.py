@@ -110,6 +110,7 @@ class Draft:
     number: int
     tool: str
     takes_ms: int
+    more_padding: int = 0
 
     @property
     def key(self) -> str:
@@ -124,8 +125,9 @@ class Draft:
     @property
     def params(self) -> dict[str, Any]:
         """The parameters of `tools/call`, of another size for each call of a client."""
+        padding = self.number + self.more_padding
         arguments = {"key": self.key, "add": int(self.value), "ms": self.takes_ms}
-        return {"name": self.tool, "arguments": {**arguments, "pad": "pad " * self.number}}
+        return {"name": self.tool, "arguments": {**arguments, "pad": "pad " * padding}}
 
 
 @dataclass

@@ -20,7 +20,7 @@ def report(plan: Plan, result: Result) -> str:
     victims = Counter(kill.victim for kill in result.books.kills)
     executions = result.books.executions.values()
     errors = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
-    resumed = sum(1 for c in clients.calls if c.resumptions and c.outcome is Outcome.RESULT)
+    answers = [call for call in clients.calls if call.outcome in (Outcome.RESULT, Outcome.ERROR)]
     away = [kill.ready_at - kill.killed_at for kill in result.books.kills if kill.victim == GATEWAY]
     figures = {
         "durability": plan.durability,
@@ -28,10 +28,11 @@ def report(plan: Plan, result: Result) -> str:
         "longest absence of the gateway": f"{max(away, default=0):.2f} s",
         "clients": len({note.client for note in clients.sessions}),
         "calls": len(clients.calls),
-        "  result": f"{outcomes[Outcome.RESULT]}, {resumed} of them resumed",
+        "  result": outcomes[Outcome.RESULT],
         "  error": f"{outcomes[Outcome.ERROR]} ({errors})" if errors else 0,
         "  no answer": outcomes[Outcome.NO_ANSWER],
         "  unreadable": outcomes[Outcome.ODD],
+        "  answered on a resumed stream": sum(1 for call in answers if call.resumptions),
         "library clients opened again": clients.reopened,
         "refused connections": clients.refused,
         "executed upstream": sum(1 for execution in executions if execution.started),

@@ -25,6 +25,7 @@ from crash.raw import TOOLS
 from crash.schedule import UPSTREAM, Victim, carry_out, schedule
 from harness import Archon, Fixture, Processes, fixture_command
 
+CONFIG_FILE = "archon.toml"
 # A session outlives the longest run, so that each that ends was ended by its client.
 CONFIG = "[sessions]\nidle_timeout_seconds = 86400\n"
 STRICT = '[store]\ndurability = "strict"\n'
@@ -72,8 +73,8 @@ def run(
     """
     began = time.monotonic()
     directory.mkdir(parents=True, exist_ok=True)
-    if any(directory.iterdir()):
-        raise FileExistsError(f"{directory} is not empty: the books of two runs would mix")
+    if (directory / CONFIG_FILE).exists():
+        raise FileExistsError(f"{directory} has the books of another run, and they would mix")
     book, journal = ClientBook(), directory / "journal.jsonl"
     with contextlib.ExitStack() as stack:
         processes = stack.enter_context(Processes(directory))
@@ -93,7 +94,8 @@ def run(
             kills = tuple(carry_out(blows, victims, say))
             say("clients finish")
         gateway.stop()
-        books = Books(book, read_journal(journal), read_database(gateway.db, TOOLS), kills)
+        panics = tuple(line for line in gateway.log().splitlines() if "panicked at" in line)
+        books = Books(book, read_journal(journal), read_database(gateway.db, TOOLS), kills, panics)
     books.save(directory)
     promise = Promise(plan.durability == "strict", keeps_sockets, plan.relaxed_s)
     violations = compare(books, promise)
@@ -109,7 +111,7 @@ def _start(
     target: str,
 ) -> Archon:
     """Starts the gateway on sockets of ours, or on ports if it takes none over."""
-    config = directory / "archon.toml"
+    config = directory / CONFIG_FILE
     config.write_text(CONFIG + (STRICT if plan.durability == "strict" else ""))
     args, upstream = ("--config", str(config)), {"fixture": target}
     held = HeldArchon(directory / "archon", *args, sockets=sockets, upstream=upstream)

@@ -248,6 +248,10 @@ def test_a_refused_connection_is_wrong_where_sockets_are_kept():
     assert not found(some, replace(STRICT, keeps_sockets=False))
 
 
+def test_a_panic_is_found():
+    assert found(replace(books(), panics=("thread 'main' panicked at",))) == {Wrong.PANIC: 1}
+
+
 def test_a_damaged_database_is_found():
     some = books()
     some = replace(some, database=replace(some.database, damage=("row 1 missing from index",)))
