@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass
 
 from crash.books import Fate
-from crash.raw import BROKEN, HANDLE, PAUSE_S, RESUME_S, SESSION, Draft, RawClient, Seen
+from crash.raw import HANDLE, RESUME_S, SESSION, Draft, RawClient, Seen
+from crash.sender import BROKEN, PAUSE_S
 from process.wire import JSON_HEADERS, LEGACY, encoded, initialize, message
 
 # A client that knows that it is done says so half of the time; the others just vanish.

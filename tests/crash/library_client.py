@@ -25,7 +25,6 @@ from crash.books import Call, ClientBook, Fate, SessionNote
 from crash.raw import (
     CONNECT_S,
     HANDLE,
-    PAUSE_S,
     RESUME_S,
     SESSION,
     Draft,
@@ -34,6 +33,7 @@ from crash.raw import (
     ended,
     pause_after,
 )
+from crash.sender import PAUSE_S
 
 # Its own codes, for a connection that broke and for a call that it stopped waiting for.
 GAVE_UP = (types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT)
@@ -127,7 +127,7 @@ class Library:
         await asyncio.sleep(self.chance.uniform(0, pause_after(call)))
 
     def _ended(self, draft: Draft, sent_at: float, seen: Seen) -> Call:
-        # It keeps several connections open; one that it uses may have been idle since the last call.
+        # It keeps several connections open; the one it uses may have been idle since the last call.
         connected_at, self._quiet_since = self._quiet_since, sent_at
         size = self._sizes.pop(draft.key, 0)
         return ended(draft, size, connected_at, sent_at, seen, is_library=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from crash.books import Fate
-from crash.raw import BROKEN, SESSION, Draft, RawClient
+from crash.raw import SESSION, Draft, RawClient
+from crash.sender import BROKEN
 from process.wire import ModernClient, encoded, message
 
 

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crash.books import Books, ClientBook, Kill, read_database, read_journal
+from crash.books import Books, ClientBook, read_database, read_journal
 from crash.compare import GATEWAY, RELAXED_S, Promise, Violation, compare
 from crash.gateway import HeldArchon, HeldSockets, StdioUpstream
 from crash.legacy_client import Legacy
