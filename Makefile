@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: run test bench lint
+.PHONY: run test bench crash lint
 
 # Builds and starts the gateway in front of its built-in demo server.
 run:
@@ -14,6 +14,10 @@ test:
 # Measures direct, nginx and the gateway in one run, and writes docs/performance.md.
 bench:
 	scripts/bench
+
+# Kills the gateway and an upstream at random, and compares what clients, upstream and database say.
+crash:
+	scripts/crash
 
 # Format and lints, as the tests check them.
 lint:

@@ -81,6 +81,7 @@ class Process:
     """A program with an MCP endpoint, started and ready."""
 
     name = "process"
+    pass_fds: tuple[int, ...] = ()  # which it inherits
 
     def __init__(self, directory: Path, env: Mapping[str, str] | None = None):
         self.directory = directory
@@ -172,7 +173,7 @@ class Process:
 
     def surroundings(self) -> dict[str, Any]:
         """What else the next run starts with, as arguments of `Popen`."""
-        return {"env": self.env}
+        return {"env": self.env, "pass_fds": self.pass_fds}
 
     def _output(self) -> str:
         with self._log.open("rb") as log:

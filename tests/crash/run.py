@@ -1,0 +1,186 @@
+"""One run: starts everything, lets clients work while processes are killed, and reads the books."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from crash.books import Books, ClientBook, read_database, read_journal
+from crash.compare import GATEWAY, RELAXED_S, Promise, Violation, compare
+from crash.gateway import HeldArchon, HeldSockets, StdioUpstream
+from crash.legacy_client import Legacy
+from crash.library_client import Library
+from crash.modern_client import Modern
+from crash.raw import TOOLS
+from crash.schedule import UPSTREAM, Victim, carry_out, schedule
+from harness import Archon, Fixture, Processes, fixture_command
+
+CONFIG_FILE = "archon.toml"
+# A session outlives the longest run, so that each that ends was ended by its client.
+CONFIG = "[sessions]\nidle_timeout_seconds = 86400\n"
+STRICT = '[store]\ndurability = "strict"\n'
+
+# Calls of one client before another takes its place: clients come and go while things break.
+CALLS = (10, 60)
+# What clients need after the last kill, at the very most, to finish what they are at.
+FINISH_S = 180
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run."""
+
+    seed: int
+    kills: int
+    clients: int
+    durability: str = "relaxed"
+    pause_s: tuple[float, float] = (0.2, 1.5)
+    is_stdio: bool = False
+    mcp_port: int = 0  # for a gateway that takes no sockets over
+    relaxed_s: float = RELAXED_S
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it."""
+
+    books: Books
+    promise: Promise
+    violations: list[Violation]
+    seconds: float
+    log: Path
+
+
+def run(
+    plan: Plan,
+    directory: Path,
+    say: Callable[[str], None] = print,
+    through: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext,
+) -> Result:
+    """Runs a plan, with everything it leaves in a directory.
+
+    `through` puts something between the gateway and an upstream over HTTP.
+    """
+    began = time.monotonic()
+    directory.mkdir(parents=True, exist_ok=True)
+    if (directory / CONFIG_FILE).exists():
+        raise FileExistsError(f"{directory} has the books of another run, and they would mix")
+    book, journal = ClientBook(), directory / "journal.jsonl"
+    with contextlib.ExitStack() as stack:
+        processes = stack.enter_context(Processes(directory))
+        sockets = stack.enter_context(contextlib.closing(HeldSockets()))
+        upstream: Fixture | StdioUpstream
+        if plan.is_stdio:
+            target, upstream = fixture_command("--journal", str(journal)), StdioUpstream(journal)
+        else:
+            upstream = processes.start_fixture("--journal", str(journal))
+            target = stack.enter_context(through(upstream.url))
+        gateway = _start(plan, directory, processes, sockets, target)
+        keeps_sockets = isinstance(gateway, HeldArchon)
+        say(f"{gateway.url}, {'inherited sockets' if keeps_sockets else 'fixed ports'}")
+        blows = schedule(plan.seed, plan.kills, plan.pause_s)
+        with _clients(plan, gateway.url, book):
+            victims: dict[str, Victim] = {GATEWAY: gateway, UPSTREAM: upstream}
+            kills = tuple(carry_out(blows, victims, say))
+            say("clients finish")
+        gateway.stop()
+        panics = tuple(line for line in gateway.log().splitlines() if "panicked at" in line)
+        books = Books(book, read_journal(journal), read_database(gateway.db, TOOLS), kills, panics)
+    books.save(directory)
+    promise = Promise(plan.durability == "strict", keeps_sockets, plan.relaxed_s)
+    violations = compare(books, promise)
+    (directory / "violations.txt").write_text("".join(f"{each}\n" for each in violations))
+    return Result(books, promise, violations, time.monotonic() - began, gateway.directory)
+
+
+def _start(
+    plan: Plan,
+    directory: Path,
+    processes: Processes,
+    sockets: HeldSockets,
+    target: str,
+) -> Archon:
+    """Starts the gateway on sockets of ours, or on ports if it takes none over."""
+    config = directory / CONFIG_FILE
+    config.write_text(CONFIG + (STRICT if plan.durability == "strict" else ""))
+    args, upstream = ("--config", str(config)), {"fixture": target}
+    held = HeldArchon(directory / "archon", *args, sockets=sockets, upstream=upstream)
+    processes.started.append(held)
+    if held.took_over:
+        return held
+    held.stop()
+    sockets.close()
+    processes.started.remove(held)
+    port = ("--mcp-port", str(plan.mcp_port)) if plan.mcp_port else ()
+    return processes.start_archon(*args, *port, upstream=upstream)
+
+
+@contextlib.contextmanager
+def _clients(plan: Plan, url: str, book: ClientBook) -> Iterator[None]:
+    """Lets clients work for as long as the block runs, and then finish their calls."""
+    is_over = threading.Event()
+    # A quarter are clients of the library, in turn of both eras; the others are as many of each.
+    library = plan.clients // 4
+    raw = plan.clients - library
+    with ThreadPoolExecutor(raw + 1) as pool:
+        working = [pool.submit(_raw, plan, number, url, book, is_over) for number in range(raw)]
+        if library:
+            working.append(pool.submit(_libraries, plan, library, url, book, is_over))
+        try:
+            yield
+        finally:
+            is_over.set()
+            for future in working:
+                _finish(future, book)
+
+
+def _finish(future: Future[None], book: ClientBook) -> None:
+    try:
+        future.result(FINISH_S)
+    except Exception as error:  # Whatever stopped a client, the others' books are worth reading.
+        book.broken.append("".join(traceback.format_exception(error)))
+
+
+def _raw(
+    plan: Plan, number: int, url: str, book: ClientBook, is_over: threading.Event
+) -> None:
+    era = (Legacy, Modern)[number % 2]
+    for turn in itertools.count():
+        if is_over.is_set():
+            return
+        name = f"{era.__name__.lower()}-{number}.{turn}"
+        chance = random.Random(f"{plan.seed} {name}")
+        calls = chance.randint(*CALLS)
+        era(url, name, book, chance).use(calls, is_over.is_set)
+
+
+def _libraries(
+    plan: Plan, count: int, url: str, book: ClientBook, is_over: threading.Event
+) -> None:
+    async def use(number: int) -> None:
+        mode = ("legacy", "auto")[number % 2]
+        for turn in itertools.count():
+            if is_over.is_set():
+                return
+            name = f"library-{mode}-{number}.{turn}"
+            chance = random.Random(f"{plan.seed} {name}")
+            calls = chance.randint(*CALLS)
+            try:
+                await Library(url, name, mode, book, chance).use(calls, is_over.is_set)
+            except Exception as error:  # The next one takes its place, and the comparison tells.
+                book.broken.append(f"{name}: {''.join(traceback.format_exception(error))}")
+
+    async def use_all() -> None:
+        await asyncio.gather(*(use(number) for number in range(count)))
+
+    asyncio.run(use_all())
