@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -213,9 +215,25 @@ def test_an_answer_that_is_too_large_to_keep_is_named_as_such(start_archon, upst
 
 
 def test_what_was_read_is_not_kept(gateway):
+    # The next request on the same connection shows that the answer before it was read.
     client = LegacyClient.connect(gateway.url)
-    for _ in range(3):
-        client.text("echo", text="read")
+    parts = urlsplit(client.url)
+    with contextlib.closing(http.client.HTTPConnection(parts.hostname, parts.port)) as connection:
+        for text in ["read", "read", "last"]:
+            body = client.body("tools/call", {"name": "echo", "arguments": {"text": text}})
+            connection.request("POST", parts.path, body, client.headers())
+            assert text.encode() in connection.getresponse().read()
+        wait_for("the last answer is stored", lambda: stored_events(gateway, "last"))
+        assert stored_events(gateway, "read") == 0
+    client.request("ping")
+    assert stored_events(gateway, "last") == 1, "that it hung up shows nothing"
+
+
+def test_who_says_goodbye_does_not_come_back(gateway):
+    client = LegacyClient.connect(gateway.url)
+    client.text("echo", text="hello")
+    wait_for("the answer is stored", lambda: stored_events(gateway, "hello"))
+    assert send(client.url, "DELETE", b"", client.headers()).status == 200
     rows.expect(gateway.db, [(0,)], "SELECT count(*) FROM archon_mcp_events")
 
 

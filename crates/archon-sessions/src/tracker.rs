@@ -276,6 +276,7 @@ impl Tracker {
             for handle in presence.connections() {
                 if let Some(connection) = connections.get(&handle) {
                     closed.extend(connection.end(now));
+                    self.forget_logs(connection);
                 }
             }
         }

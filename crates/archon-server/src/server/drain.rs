@@ -112,11 +112,6 @@ impl Watched {
         Answering { answer, in_use: Some(InUse(self.0.clone())) }
     }
 
-    /// Returns true once the drain has begun.
-    pub fn is_leaving(&self) -> bool {
-        self.0.drain.0.grace.get().is_some()
-    }
-
     /// Waits until the drain has begun and nothing has happened here for a whole grace period.
     pub async fn idle(&self) {
         let Uses { drain, begun, ended } = &*self.0;

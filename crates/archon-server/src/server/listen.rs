@@ -75,21 +75,14 @@ where
         };
         let Some((stream, peer, place)) = accepted else { continue };
         let (watched, transport) = (drain.watch(), ClientTransport::new());
-        let service = WithPeer {
-            service: service.clone(),
-            peer,
-            transport: transport.clone(),
-            watched: watched.clone(),
-        };
+        let service =
+            WithPeer { service: service.clone(), peer, transport, watched: watched.clone() };
         let connection =
             builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         connections.spawn(async move {
-            match until_idle(connection, &watched).await {
-                // A client that says goodbye has read what was said; in a drain it is we who close.
-                Ok(()) if !watched.is_leaving() => transport.was_read(),
-                Ok(()) => {}
-                // A connection that breaks is its client's business, and common.
-                Err(error) => tracing::debug!(%peer, "connection ended: {error}"),
+            // A connection that breaks is its client's business, and common.
+            if let Err(error) = until_idle(connection, &watched).await {
+                tracing::debug!(%peer, "connection ended: {error}");
             }
             drop(place);
         });

@@ -1,4 +1,7 @@
 //! One client's transport connection: what shows that the client has read an answer to its end.
+//!
+//! Another request on the same connection does. That the connection was closed in an orderly way does not:
+//! the client may have left before the answer came.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,9 +28,8 @@ impl ClientTransport {
         Self::default()
     }
 
-    /// The client has read all that was sent on it: it sent another request, or closed the connection in
-    /// an orderly way.
-    pub fn was_read(&self) {
+    /// The client has sent another request on it, so it has read all that was sent before.
+    pub(super) fn was_read(&self) {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Sent { tracker, connection, log }) = sent {
             tracker.was_read(&connection, &log);

@@ -294,6 +294,7 @@ impl Tracker {
         let connection = admission.connection.as_ref()?;
         let presence = connection.presence();
         let record = connection.end(now)?;
+        self.forget_logs(connection);
         let was_last = presence.remove_connection(connection.handle());
         let stored = self.inner.writer.durably(|batch| batch.connections.push(record));
         if !was_last {

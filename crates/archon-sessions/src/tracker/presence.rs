@@ -302,6 +302,11 @@ impl LiveConnection {
         self.state().logs.retain(|log| log.id() != id);
     }
 
+    /// Takes all its streams: nobody will come back to them.
+    pub(super) fn take_logs(&self) -> Vec<Arc<StreamLog>> {
+        std::mem::take(&mut self.state().logs)
+    }
+
     /// Drops the oldest events where its streams hold more than this together.
     pub(super) fn trim_logs(&self, bytes_max: usize) {
         let mut state = self.state();
