@@ -73,6 +73,7 @@ impl<S: Inner> Flow<S> {
             era: Era::Legacy,
             message: Some(message.clone()),
             presence: Some(admission.presence.clone()),
+            proof: Some(admission.proof),
             connection: admission.connection.clone(),
         };
         let request = inner_request(parts, body, exchange);
@@ -205,6 +206,7 @@ fn exchange_of(admission: &Admission) -> Exchange {
         era: Era::Legacy,
         message: None,
         presence: Some(admission.presence.clone()),
+        proof: Some(admission.proof),
         connection: admission.connection.clone(),
     }
 }

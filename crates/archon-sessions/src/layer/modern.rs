@@ -76,10 +76,12 @@ impl<S: Inner> Flow<S> {
             }
         }
         let presence = admission.as_ref().map(|admission| admission.presence.clone());
+        let proof = admission.as_ref().map(|admission| admission.proof);
         let exchange = Exchange {
             era: Era::Modern,
             message: Some(message.clone()),
             presence,
+            proof,
             connection: None,
         };
         let request = inner_request(parts, body, exchange);
