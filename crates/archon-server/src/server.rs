@@ -12,6 +12,7 @@ use archon_sessions::store::SessionStore;
 use archon_sessions::store::memory::MemoryStore;
 use archon_sessions::store::sqlite::SqliteStore;
 use archon_sessions::tracker::Tracker;
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -78,6 +79,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!("some calls did not end in time and were cut off");
     }
     tracker.shutdown(DRAIN_LIMIT).await;
+    // All at once: each has limits of its own.
+    join_all(overview.upstreams.iter().map(Upstream::stop)).await;
     if let Some(sqlite) = sqlite {
         sqlite.close().await;
     }
@@ -105,7 +108,7 @@ async fn open_upstreams(
     if config.upstreams.is_empty() {
         return Ok(vec![Upstream::demo(sqlite.map(SqliteStore::pool)).await?]);
     }
-    config.upstreams.iter().map(Upstream::http).collect()
+    config.upstreams.iter().map(Upstream::open).collect()
 }
 
 async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {

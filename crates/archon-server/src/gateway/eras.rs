@@ -9,6 +9,9 @@ use serde::Deserialize;
 /// An upstream may be replaced by a newer one; after so long we look again.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 
+/// The question.
+pub const DISCOVER: &str = r#"{"jsonrpc":"2.0","id":"archon-probe","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"archon","version":"0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+
 /// What an upstream said to `server/discover`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Speaks {
@@ -19,25 +22,40 @@ pub enum Speaks {
 }
 
 /// What is known of an upstream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Knowledge {
+    known_for: Duration,
     /// Held for single operations, never across an await.
     known: Mutex<Option<(Speaks, Instant)>>,
     /// One question at a time.
     pub asking: tokio::sync::Mutex<()>,
 }
 
+impl Default for Knowledge {
+    fn default() -> Self {
+        Self::lasting(KNOWN_FOR)
+    }
+}
+
 impl Knowledge {
+    /// Returns one that knows nothing yet, and what it learns for so long.
+    pub fn lasting(known_for: Duration) -> Self {
+        Self { known_for, known: Mutex::default(), asking: tokio::sync::Mutex::default() }
+    }
+
     /// Returns what is known, unless it is too old.
     pub fn get(&self) -> Option<Speaks> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(_, at)| at.elapsed() < KNOWN_FOR).map(|(speaks, _)| speaks.clone())
+        known
+            .as_ref()
+            .filter(|(_, at)| at.elapsed() < self.known_for)
+            .map(|(speaks, _)| speaks.clone())
     }
 
     /// Returns true if it is known to speak the modern era: the question on every call's path.
     pub fn is_modern(&self) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(&*known, Some((Speaks::Modern(_), at)) if at.elapsed() < KNOWN_FOR)
+        matches!(&*known, Some((Speaks::Modern(_), at)) if at.elapsed() < self.known_for)
     }
 
     /// Keeps what was learnt.
