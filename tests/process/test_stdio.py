@@ -341,3 +341,13 @@ def test_standard_error_is_logged_with_whose_it_is(start_archon):
     assert max(len(x["message"]) for x in logged()) < 5000
     shown = [x for x in logged() if x["message"].endswith("again")]
     assert len(shown) < 200 and dropped
+
+
+def test_headers_that_mirror_arguments_are_checked(start_archon):
+    client = ModernClient(start_archon(upstream=fixture_command()).url)
+    arguments = {"region": "eu", "priority": 7}
+    right = {"mcp-param-region": "eu", "mcp-param-priority": "7"}
+    for wrong in ({}, {**right, "mcp-param-region": "us"}, {**right, "mcp-param-dryrun": "true"}):
+        refused = client.call("test_header_param", arguments, wrong)
+        assert (refused.status, refused.error["code"]) == (400, -32020)
+    assert client.call("test_header_param", arguments, right).status == 200

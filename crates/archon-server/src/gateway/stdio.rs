@@ -14,6 +14,8 @@ mod launch;
 mod lines;
 mod mailbox;
 mod message;
+mod mirrored;
+mod modern;
 mod probe;
 mod stderr;
 mod table;
@@ -35,23 +37,24 @@ use uuid::Uuid;
 use super::eras::{Knowledge, Speaks};
 use super::{Answer, bridge};
 use crate::config::StdioConfig;
-use answer::{KEEP_ALIVE, failure, refused};
+use answer::{failure, refused};
 use child::{Child, Pending, Unsent};
 use children::{Children, Key};
-use mailbox::{Mailbox, Next};
+use mailbox::Mailbox;
 use message::{Kind, Message};
+use mirrored::Mirrored;
 use table::Owner;
 
 /// A command stays what it is for longer than a server far away; a question costs a process.
 const ERA_KNOWN_FOR: Duration = Duration::from_secs(600);
-/// A child that ends under our hands is replaced; one that does so twice is not worth a third.
-const TRIES: usize = 2;
 
 /// See the module. Clones are one upstream.
 #[derive(Clone)]
 pub struct StdioUpstream {
     children: Arc<Children>,
     eras: Arc<Knowledge>,
+    /// What its tools want of headers, in the modern era.
+    mirrored: Arc<Mirrored>,
     /// One handshake at a time with a child that clients share.
     greeting: Arc<tokio::sync::Mutex<()>>,
 }
@@ -71,6 +74,7 @@ impl StdioUpstream {
         Self {
             children: Children::new(name, config.clone()),
             eras: Arc::new(Knowledge::lasting(ERA_KNOWN_FOR)),
+            mirrored: Arc::default(),
             greeting: Arc::default(),
         }
     }
@@ -129,7 +133,7 @@ impl StdioUpstream {
                 {
                     return Err(bridge::refuse_modern(self.name(), envelope, &versions));
                 }
-                self.modern(&sender, &message).await
+                self.modern(&sender, &message, &parts.headers, modern.as_ref()).await
             }
             Era::Legacy if message.method == "initialize" && message.kind == Kind::Request => {
                 self.initialize(&sender, &message).await
@@ -265,58 +269,6 @@ impl StdioUpstream {
         }
     }
 
-    /// Answers a request of the modern era.
-    async fn modern(&self, sender: &Sender, message: &Message) -> Result<Answer, CallFailed> {
-        let is_proven = sender.proof.is_some_and(Proof::reaches_upstream_state);
-        let session = sender.presence.as_ref().map(|presence| presence.id());
-        let (key, owner) = match session {
-            Some(id) if is_proven && !self.children.config().shared => {
-                (Key::Session(id), Owner::Session(id))
-            }
-            Some(id) => (Key::Common, Owner::Session(id)),
-            None => (Key::Common, Owner::Nobody),
-        };
-        if message.kind != Kind::Request {
-            return match self.children.find(key) {
-                Some(child) => {
-                    let passed = self.pass(&child, owner, message).await;
-                    Ok(passed.unwrap_or_else(|_| answer::empty(StatusCode::ACCEPTED)))
-                }
-                None => Ok(answer::empty(StatusCode::ACCEPTED)),
-            };
-        }
-        let mut ended = None;
-        for _ in 0..TRIES {
-            let child = self.children.find_or_start(key)?;
-            child.touch(owner, sender.presence.as_ref());
-            match self.send(&child, owner, sender, message).await {
-                Ok(pending) => return self.answer_modern(pending?).await,
-                Err(Unsent) => ended = Some(child),
-            }
-        }
-        let Some(child) = ended else { return Err(CallFailed::unreachable(self.name())) };
-        child.has_ended(self.children.config().start_timeout).await;
-        Err(self.children.could_not_start(&child))
-    }
-
-    /// Waits for the first message of an answer: the protocol has a status for some errors.
-    async fn answer_modern(&self, pending: Pending) -> Result<Answer, CallFailed> {
-        let mailbox = pending.mailbox().clone();
-        // A call that takes longer is past the errors that have a status of their own.
-        let first = tokio::time::timeout(KEEP_ALIVE, mailbox.peek()).await;
-        match first {
-            Ok(Next::Event(event)) => {
-                self.children.answered();
-                let mailbox::Role::Answer(code) = event.role else {
-                    return Ok(answer::events(mailbox, pending));
-                };
-                Ok(answer::json(status_of(code), event.json))
-            }
-            Ok(Next::Lost | Next::End) => Err(CallFailed::lost(self.name())),
-            Err(_) => Ok(answer::events(mailbox, pending)),
-        }
-    }
-
     /// Sends a request to a child.
     async fn send(
         &self,
@@ -417,13 +369,4 @@ fn unknown(message: &Message) -> Answer {
 /// MCP 2025-11-25, Transports, Session Management: 404 for a session that is not known.
 fn unknown_link(id: Option<&str>) -> Answer {
     refused(StatusCode::NOT_FOUND, id, codes::NO_SESSION, "session not found")
-}
-
-/// MCP 2026-07-28, Transports: the errors that have an HTTP status of their own.
-fn status_of(code: Option<i64>) -> StatusCode {
-    match code {
-        Some(-32022..=-32020) => StatusCode::BAD_REQUEST,
-        Some(-32601) => StatusCode::NOT_FOUND,
-        _ => StatusCode::OK,
-    }
 }
