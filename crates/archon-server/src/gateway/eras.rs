@@ -26,7 +26,7 @@ pub enum Speaks {
 pub struct Knowledge {
     known_for: Duration,
     /// Held for single operations, never across an await.
-    known: Mutex<Option<(Speaks, Instant)>>,
+    known: Mutex<Option<(Speaks, Instant, Duration)>>,
     /// One question at a time.
     pub asking: tokio::sync::Mutex<()>,
 }
@@ -46,22 +46,29 @@ impl Knowledge {
     /// Returns what is known, unless it is too old.
     pub fn get(&self) -> Option<Speaks> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .as_ref()
-            .filter(|(_, at)| at.elapsed() < self.known_for)
-            .map(|(speaks, _)| speaks.clone())
+        let fresh = known.as_ref().filter(|(_, at, known_for)| at.elapsed() < *known_for);
+        fresh.map(|(speaks, ..)| speaks.clone())
     }
 
     /// Returns true if it is known to speak the modern era: the question on every call's path.
     pub fn is_modern(&self) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(&*known, Some((Speaks::Modern(_), at)) if at.elapsed() < self.known_for)
+        matches!(&*known, Some((Speaks::Modern(_), at, known_for)) if at.elapsed() < *known_for)
     }
 
     /// Keeps what was learnt.
     pub fn set(&self, speaks: Speaks) {
-        let now = Instant::now();
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((speaks, now));
+        self.keep(speaks, self.known_for);
+    }
+
+    /// Keeps a guess, for no longer than is usual.
+    pub fn guess(&self, speaks: Speaks) {
+        self.keep(speaks, KNOWN_FOR);
+    }
+
+    fn keep(&self, speaks: Speaks, known_for: Duration) {
+        let known = Some((speaks, Instant::now(), known_for));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
     /// Forgets it: the upstream may be another one when it is back.

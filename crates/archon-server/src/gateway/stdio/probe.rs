@@ -52,13 +52,17 @@ pub async fn speaks(children: &Arc<Children>, eras: &Knowledge) -> Result<Speaks
     if child.is_not_a_command() {
         return Err(children.could_not_start(&child));
     }
-    // No answer in time, or an end instead of one, means legacy (MCP 2026-07-28, Versioning).
-    let speaks = match answer {
+    let speaks = match &answer {
         Some(answer) => read_discovery(&answer.json),
+        // No answer in time, or an end instead of one, means legacy (MCP 2026-07-28, Versioning).
         None => Speaks::LegacyOnly(bridge::legacy_versions()),
     };
     let name = &**children.name();
     tracing::info!(upstream = name, "upstream {name} speaks {speaks:?}");
-    eras.set(speaks.clone());
+    match answer {
+        Some(_) => eras.set(speaks.clone()),
+        // It may only have been slow: the first start of an `npx` downloads what it runs.
+        None => eras.guess(speaks.clone()),
+    }
     Ok(speaks)
 }
