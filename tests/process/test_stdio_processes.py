@@ -232,6 +232,29 @@ def test_a_supervisor_that_is_killed_takes_its_command_with_it(start, marked):
     assert client.text("pid") != first
 
 
+def test_signals_for_all_processes_of_a_service_end_no_child(start, marked):
+    gateway = start(lines.command())
+    client = LegacyClient.connect(gateway.url)
+    first = client.text("pid")
+    [supervisor] = [p for p, line in marked.all(gateway).items() if line.startswith("archon ")]
+    for told in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(supervisor, told)
+    assert client.text("pid") == first
+
+
+def test_calls_may_end_before_their_children_do(start, marked):
+    gateway = start(fixture_command())
+    client = LegacyClient.connect(gateway.url)
+    body = client.body("tools/call", {"name": "sleep", "arguments": {"ms": 1000, "key": "k"}})
+    with opened(client.url, "POST", body, client.headers()) as stream:
+        # The headers come once the child was told of the call.
+        assert stream.status == 200
+        os.kill(gateway.pid, signal.SIGTERM)
+        assert "slept 1000 ms" in stream.read().decode()
+    assert gateway.stop() == 0
+    assert not marked.all()
+
+
 def test_after_a_crash_of_the_gateway_the_same_handle_goes_on(start, marked):
     gateway = start(fixture_command())
     client = LegacyClient.connect(gateway.url)

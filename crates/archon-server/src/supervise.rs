@@ -41,6 +41,10 @@ const ORPHAN_GRACE: Duration = Duration::from_millis(500);
 /// This program, even if its file was replaced since it was started.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
+/// Set to 0 for a supervisor: our allocator would begin with huge pages, 4 MiB of them, where a supervisor
+/// needs a few kilobytes. Not passed on to the command.
+pub const HUGE_PAGES: &str = "MIMALLOC_ALLOW_THP";
+
 /// Arguments of the hidden subcommand. Its standard input is the control socket.
 #[derive(Debug, Args)]
 pub struct Supervise {
@@ -91,7 +95,7 @@ impl Supervise {
         }
         command.arg("--").args(self.command);
         command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-        command.process_group(0);
+        command.env_remove(HUGE_PAGES).process_group(0);
         let child = command.spawn()?;
         let raw = i32::try_from(child.id())?;
         Pid::from_raw(raw).context("the command has no process id")

@@ -154,7 +154,7 @@ impl StdioUpstream {
             self.greet(key, &child, link, sender, message).await
         };
         let (pending, event) = answered?;
-        if Pending::code(&event).is_some() {
+        if event.code().is_some() {
             return self.refuse_handshake(message, pending).await;
         }
         let mut answer = answer::events(pending.mailbox().clone(), pending);
@@ -210,7 +210,7 @@ impl StdioUpstream {
             return Err(self.children.could_not_start(child));
         };
         self.children.answered();
-        if Pending::code(&event).is_none() {
+        if event.code().is_none() {
             unwanted.key = None;
         }
         Ok((pending, event))
@@ -226,7 +226,7 @@ impl StdioUpstream {
         let child = self.children.find_or_start(Key::SharedLegacy)?;
         let Some(greeting) = child.greeting.get() else {
             let greeted = self.greet(Key::SharedLegacy, &child, link, sender, message).await?;
-            if Pending::code(&greeted.1).is_none()
+            if greeted.1.code().is_none()
                 && let Some(result) = message::result(&greeted.1.json)
             {
                 let _ = child.greeting.set(result.into());

@@ -14,7 +14,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 
 use crate::config::StdioConfig;
-use crate::supervise::{Report, THIS_PROGRAM, send_pipes};
+use crate::supervise::{HUGE_PAGES, Report, THIS_PROGRAM, send_pipes};
 
 /// What speaks of us to ourselves is not the command's business.
 const OUR_VARIABLES: &str = "ARCHON_";
@@ -59,7 +59,7 @@ impl Process {
                 command.env_remove(name);
             }
         }
-        command.envs(&config.env.0);
+        command.envs(&config.env.0).env(HUGE_PAGES, "0");
         command.stdin(Stdio::from(OwnedFd::from(their_control))).stdout(Stdio::null());
         // What a supervisor has to say of its own failure belongs to what the command says.
         command.stderr(Stdio::from(their_stderr.try_clone()?));

@@ -21,6 +21,16 @@ pub struct Event {
     pub role: Role,
 }
 
+impl Event {
+    /// Returns the code of the JSON-RPC error that it is.
+    pub fn code(&self) -> Option<i64> {
+        match self.role {
+            Role::Answer(code) => code,
+            Role::News => None,
+        }
+    }
+}
+
 /// What a message is to the call on whose stream it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
