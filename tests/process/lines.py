@@ -15,15 +15,28 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Ignores TERM, and leaves its parent's process group and session.
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile 1: time.sleep(9)"
+if TYPE_CHECKING:
+    from harness import Archon
+
+# A program that ignores TERM.
+STUBBORN = """import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while 1: time.sleep(9)"""
 
 
 def command(*args: str) -> str:
     """The command line of this server."""
     return shlex.join([sys.executable, __file__, *args])
+
+
+def children(gateway: Archon, upstream: str = "fixture") -> int:
+    """How many processes a gateway runs for an upstream, as its /health says."""
+    from wire import get_json  # Not when this file runs as the server.
+
+    _, health = get_json(gateway.url.replace("/mcp", "/health"))
+    return health["health"]["upstreams"][upstream]["children"]
 
 
 def answer(id: Any, result: dict[str, Any] | None = None, error: dict[str, Any] | None = None):

@@ -13,7 +13,15 @@ import lines
 import rows
 from clients import ELICITED, LIBRARIES, MODES, SAMPLED, connect, run
 from harness import fixture_command, tool, wait_for
-from wire import LegacyClient, ModernClient, get_json, message, next_message, opened, send
+from wire import (
+    KeepingClient,
+    LegacyClient,
+    ModernClient,
+    message,
+    next_message,
+    opened,
+    send,
+)
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -23,24 +31,6 @@ pytestmark = [
 libraries = pytest.mark.parametrize("library", LIBRARIES)
 
 SHARED = {"command": fixture_command(), "shared": True}
-
-
-def children(gateway, upstream: str = "fixture") -> int:
-    """How many processes an upstream runs, as /health says."""
-    _, health = get_json(gateway.url.replace("/mcp", "/health"))
-    return health["health"]["upstreams"][upstream]["children"]
-
-
-class Keeper(ModernClient):
-    """A modern client that returns its cookie, and so keeps its child."""
-
-    cookie: str | None = None
-
-    def call(self, tool: str, arguments=None, headers=None):
-        kept = {"cookie": self.cookie} if self.cookie else {}
-        answer = super().call(tool, arguments, {**kept, **(headers or {})})
-        self.cookie = answer.cookie or self.cookie
-        return answer
 
 
 @libraries
@@ -71,9 +61,7 @@ def test_a_client_is_asked_and_told_while_the_server_works(
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 def test_a_server_that_we_did_not_write_works_in_full(start_archon, library, mode):
     command = f"{tool('mcp-server-everything')} stdio"
-    gateway = start_archon(
-        env={"ARCHON_UPSTREAM": f"everything={command}", "PATH": tool_path()},
-    )
+    gateway = start_archon(env={"ARCHON_UPSTREAM": f"everything={command}"})
 
     async def use():
         async with connect(library, gateway.url, mode) as client:
@@ -89,13 +77,6 @@ def test_a_server_that_we_did_not_write_works_in_full(start_archon, library, mod
 
     progress, logged = run(use())
     assert progress[-1] == (2, 2) and "message" in logged
-
-
-def tool_path() -> str:
-    """A path on which the installed Node comes first."""
-    import os
-
-    return f"{tool('node').parent}:{os.environ['PATH']}"
 
 
 @libraries
@@ -124,23 +105,23 @@ def test_a_modern_client_hears_the_logs_that_it_asks_for(start_archon):
     assert run(use()) == "heard"
 
 
-@pytest.mark.parametrize("kind", [LegacyClient.connect, Keeper], ids=["legacy", "modern"])
+@pytest.mark.parametrize("kind", [LegacyClient.connect, KeepingClient], ids=["legacy", "modern"])
 def test_each_client_has_a_child_of_its_own(start_archon, kind):
     gateway = start_archon(upstream=fixture_command())
     one, other = kind(gateway.url), kind(gateway.url)
-    if kind is Keeper:
+    if kind is KeepingClient:
         other.name, other.agent = "another client", "other/1.0"
     assert [one.text("count", key="k"), one.text("count", key="k")] == ["1", "2"]
     assert other.text("count", key="k") == "1"
-    assert children(gateway) == 2
+    assert lines.children(gateway) == 2
 
 
-@pytest.mark.parametrize("kind", [LegacyClient.connect, Keeper], ids=["legacy", "modern"])
+@pytest.mark.parametrize("kind", [LegacyClient.connect, KeepingClient], ids=["legacy", "modern"])
 def test_a_shared_child_is_one_for_all(start_archon, config, kind):
     gateway = start_archon(*config(**{"upstreams.fixture": SHARED}))
     one, other = kind(gateway.url), kind(gateway.url)
     assert [c.text("count", key="k") for c in (one, other, one)] == ["1", "2", "3"]
-    assert children(gateway) == 1
+    assert lines.children(gateway) == 1
 
 
 def test_a_guessed_session_never_reaches_another_clients_child(start_archon):
@@ -216,7 +197,7 @@ def test_a_subscription_lasts_until_its_client_closes_it(start_archon, config, s
     gateway = start_archon(
         *config(**{"upstreams.fixture": {"command": fixture_command(), "shared": shared}})
     )
-    client = Keeper(gateway.url)
+    client = KeepingClient(gateway.url)
     client.text("echo", text="x")
     cookie = {"cookie": client.cookie}
     params = {"notifications": {"toolsListChanged": True}}
@@ -239,7 +220,7 @@ def test_closing_a_modern_stream_cancels_the_call(start_archon, config, shared):
     gateway = start_archon(
         *config(**{"upstreams.fixture": {"command": fixture_command(), "shared": shared}})
     )
-    client = Keeper(gateway.url)
+    client = KeepingClient(gateway.url)
     client.text("count", key="k.cancelled", add=0)
 
     async def leave() -> None:
@@ -256,8 +237,9 @@ def test_closing_a_modern_stream_cancels_the_call(start_archon, config, shared):
         writer.close()
 
     run(leave())
-    cancelled = lambda: client.text("count", key="k.cancelled", add=0) == "1"  # noqa: E731
-    wait_for("the child was told", cancelled)
+    wait_for(
+        "the child was told", lambda: client.text("count", key="k.cancelled", add=0) == "1"
+    )
 
 
 def test_leaving_does_not_cancel_a_legacy_call(start_archon):
@@ -266,8 +248,9 @@ def test_leaving_does_not_cancel_a_legacy_call(start_archon):
     body = client.body("tools/call", {"name": "sleep", "arguments": {"ms": 500, "key": "k"}})
     with opened(client.url, "POST", body, client.headers()) as stream:
         assert stream.status == 200
-    finished = lambda: client.text("count", key="k.finished", add=0) == "1"  # noqa: E731
-    wait_for("it ran to its end", finished)
+    wait_for(
+        "it ran to its end", lambda: client.text("count", key="k.finished", add=0) == "1"
+    )
     rows.expect(
         gateway.db,
         [("success",)],

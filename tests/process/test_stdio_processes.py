@@ -15,10 +15,10 @@ import pytest
 import lines
 import rows
 from harness import Archon, fixture_command, wait_for
-from test_stdio import Keeper, children
 from wire import (
     JSON_HEADERS,
     Answer,
+    KeepingClient,
     LegacyClient,
     ModernClient,
     encoded,
@@ -119,7 +119,7 @@ def test_a_child_that_is_killed_between_calls_is_not_missed(start, marked):
 
 def test_a_modern_clients_child_that_is_killed_is_not_missed(start, marked):
     gateway = start(fixture_command())
-    client = Keeper(gateway.url)
+    client = KeepingClient(gateway.url)
     client.text("echo", text="x")
     child = marked.only(gateway, "archon-fixture")
     os.kill(child, signal.SIGKILL)
@@ -127,7 +127,22 @@ def test_a_modern_clients_child_that_is_killed_is_not_missed(start, marked):
     assert client.text("echo", text="y") == "y"
 
 
-@pytest.mark.parametrize("kind", [LegacyClient.connect, Keeper], ids=["legacy", "modern"])
+def test_a_shared_child_that_is_killed_is_missed_by_nobody(start, marked):
+    gateway = start(fixture_command(), shared=True)
+    clients = [LegacyClient.connect(gateway.url) for _ in range(3)]
+    assert [client.text("count", key="k") for client in clients] == ["1", "2", "3"]
+    child = marked.only(gateway, "archon-fixture")
+    os.kill(child, signal.SIGKILL)
+    wait_for("its end is noticed", lambda: f"[{child}] ended" in gateway.log())
+    with ThreadPoolExecutor(len(clients)) as pool:
+        counted = pool.map(lambda client: client.text("count", key="k"), clients)
+        assert sorted(counted) == ["1", "2", "3"]
+    clients[0].end()
+    assert clients[1].text("count", key="k") == "4", "others stay"
+    assert lines.children(gateway) == 1
+
+
+@pytest.mark.parametrize("kind", [LegacyClient.connect, KeepingClient], ids=["legacy", "modern"])
 def test_a_call_whose_child_dies_may_have_run(start, marked, kind):
     gateway = start(fixture_command())
     client = kind(gateway.url)
@@ -157,7 +172,7 @@ def test_a_client_that_says_goodbye_takes_its_processes_with_it(start, marked):
     wait_for("all run", lambda: len(marked.all(gateway)) == 5)
     assert client.end().status == 200
     marked.expect_none(gateway)
-    assert children(gateway) == 0
+    assert lines.children(gateway) == 0
 
 
 def test_a_session_that_ends_takes_its_child_with_it(start, marked):
@@ -188,7 +203,7 @@ def test_the_least_used_child_makes_room(start, marked):
     pids = [client.text("pid") for client in clients]
     third = LegacyClient.connect(gateway.url)
     assert third.text("echo", text="x") == "x"
-    assert children(gateway) == 2
+    assert lines.children(gateway) == 2
     assert clients[1].text("pid") == pids[1]
     assert clients[0].text("pid") != pids[0]
 
