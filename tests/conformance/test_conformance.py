@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import suite
-from harness import Processes
+from harness import Processes, fixture_command
 
 # The suite holds some of its checks to half a second, so few run at once.
 WORKERS = 2
@@ -29,10 +29,16 @@ class Suites:
 
     def __init__(self, directory, pool: ThreadPoolExecutor, tests):
         self.directory = directory
-        through = {test.callspec.params["version"] for test in tests if "gateway" in test.name}
         alone = {test.callspec.params["version"] for test in tests}
+
+        def through(word: str) -> set[str]:
+            return {test.callspec.params["version"] for test in tests if word in test.name}
+
         self.direct = {v: pool.submit(self._direct, v) for v in suite.RUNS if v in alone}
-        self.gateway = {v: pool.submit(self._gateway, v) for v in suite.RUNS if v in through}
+        self.gateway = {
+            v: pool.submit(self._gateway, v) for v in suite.RUNS if v in through("gateway")
+        }
+        self.stdio = {v: pool.submit(self._stdio, v) for v in suite.RUNS if v in through("stdio")}
 
     def _direct(self, version: str) -> suite.Checks:
         directory = self.directory / version / "direct"
@@ -45,6 +51,12 @@ class Suites:
             # This upstream accepts any Host and Origin, so the gateway has to check them.
             upstream = processes.start_fixture("--any-host")
             gateway = processes.start_archon(upstream=upstream)
+            return suite.run(gateway.url, version, directory)
+
+    def _stdio(self, version: str) -> suite.Checks:
+        directory = self.directory / version / "stdio"
+        with Processes(directory) as processes:
+            gateway = processes.start_archon(upstream=fixture_command())
             return suite.run(gateway.url, version, directory)
 
 
@@ -78,3 +90,12 @@ def test_the_gateway_changes_nothing(suites, version):
     where = suites.directory / version / "gateway"
     assert not differences, "\n" + "\n".join([*differences, f"details in {where}"])
 
+
+@pytest.mark.parametrize("version", suite.RUNS)
+def test_a_server_on_stdio_conforms_as_over_http(suites, version):
+    direct, stdio = suites.direct[version].result(), suites.stdio[version].result()
+
+    differences = suite.differences(direct, stdio, suite.ON_STDIO)
+
+    where = suites.directory / version / "stdio"
+    assert not differences, "\n" + "\n".join([*differences, f"details in {where}"])

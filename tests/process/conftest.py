@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,7 +67,8 @@ def start_small(processes: Processes) -> Callable[..., Small]:
 def _toml(value: Setting) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    # A text of JSON is one of TOML as well.
+    return json.dumps(value) if isinstance(value, str) else str(value)
 
 
 def _children() -> set[int]:

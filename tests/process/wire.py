@@ -276,3 +276,18 @@ class ModernClient:
     def text(self, tool: str, **arguments: Any) -> str:
         """Calls a tool, and returns the first text of its result."""
         return self.call(tool, arguments).text
+
+
+class KeepingClient(ModernClient):
+    """A modern client that returns its cookie, as the Python libraries do."""
+
+    cookie: str | None = None
+
+    def call(
+        self, tool: str, arguments: Mapping[str, Any] | None = None, headers: Headers | None = None
+    ) -> Answer:
+        """Calls a tool."""
+        kept = {"cookie": self.cookie} if self.cookie else {}
+        answer = super().call(tool, arguments, {**kept, **(headers or {})})
+        self.cookie = answer.cookie or self.cookie
+        return answer

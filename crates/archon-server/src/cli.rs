@@ -5,6 +5,8 @@ mod upgrade;
 
 use clap::{Parser, Subcommand};
 
+use crate::supervise::{RunSupervised, Supervise};
+
 /// One hop where nothing is lost: durable, tracked sessions in front of any MCP server.
 #[derive(Debug, Parser)]
 #[command(name = "archon", version, about)]
@@ -20,6 +22,12 @@ enum Command {
     /// Have a running gateway start its program again, which may be a new version, without a refused connection
     /// or a failed call.
     Upgrade(upgrade::Upgrade),
+    /// What the gateway starts for each child of a stdio upstream.
+    #[command(hide = true)]
+    Supervise(Supervise),
+    /// The command itself, before it is one.
+    #[command(hide = true)]
+    RunSupervised(RunSupervised),
 }
 
 /// Runs a command to its end.
@@ -27,5 +35,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
+        Command::Supervise(supervise) => supervise.run(),
+        Command::RunSupervised(run) => run.run(),
     }
 }

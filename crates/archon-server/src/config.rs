@@ -1,9 +1,11 @@
 //! The configuration: `archon.toml`, then the environment, then flags; each default with its reason.
 
 mod file;
+mod stdio;
 mod upstream;
 
-pub use upstream::UpstreamConfig;
+pub use stdio::StdioConfig;
+pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,7 +99,7 @@ pub enum LogFormat {
 /// What flags and the environment say; they win over the file.
 #[derive(Debug, Default)]
 pub struct Overrides {
-    /// `NAME=URL`, in order.
+    /// `NAME=URL` or `NAME=COMMAND`, in order.
     pub upstreams: Vec<String>,
     /// See [`Config::host`].
     pub host: Option<String>,

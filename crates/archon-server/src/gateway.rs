@@ -8,6 +8,7 @@ mod demo;
 mod eras;
 mod http;
 mod refusal;
+mod stdio;
 
 pub use batch::Unbatched;
 pub use body::GatewayBody;
@@ -23,9 +24,10 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use sqlx::SqlitePool;
 use tower::Service;
 
-use crate::config::UpstreamConfig;
+use crate::config::{Reached, UpstreamConfig};
 use demo::DemoServer;
 use http::HttpUpstream;
+use stdio::StdioUpstream;
 
 /// The name of the built-in demo server.
 const DEMO: &str = "demo";
@@ -35,6 +37,8 @@ const DEMO: &str = "demo";
 pub enum Upstream {
     /// A Streamable HTTP server.
     Http(HttpUpstream),
+    /// A command that speaks MCP on standard input and output.
+    Stdio(StdioUpstream),
     /// The built-in demo server.
     Demo(StreamableHttpService<DemoServer, LocalSessionManager>),
 }
@@ -47,12 +51,15 @@ pub type Answer = ::http::Response<GatewayBody>;
 pub type Answering = Pin<Box<dyn Future<Output = Result<Answer, CallFailed>> + Send>>;
 
 impl Upstream {
-    /// Returns an upstream that is reached over HTTP.
+    /// Returns an upstream as it is configured; must be called on a runtime.
     ///
     /// # Errors
     /// If its TLS configuration is not usable.
-    pub fn http(config: &UpstreamConfig) -> anyhow::Result<Self> {
-        HttpUpstream::new(config).map(Self::Http)
+    pub fn open(config: &UpstreamConfig) -> anyhow::Result<Self> {
+        match &config.reached {
+            Reached::Http(http) => HttpUpstream::new(&config.name, http).map(Self::Http),
+            Reached::Stdio(stdio) => Ok(Self::Stdio(StdioUpstream::new(&config.name, stdio))),
+        }
     }
 
     /// Returns the demo server, on the gateway's own database or in memory.
@@ -78,6 +85,7 @@ impl Upstream {
     pub fn name(&self) -> &str {
         match self {
             Self::Http(http) => http.name(),
+            Self::Stdio(stdio) => stdio.name(),
             Self::Demo(_) => DEMO,
         }
     }
@@ -86,7 +94,24 @@ impl Upstream {
     pub fn state(&self) -> &'static str {
         match self {
             Self::Http(http) => http.state(),
+            Self::Stdio(stdio) => stdio.state(),
             Self::Demo(_) => "up",
+        }
+    }
+
+    /// Returns how many processes it runs, if it is one that does.
+    pub fn children(&self) -> Option<usize> {
+        match self {
+            Self::Stdio(stdio) => Some(stdio.children()),
+            Self::Http(_) | Self::Demo(_) => None,
+        }
+    }
+
+    /// Ends what it runs. Call when no call needs it any more.
+    pub async fn stop(&self) {
+        match self {
+            Self::Stdio(stdio) => stdio.stop().await,
+            Self::Http(_) | Self::Demo(_) => {}
         }
     }
 }
@@ -97,13 +122,14 @@ impl Service<InnerRequest> for Upstream {
     type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallFailed>> {
-        // Neither keeps a queue: a pool connects as it needs, and the demo server is ready always.
+        // None keeps a queue here: each connects or starts as it needs, and the demo server is ready always.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: InnerRequest) -> Self::Future {
         match self {
             Self::Http(http) => Box::pin(http.clone().call(request)),
+            Self::Stdio(stdio) => Box::pin(stdio.clone().call(request)),
             Self::Demo(demo) => {
                 let answer = demo.call(request);
                 Box::pin(async move {

@@ -6,6 +6,7 @@ mod config;
 mod gateway;
 mod logging;
 mod server;
+mod supervise;
 
 use std::process::ExitCode;
 

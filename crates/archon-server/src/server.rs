@@ -21,6 +21,7 @@ use archon_sessions::store::SessionStore;
 use archon_sessions::store::memory::MemoryStore;
 use archon_sessions::store::sqlite::SqliteStore;
 use archon_sessions::tracker::{Settings, Tracker};
+use futures_util::future::join_all;
 use tower::ServiceBuilder;
 
 use crate::api;
@@ -92,6 +93,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let ending = handover.until_over(&mut signals).await;
     let patience = Patience::new(ending, call_time_max(&config), signals);
     drain.leave(ending, patience, &tracker, async { tokio::join!(mcp, api) }).await;
+    // All at once: each has limits of its own.
+    join_all(overview.upstreams.iter().map(Upstream::stop)).await;
     if let Some(sqlite) = sqlite {
         sqlite.close().await;
     }
@@ -133,7 +136,7 @@ async fn open_upstreams(
     if config.upstreams.is_empty() {
         return Ok(vec![Upstream::demo(sqlite.map(SqliteStore::pool)).await?]);
     }
-    config.upstreams.iter().map(Upstream::http).collect()
+    config.upstreams.iter().map(Upstream::open).collect()
 }
 
 /// Says on standard output where we are and what to paste into a client.

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use crate::gateway::GatewayBody;
+use crate::gateway::{GatewayBody, Upstream};
 use crate::server::Overview;
 
 /// How long the store may take to say that it is there.
@@ -67,11 +67,19 @@ async fn look(overview: &Overview) -> Health {
     let upstreams: Map<String, Value> = overview
         .upstreams
         .iter()
-        .map(|upstream| (upstream.name().to_owned(), json!({ "status": upstream.state() })))
+        .map(|upstream| (upstream.name().to_owned(), state_of(upstream)))
         .collect();
     let sessions = overview.tracker.active_sessions();
     let body = json!({
         "status": status, "store": store, "upstreams": upstreams, "active_sessions": sessions,
     });
     Health { is_well, body }
+}
+
+fn state_of(upstream: &Upstream) -> Value {
+    let mut state = json!({ "status": upstream.state() });
+    if let Some(children) = upstream.children() {
+        state["children"] = children.into();
+    }
+    state
 }

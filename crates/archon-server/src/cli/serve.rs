@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::config::{Config, LogFormat, Overrides};
+use crate::config::{Config, LogFormat, Overrides, split_variable};
 use crate::server::Inherited;
 use crate::{logging, server};
 
@@ -15,14 +15,11 @@ pub struct Serve {
     /// Configuration file [default: archon.toml, if there is one]
     #[arg(long, env = "ARCHON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// An MCP server to stand in front of; may be given several times, the first is the default.
-    /// Without any, the built-in demo server answers.
-    #[arg(
-        long = "upstream",
-        value_name = "NAME=URL",
-        env = "ARCHON_UPSTREAM",
-        value_delimiter = ','
-    )]
+    /// An MCP server to stand in front of: its URL, or a command to start that speaks MCP on standard
+    /// input and output; may be given several times, the first is the default [env: ARCHON_UPSTREAM, a
+    /// line each]. Without any, the built-in demo server answers.
+    // Commands hold commas, so the variable is not for clap to split.
+    #[arg(long = "upstream", value_name = "NAME=URL|COMMAND")]
     upstreams: Vec<String>,
     /// Address to listen on
     #[arg(long, env = "ARCHON_HOST")]
@@ -77,7 +74,11 @@ impl Serve {
 
     fn overrides(self) -> Overrides {
         Overrides {
-            upstreams: self.upstreams,
+            upstreams: if self.upstreams.is_empty() {
+                split_variable(&std::env::var("ARCHON_UPSTREAM").unwrap_or_default())
+            } else {
+                self.upstreams
+            },
             host: self.host,
             mcp_port: self.mcp_port,
             server_port: self.server_port,

@@ -1,7 +1,7 @@
 //! `archon.toml` as it is written; what it leaves out stays unset.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -91,14 +91,32 @@ pub struct Log {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    pub url: String,
     #[serde(default)]
     pub default: bool,
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    pub connect_timeout_seconds: Option<f64>,
     pub call_timeout_seconds: Option<f64>,
-    pub tls_ca_file: Option<std::path::PathBuf>,
+    // One that is reached over HTTP:
+    pub url: Option<String>,
+    pub headers: Option<BTreeMap<String, String>>,
+    pub connect_timeout_seconds: Option<f64>,
+    pub tls_ca_file: Option<PathBuf>,
+    // One that we start ourselves:
+    pub command: Option<Command>,
+    pub env: Option<BTreeMap<String, String>>,
+    pub cwd: Option<PathBuf>,
+    pub shared: Option<bool>,
+    pub children_max: Option<usize>,
+    pub idle_shutdown_seconds: Option<f64>,
+    pub stop_seconds: Option<f64>,
+    pub start_timeout_seconds: Option<f64>,
+    pub message_bytes_max: Option<usize>,
+}
+
+/// A command: words, or a line that is split into words as a shell would.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Command {
+    Line(String),
+    Words(Vec<String>),
 }
 
 /// Reads a file.

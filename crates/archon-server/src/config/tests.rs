@@ -53,7 +53,45 @@ fn the_default_upstream_comes_first() {
     "#;
     let config = load(file, Overrides::default()).unwrap();
     assert_eq!(config.upstreams[0].name, "b");
-    assert!(!format!("{:?}", config.upstreams[0].headers).contains("Bearer"));
+    assert!(matches!(config.upstreams[0].reached, Reached::Http(_)));
+    assert!(!format!("{:?}", config.upstreams).contains("Bearer"));
+}
+
+#[test]
+fn a_command_can_be_an_upstream() {
+    let stdio = |config: &Config| match &config.upstreams[0].reached {
+        Reached::Stdio(stdio) => stdio.clone(),
+        Reached::Http(_) => panic!("it is no URL"),
+    };
+    let flag = r#"a=sh -c "echo a,b" --url http://x"#;
+    let overrides = Overrides { upstreams: vec![flag.into()], ..Overrides::default() };
+    let of_flag = stdio(&load("", overrides).unwrap());
+    assert_eq!(of_flag.command, ["sh", "-c", "echo a,b", "--url", "http://x"]);
+    assert!(!of_flag.shared);
+
+    let file = r#"
+        [upstreams.a]
+        command = ["npx", "-y", "x"]
+        env = { KEY = "secret" }
+        cwd = "/"
+        shared = true
+        idle_shutdown_seconds = 7
+    "#;
+    let config = load(file, Overrides::default()).unwrap();
+    let of_file = stdio(&config);
+    assert_eq!(of_file.command, ["npx", "-y", "x"]);
+    assert!(of_file.shared && of_file.idle_shutdown == Duration::from_secs(7));
+    assert!(!format!("{config:?}").contains("secret"));
+    let line = load("[upstreams.a]\ncommand = \"npx -y 'a b'\"", Overrides::default()).unwrap();
+    assert_eq!(stdio(&line).command, ["npx", "-y", "a b"]);
+}
+
+#[test]
+fn the_variable_holds_a_line_for_each_command() {
+    let split = upstream::split_variable;
+    assert_eq!(split("a=http://x,b=https://y"), ["a=http://x", "b=https://y"]);
+    assert_eq!(split("a=x 1,2\n\n b=http://y \n"), ["a=x 1,2", "b=http://y"]);
+    assert!(split("").is_empty());
 }
 
 #[test]
@@ -67,6 +105,16 @@ fn mistakes_are_named() {
         ("[upstreams.\"a/b\"]\nurl = \"http://x\"", Overrides::default(), "a/b"),
         ("", flag("nonsense"), "NAME=URL"),
         ("", flag("a=http://user:pw@x/"), "password"),
+        ("", flag("a=ftp://x/"), "http"),
+        ("", flag("a="), "empty"),
+        ("", flag("a=sh -c 'x"), "quote"),
+        ("[upstreams.a]\nurl = \"http://x\"\ncommand = \"x\"", Overrides::default(), "exclude"),
+        ("[upstreams.a]\ndefault = true", Overrides::default(), "command"),
+        ("[upstreams.a]\ncommand = []", Overrides::default(), "empty"),
+        ("[upstreams.a]\ncommand = \"x\"\nheaders = {}", Overrides::default(), "headers"),
+        ("[upstreams.a]\nurl = \"http://x\"\nshared = true", Overrides::default(), "shared"),
+        ("[upstreams.a]\ncommand = \"x\"\ncwd = \"/no/such\"", Overrides::default(), "cwd"),
+        ("[upstreams.a]\ncommand = \"x\"\nchildren_max = 0", Overrides::default(), "positive"),
         ("", host, "allowed_hosts"),
     ] {
         let error = format!("{:#}", load(toml, overrides).unwrap_err());

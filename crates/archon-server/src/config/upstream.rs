@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use super::{file, seconds};
+use super::{StdioConfig, file, seconds, stdio};
 
 /// Names become part of a path and of every row.
 const NAME_CHARS_MAX: usize = 64;
@@ -20,14 +20,30 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct UpstreamConfig {
     /// What it is called: `/mcp/{name}`.
     pub name: String,
+    /// How long a call may go without a sign of its answer, if not as long as elsewhere.
+    pub call_timeout: Option<Duration>,
+    /// Where it is.
+    pub reached: Reached,
+}
+
+/// How an upstream is reached.
+#[derive(Clone, Debug)]
+pub enum Reached {
+    /// Over HTTP.
+    Http(HttpConfig),
+    /// By starting it.
+    Stdio(StdioConfig),
+}
+
+/// A Streamable HTTP server.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
     /// Where it is.
     pub url: UpstreamUrl,
     /// Headers sent with each request; secrets may be among them.
     pub headers: HeaderMap,
     /// How long connecting may take.
     pub connect_timeout: Duration,
-    /// How long a call may go without a sign of its answer, if not as long as elsewhere.
-    pub call_timeout: Option<Duration>,
     /// Certificates to trust, in PEM, in place of the system's.
     pub tls_ca_file: Option<PathBuf>,
 }
@@ -55,20 +71,42 @@ impl FromStr for UpstreamUrl {
 impl FromStr for UpstreamConfig {
     type Err = anyhow::Error;
 
-    /// Parses `NAME=URL`.
+    /// Parses `NAME=URL` or `NAME=COMMAND`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, url) = text.split_once('=').with_context(|| {
-            format!("{text:?} is not an upstream; write NAME=URL, as in everything=http://127.0.0.1:3001/mcp")
+        let (name, target) = text.split_once('=').with_context(|| {
+            format!(
+                "{text:?} is not an upstream; write NAME=URL or NAME=COMMAND, \
+                 as in everything=http://127.0.0.1:3001/mcp"
+            )
         })?;
-        Ok(Self {
-            name: name.into(),
-            url: url.parse()?,
-            headers: HeaderMap::new(),
-            connect_timeout: CONNECT_TIMEOUT,
-            call_timeout: None,
-            tls_ca_file: None,
-        })
+        let is_url = target.split_whitespace().next().is_some_and(|word| word.contains("://"));
+        let reached = if is_url {
+            Reached::Http(HttpConfig {
+                url: target.parse()?,
+                headers: HeaderMap::new(),
+                connect_timeout: CONNECT_TIMEOUT,
+                tls_ca_file: None,
+            })
+        } else {
+            Reached::Stdio(
+                StdioConfig::of_line(target).with_context(|| format!("upstream {name:?}"))?,
+            )
+        };
+        Ok(Self { name: name.into(), call_timeout: None, reached })
     }
+}
+
+/// Splits the value of the environment's variable: an upstream a line, or several URLs separated by
+/// commas. A command may hold commas of its own, so it has a line to itself.
+pub fn split_variable(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_url = |part: &str| part.split_once('=').is_some_and(|(_, url)| url.starts_with("http"));
+    lines
+        .flat_map(|line| {
+            let parts: Vec<String> = line.split(',').map(|part| part.trim().to_owned()).collect();
+            if parts.iter().all(|part| is_url(part)) { parts } else { vec![line.to_owned()] }
+        })
+        .collect()
 }
 
 /// Returns the upstreams of a file, the default one first.
@@ -87,9 +125,38 @@ pub(super) fn from_file(
     Ok(defaults)
 }
 
-fn one(name: String, upstream: file::Upstream) -> anyhow::Result<UpstreamConfig> {
+fn one(name: String, mut upstream: file::Upstream) -> anyhow::Result<UpstreamConfig> {
+    let call_setting = format!("upstreams.{name}.call_timeout_seconds");
+    let call_timeout = upstream
+        .call_timeout_seconds
+        .map(|own| seconds(&call_setting, Some(own), CONNECT_TIMEOUT))
+        .transpose()?;
+    let reached = match (upstream.url.take(), upstream.command.take()) {
+        (Some(url), None) => http(&name, &url, upstream).map(Reached::Http)?,
+        (None, Some(command)) => stdio::read(&name, command, upstream).map(Reached::Stdio)?,
+        (Some(_), Some(_)) => bail!("upstreams.{name}: `url` and `command` exclude each other"),
+        (None, None) => bail!("upstreams.{name}: it needs a `url`, or a `command` to start"),
+    };
+    Ok(UpstreamConfig { name, call_timeout, reached })
+}
+
+fn http(name: &str, url: &str, upstream: file::Upstream) -> anyhow::Result<HttpConfig> {
+    for (setting, is_set) in [
+        ("env", upstream.env.is_some()),
+        ("cwd", upstream.cwd.is_some()),
+        ("shared", upstream.shared.is_some()),
+        ("children_max", upstream.children_max.is_some()),
+        ("idle_shutdown_seconds", upstream.idle_shutdown_seconds.is_some()),
+        ("stop_seconds", upstream.stop_seconds.is_some()),
+        ("start_timeout_seconds", upstream.start_timeout_seconds.is_some()),
+        ("message_bytes_max", upstream.message_bytes_max.is_some()),
+    ] {
+        if is_set {
+            bail!("upstreams.{name}: `{setting}` goes with `command`, not with `url`");
+        }
+    }
     let mut headers = HeaderMap::new();
-    for (header, value) in &upstream.headers {
+    for (header, value) in upstream.headers.iter().flatten() {
         let header_name: HeaderName = header
             .parse()
             .with_context(|| format!("upstreams.{name}: {header:?} is not a header"))?;
@@ -101,17 +168,11 @@ fn one(name: String, upstream: file::Upstream) -> anyhow::Result<UpstreamConfig>
         headers.insert(header_name, value);
     }
     let setting = format!("upstreams.{name}.connect_timeout_seconds");
-    let call_setting = format!("upstreams.{name}.call_timeout_seconds");
-    let own_call_timeout = upstream.call_timeout_seconds;
-    Ok(UpstreamConfig {
-        url: upstream.url.parse().with_context(|| format!("upstreams.{name}"))?,
+    Ok(HttpConfig {
+        url: url.parse().with_context(|| format!("upstreams.{name}"))?,
         headers,
         connect_timeout: seconds(&setting, upstream.connect_timeout_seconds, CONNECT_TIMEOUT)?,
-        call_timeout: own_call_timeout
-            .map(|own| seconds(&call_setting, Some(own), CONNECT_TIMEOUT))
-            .transpose()?,
         tls_ca_file: upstream.tls_ca_file,
-        name,
     })
 }
 

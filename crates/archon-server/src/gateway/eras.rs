@@ -9,6 +9,9 @@ use serde::Deserialize;
 /// An upstream may be replaced by a newer one; after so long we look again.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 
+/// The question.
+pub const DISCOVER: &str = r#"{"jsonrpc":"2.0","id":"archon-probe","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"archon","version":"0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+
 /// What an upstream said to `server/discover`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Speaks {
@@ -19,31 +22,53 @@ pub enum Speaks {
 }
 
 /// What is known of an upstream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Knowledge {
+    known_for: Duration,
     /// Held for single operations, never across an await.
-    known: Mutex<Option<(Speaks, Instant)>>,
+    known: Mutex<Option<(Speaks, Instant, Duration)>>,
     /// One question at a time.
     pub asking: tokio::sync::Mutex<()>,
 }
 
+impl Default for Knowledge {
+    fn default() -> Self {
+        Self::lasting(KNOWN_FOR)
+    }
+}
+
 impl Knowledge {
+    /// Returns one that knows nothing yet, and what it learns for so long.
+    pub fn lasting(known_for: Duration) -> Self {
+        Self { known_for, known: Mutex::default(), asking: tokio::sync::Mutex::default() }
+    }
+
     /// Returns what is known, unless it is too old.
     pub fn get(&self) -> Option<Speaks> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(_, at)| at.elapsed() < KNOWN_FOR).map(|(speaks, _)| speaks.clone())
+        let fresh = known.as_ref().filter(|(_, at, known_for)| at.elapsed() < *known_for);
+        fresh.map(|(speaks, ..)| speaks.clone())
     }
 
     /// Returns true if it is known to speak the modern era: the question on every call's path.
     pub fn is_modern(&self) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(&*known, Some((Speaks::Modern(_), at)) if at.elapsed() < KNOWN_FOR)
+        matches!(&*known, Some((Speaks::Modern(_), at, known_for)) if at.elapsed() < *known_for)
     }
 
     /// Keeps what was learnt.
     pub fn set(&self, speaks: Speaks) {
-        let now = Instant::now();
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((speaks, now));
+        self.keep(speaks, self.known_for);
+    }
+
+    /// Keeps a guess, for no longer than is usual.
+    pub fn guess(&self, speaks: Speaks) {
+        self.keep(speaks, KNOWN_FOR);
+    }
+
+    fn keep(&self, speaks: Speaks, known_for: Duration) {
+        let known = Some((speaks, Instant::now(), known_for));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
     /// Forgets it: the upstream may be another one when it is back.

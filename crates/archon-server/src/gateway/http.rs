@@ -21,16 +21,14 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 
-use super::eras::{Knowledge, Speaks, read_discovery};
+use super::eras::{DISCOVER, Knowledge, Speaks, read_discovery};
 use super::{Answer, GatewayBody, bridge};
-use crate::config::UpstreamConfig;
+use crate::config::HttpConfig;
 use pool::{Failed, Pool};
 
 /// The answer to a probe is small, and quick.
 const PROBE_BYTES_MAX: usize = 1024 * 1024;
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
-
-const PROBE: &str = r#"{"jsonrpc":"2.0","id":"archon-probe","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"archon","version":"0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 
 /// See the module. Clones are one upstream.
 #[derive(Clone)]
@@ -58,7 +56,7 @@ impl HttpUpstream {
     ///
     /// # Errors
     /// If its certificates cannot be read.
-    pub fn new(config: &UpstreamConfig) -> anyhow::Result<Self> {
+    pub fn new(name: &str, config: &HttpConfig) -> anyhow::Result<Self> {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -75,7 +73,7 @@ impl HttpUpstream {
         }
         let target = uri.path_and_query().map_or("/", |path| path.as_str()).parse()?;
         let shared = Shared {
-            name: config.name.clone(),
+            name: name.to_owned(),
             target,
             headers,
             pool: Pool::new(connector, uri),
@@ -198,7 +196,7 @@ impl HttpUpstream {
     }
 
     fn probe(&self) -> InnerRequest {
-        let mut request = Request::new(Full::new(Bytes::from_static(PROBE.as_bytes())));
+        let mut request = Request::new(Full::new(Bytes::from_static(DISCOVER.as_bytes())));
         *request.method_mut() = Method::POST;
         let headers = request.headers_mut();
         for (name, value) in [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::protocol::Message;
 use crate::session::Era;
-use crate::tracker::{LiveConnection, Presence};
+use crate::tracker::{LiveConnection, Presence, Proof};
 
 /// A request's place, decided once. `presence` is absent only for a `server/discover` of a client
 /// that has no session yet, and for the handshake itself.
@@ -16,6 +16,8 @@ pub struct Exchange {
     pub message: Option<Arc<Message>>,
     /// Its session.
     pub presence: Option<Arc<Presence>>,
+    /// What showed that it belongs to that session; a guess must not reach state at an upstream.
+    pub proof: Option<Proof>,
     /// Its legacy connection.
     pub connection: Option<Arc<LiveConnection>>,
 }

@@ -51,6 +51,7 @@ impl<S: Inner> Flow<S> {
             era: Era::Legacy,
             message: Some(Arc::new(Message::Single(envelope.clone()))),
             presence: None,
+            proof: None,
             connection: None,
         };
         let request = inner_request(parts, body, exchange);

@@ -252,6 +252,7 @@ pub(super) fn exchange_of(admission: &Admission) -> Exchange {
         era: Era::Legacy,
         message: None,
         presence: Some(admission.presence.clone()),
+        proof: Some(admission.proof),
         connection: admission.connection.clone(),
     }
 }

@@ -86,7 +86,9 @@ impl<S: Inner> Flow<S> {
             }
             let presence = admission.as_ref().map(|admission| admission.presence.clone());
             let message = Some(message.clone());
-            let exchange = Exchange { era: Era::Modern, message, presence, connection: None };
+            let proof = admission.as_ref().map(|admission| admission.proof);
+            let exchange =
+                Exchange { era: Era::Modern, message, presence, proof, connection: None };
             let request = inner_request(parts, body, exchange);
             let answered = self.call_repeatably(&request, None).await;
             answered.map(|answered| (answered, request))

@@ -6,10 +6,10 @@ use anyhow::Context;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::config::UpstreamConfig;
+use crate::config::HttpConfig;
 
 /// Trusts the system's certificates, or only those of a file.
-pub fn client(config: &UpstreamConfig) -> anyhow::Result<rustls::ClientConfig> {
+pub fn client(config: &HttpConfig) -> anyhow::Result<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,0 +1,265 @@
+//! The children of an upstream: found by whose they are, started as needed, and stopped when nobody needs
+//! them any more.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use archon_sessions::layer::{CallFailed, codes};
+use archon_sessions::session::{Era, SessionId};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::answer::{failure, not_running};
+use super::backoff::{Backoff, Wait};
+use super::child::{Child, Mourner};
+use crate::config::StdioConfig;
+
+/// How often we look for children that nobody needs. A child's end is noticed at once.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// More than any child takes to stop beyond its own limits.
+const STOP_SLACK: Duration = Duration::from_secs(8);
+
+/// Whose a child is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A legacy connection's.
+    Link(Uuid),
+    /// All legacy connections'.
+    SharedLegacy,
+    /// A client's of the modern era.
+    Session(SessionId),
+    /// All modern clients', or those whose session is only a guess.
+    Common,
+    /// Nobody's: it is asked which era it speaks, and stopped.
+    Probe,
+}
+
+/// See the module.
+pub struct Children {
+    name: Arc<str>,
+    config: StdioConfig,
+    /// Those that take requests. Held for single operations, never across an await.
+    open: Mutex<HashMap<Key, Arc<Child>>>,
+    /// Held for single operations, never across an await.
+    backoff: Mutex<Backoff>,
+    state: AtomicU8,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+const UNKNOWN: u8 = 0;
+const UP: u8 = 1;
+const DOWN: u8 = 2;
+
+impl Children {
+    /// Returns the children of an upstream: none yet. Looks after them from now on.
+    pub fn new(name: &str, config: StdioConfig) -> Arc<Self> {
+        let children = Arc::new(Self {
+            name: name.into(),
+            config,
+            open: Mutex::default(),
+            backoff: Mutex::default(),
+            state: AtomicU8::new(UNKNOWN),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        });
+        children.tasks.spawn(children.clone().look_after());
+        children
+    }
+
+    /// Returns the upstream's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Returns its settings.
+    pub fn config(&self) -> &StdioConfig {
+        &self.config
+    }
+
+    /// Returns what the last start, or the last end, said.
+    pub fn state(&self) -> &'static str {
+        match self.state.load(Relaxed) {
+            UP => "up",
+            DOWN => "down",
+            _ => "unknown",
+        }
+    }
+
+    /// Returns how many there are.
+    pub fn count(&self) -> usize {
+        self.open().len()
+    }
+
+    /// Notes that one of them answered.
+    pub fn answered(&self) {
+        self.state.store(UP, Relaxed);
+    }
+
+    /// Returns the child of this key.
+    pub fn find(&self, key: Key) -> Option<Arc<Child>> {
+        self.open().get(&key).filter(|child| child.is_open()).cloned()
+    }
+
+    /// Returns the child that a legacy connection is on.
+    pub fn of_link(&self, link: Uuid) -> Option<Arc<Child>> {
+        let key = if self.config.shared { Key::SharedLegacy } else { Key::Link(link) };
+        self.find(key).filter(|child| child.table().has_link(link))
+    }
+
+    /// Returns the child of this key, started if need be.
+    ///
+    /// # Errors
+    /// If it ends again and again, or there are as many as there may be and none is idle.
+    pub fn find_or_start(self: &Arc<Self>, key: Key) -> Result<Arc<Child>, CallFailed> {
+        let mut open = self.open();
+        if let Some(child) = open.get(&key).filter(|child| child.is_open()) {
+            return Ok(child.clone());
+        }
+        if self.stopping.is_cancelled() {
+            return Err(not_running("the gateway is stopping; the call did not run".to_owned()));
+        }
+        if let Some(wait) = self.backoff().check(Instant::now()) {
+            return Err(self.backing_off(&wait));
+        }
+        if key != Key::Probe && open.len() >= self.config.children_max {
+            self.make_room(&mut open)?;
+        }
+        let (era, is_shared) = match key {
+            Key::Link(_) => (Era::Legacy, false),
+            Key::SharedLegacy => (Era::Legacy, true),
+            Key::Session(_) | Key::Probe => (Era::Modern, false),
+            Key::Common => (Era::Modern, true),
+        };
+        let name = self.name.clone();
+        let mourner = Arc::new(Bereaved { children: self.clone(), key });
+        let child = Child::start(name, &self.config, era, is_shared, &self.tasks, mourner)
+            .map_err(|error| {
+                let name = &*self.name;
+                tracing::error!(upstream = name, "could not start a process for {name}: {error}");
+                self.state.store(DOWN, Relaxed);
+                not_running(format!("upstream {name:?} could not be started; the call did not run"))
+            })?;
+        if key != Key::Probe {
+            open.insert(key, child.clone());
+        }
+        Ok(child)
+    }
+
+    /// Stops the idle child that was used least recently.
+    fn make_room(&self, open: &mut HashMap<Key, Arc<Child>>) -> Result<(), CallFailed> {
+        let idle = open.iter().filter(|(_, child)| child.table().is_idle());
+        let Some(key) = idle.min_by_key(|(_, child)| child.used()).map(|(key, _)| *key) else {
+            let (name, max) = (&*self.name, self.config.children_max);
+            tracing::warn!(upstream = name, "all {max} children of {name} are in use");
+            let message = format!(
+                "upstream {name:?} runs for as many clients as it may, {max}; try again later"
+            );
+            return Err(failure(codes::TOO_MANY, message));
+        };
+        if let Some(child) = open.remove(&key) {
+            child.stop();
+        }
+        Ok(())
+    }
+
+    /// Stops a child.
+    pub fn stop_child(&self, key: Key) {
+        if let Some(child) = self.open().remove(&key) {
+            child.stop();
+        }
+    }
+
+    /// Stops all children at once, and waits for their ends.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        for (_, child) in self.open().drain() {
+            child.stop();
+        }
+        self.tasks.close();
+        let limit = self.config.stop_limit * 2 + STOP_SLACK;
+        if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
+            tracing::warn!(upstream = &*self.name, "some children of {} did not end", self.name);
+        }
+    }
+
+    async fn look_after(self: Arc<Self>) {
+        let look = async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                self.stop_unneeded(Instant::now());
+            }
+        };
+        // What a last look would have stopped is stopped with all the others.
+        self.stopping.run_until_cancelled(look).await;
+    }
+
+    fn stop_unneeded(&self, now: Instant) {
+        self.open().retain(|_, child| {
+            let is_idle_out = child.table().is_idle()
+                && now.duration_since(child.used()) >= self.config.idle_shutdown;
+            let is_needed = !is_idle_out && !child.is_forsaken();
+            if !is_needed {
+                child.stop();
+            }
+            is_needed
+        });
+    }
+
+    fn backing_off(&self, wait: &Wait) -> CallFailed {
+        let (name, Wait { left, ends, reason }) = (&*self.name, wait);
+        not_running(format!(
+            "upstream {name:?} ended {ends} times in a row ({reason}) and is started again in {:.1} s; \
+             the call did not run",
+            left.as_secs_f32()
+        ))
+    }
+
+    /// Returns the error for a call to a child that ended before it could be used.
+    pub fn could_not_start(&self, child: &Child) -> CallFailed {
+        let (name, obituary) = (&*self.name, child.obituary());
+        not_running(format!(
+            "upstream {name:?} could not be started: {obituary}; the call did not run"
+        ))
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<Key, Arc<Child>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn backoff(&self) -> MutexGuard<'_, Backoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes note of the end of one child.
+struct Bereaved {
+    children: Arc<Children>,
+    key: Key,
+}
+
+impl Mourner for Bereaved {
+    fn ended(&self, child: &Arc<Child>, was_stopped: bool) {
+        let Self { children, key } = self;
+        {
+            let mut open = children.open();
+            if open.get(key).is_some_and(|other| Arc::ptr_eq(other, child)) {
+                open.remove(key);
+            }
+        }
+        let (name, pid, obituary) = (&*children.name, child.pid(), child.obituary());
+        if was_stopped {
+            tracing::info!(upstream = name, pid, "{name}[{pid}] was stopped");
+            return;
+        }
+        tracing::warn!(upstream = name, pid, "{name}[{pid}] ended: {obituary}");
+        // A server of the legacy era may well end on a question of the modern one.
+        if *key != Key::Probe || child.is_not_a_command() {
+            children.state.store(DOWN, Relaxed);
+            children.backoff().ended(child.started(), Instant::now(), obituary);
+        }
+    }
+}

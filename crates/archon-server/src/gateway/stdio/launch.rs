@@ -1,0 +1,124 @@
+//! Starts a command under its supervisor: the gateway's side of [`crate::supervise`].
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+
+use crate::config::StdioConfig;
+use crate::supervise::{HUGE_PAGES, Report, THIS_PROGRAM, send_pipes};
+
+/// What speaks of us to ourselves is not the command's business.
+const OUR_VARIABLES: &str = "ARCHON_";
+
+/// Our ends of a command's pipes.
+pub struct Pipes {
+    /// Its standard input.
+    pub stdin: pipe::Sender,
+    /// Its standard output.
+    pub stdout: pipe::Receiver,
+    /// Its standard error.
+    pub stderr: pipe::Receiver,
+}
+
+/// A command that was started, with its supervisor.
+pub struct Process {
+    supervisor: Child,
+    reports: Lines<BufReader<OwnedReadHalf>>,
+    orders: OwnedWriteHalf,
+    /// The command, and its process group.
+    leader: Option<Pid>,
+}
+
+impl Process {
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// If no process can be made. Whether there is such a command shows later, by how it ends.
+    pub fn launch(config: &StdioConfig) -> io::Result<(Self, Pipes)> {
+        let (their_stdin, stdin) = io::pipe()?;
+        let (stdout, their_stdout) = io::pipe()?;
+        let (stderr, their_stderr) = io::pipe()?;
+        let (control, their_control) = StdUnixStream::pair()?;
+        let mut command = Command::new(THIS_PROGRAM);
+        command.arg0("archon").arg("supervise");
+        if let Some(cwd) = &config.cwd {
+            command.arg("--cwd").arg(cwd);
+        }
+        command.arg("--").args(&config.command);
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(OUR_VARIABLES.as_bytes()) {
+                command.env_remove(name);
+            }
+        }
+        command.envs(&config.env.0).env(HUGE_PAGES, "0");
+        command.stdin(Stdio::from(OwnedFd::from(their_control))).stdout(Stdio::null());
+        // What a supervisor has to say of its own failure belongs to what the command says.
+        command.stderr(Stdio::from(their_stderr.try_clone()?));
+        // Signals of a terminal are for the gateway, which stops its children in order.
+        command.process_group(0);
+        let supervisor = command.spawn()?;
+        drop(command);
+        send_pipes(&control, [their_stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()])?;
+        control.set_nonblocking(true)?;
+        let (reports, orders) = UnixStream::from_std(control)?.into_split();
+        let reports = BufReader::new(reports).lines();
+        let pipes = Pipes {
+            stdin: pipe::Sender::from_owned_fd(stdin.into())?,
+            stdout: pipe::Receiver::from_owned_fd(stdout.into())?,
+            stderr: pipe::Receiver::from_owned_fd(stderr.into())?,
+        };
+        Ok((Self { supervisor, reports, orders, leader: None }, pipes))
+    }
+
+    /// Waits until the command has ended; returns how. Says when it runs, as which process. Safe to drop
+    /// and call again.
+    pub async fn ended(&mut self, on_start: impl Fn(i32)) -> String {
+        loop {
+            match self.reports.next_line().await {
+                Ok(Some(line)) => match Report::parse(&line) {
+                    Some(Report::Ended(how)) => return how,
+                    Some(Report::Started(pid)) => {
+                        self.leader = Pid::from_raw(pid);
+                        on_start(pid);
+                    }
+                    None => {}
+                },
+                Ok(None) | Err(_) => {
+                    // The supervisor was killed: the kernel kills the command, and the rest is ours.
+                    self.kill_group();
+                    return "its supervisor was lost".to_owned();
+                }
+            }
+        }
+    }
+
+    /// Has it stopped: its input is closed already; TERM and KILL follow after so long each.
+    pub async fn stop(&mut self, limit: Duration) {
+        let order = format!("stop {}\n", limit.as_millis());
+        // Who is gone needs no order.
+        let _ = self.orders.write_all(order.as_bytes()).await;
+    }
+
+    /// Waits until nothing of it is left, and for longer than that may take: then it is killed.
+    pub async fn gone(&mut self, limit: Duration) {
+        if tokio::time::timeout(limit, self.supervisor.wait()).await.is_err() {
+            self.kill_group();
+            let _ = self.supervisor.kill().await;
+        }
+    }
+
+    fn kill_group(&self) {
+        if let Some(leader) = self.leader {
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}

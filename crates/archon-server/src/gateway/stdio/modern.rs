@@ -1,0 +1,157 @@
+//! Requests of the modern era: each stands for itself, and its stream is its life.
+
+use std::sync::Arc;
+
+use archon_sessions::layer::CallFailed;
+use archon_sessions::protocol::Envelope;
+use archon_sessions::tracker::Proof;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::{self, KEEP_ALIVE, failure};
+use super::child::{Child, Pending, Unsent};
+use super::children::Key;
+use super::mailbox::{self, Next};
+use super::message::{Kind, Message};
+use super::table::Owner;
+use super::{Sender, StdioUpstream};
+use crate::gateway::Answer;
+
+/// A child that ends under our hands is replaced; one that does so twice is not worth a third.
+const TRIES: usize = 2;
+/// Pages of tools that we read to know their schemas.
+const PAGES_MAX: usize = 16;
+
+impl StdioUpstream {
+    /// Answers a request of the modern era.
+    pub(super) async fn modern(
+        &self,
+        sender: &Sender,
+        message: &Message,
+        headers: &HeaderMap,
+        envelope: Option<&Envelope>,
+    ) -> Result<Answer, CallFailed> {
+        let is_proven = sender.proof.is_some_and(Proof::reaches_upstream_state);
+        let session = sender.presence.as_ref().map(|presence| presence.id());
+        let (key, owner) = match session {
+            Some(id) if is_proven && !self.children.config().shared => {
+                (Key::Session(id), Owner::Session(id))
+            }
+            Some(id) => (Key::Common, Owner::Session(id)),
+            None => (Key::Common, Owner::Nobody),
+        };
+        if message.kind != Kind::Request {
+            return match self.children.find(key) {
+                Some(child) => {
+                    let passed = self.pass(&child, owner, message).await;
+                    Ok(passed.unwrap_or_else(|_| answer::empty(StatusCode::ACCEPTED)))
+                }
+                None => Ok(answer::empty(StatusCode::ACCEPTED)),
+            };
+        }
+        let mut ended = None;
+        for _ in 0..TRIES {
+            let child = self.children.find_or_start(key)?;
+            child.touch(owner, sender.presence.as_ref());
+            if let Some(envelope) = envelope.filter(|_| message.method == "tools/call") {
+                self.check_mirrored(&child, owner, headers, envelope).await?;
+            }
+            match self.send(&child, owner, sender, message).await {
+                Ok(pending) => return self.answer_modern(pending?, &message.method).await,
+                Err(Unsent) => ended = Some(child),
+            }
+        }
+        let Some(child) = ended else { return Err(CallFailed::unreachable(self.name())) };
+        child.has_ended(self.children.config().start_timeout).await;
+        Err(self.children.could_not_start(&child))
+    }
+
+    /// Waits for the first message of an answer: the protocol has a status for some errors.
+    async fn answer_modern(&self, pending: Pending, method: &str) -> Result<Answer, CallFailed> {
+        let mailbox = pending.mailbox().clone();
+        // A call that takes longer is past the errors that have a status of their own.
+        let first = tokio::time::timeout(KEEP_ALIVE, mailbox.peek()).await;
+        match first {
+            Ok(Next::Event(event)) => {
+                self.children.answered();
+                let mailbox::Role::Answer(code) = event.role else {
+                    return Ok(answer::events(mailbox, pending));
+                };
+                if method == "tools/list" {
+                    self.mirrored.learn(&event.json);
+                }
+                Ok(answer::json(status_of(code), event.json))
+            }
+            Ok(Next::Lost | Next::End) => Err(CallFailed::lost(self.name())),
+            Err(_) => Ok(answer::events(mailbox, pending)),
+        }
+    }
+
+    /// Checks the headers that mirror a call's arguments. Schemas are learned from the lists that pass by;
+    /// before the first one, we ask for it.
+    async fn check_mirrored(
+        &self,
+        child: &Arc<Child>,
+        owner: Owner,
+        headers: &HeaderMap,
+        envelope: &Envelope,
+    ) -> Result<(), CallFailed> {
+        let params = envelope.params.as_deref().unwrap_or("{}");
+        if !self.mirrored.is_known() {
+            let limit = self.children.config().start_timeout;
+            if tokio::time::timeout(limit, self.list_tools(child, owner, params)).await.is_err() {
+                tracing::warn!(upstream = self.name(), "{} did not list its tools", self.name());
+            }
+            self.mirrored.give_up();
+        }
+        // MCP 2026-07-28, Transports: -32020 with 400.
+        self.mirrored.check(headers, params).map_err(|wrong| CallFailed {
+            status: StatusCode::BAD_REQUEST,
+            ..failure(-32020, wrong)
+        })
+    }
+
+    /// Lists the tools as the sender of a call with these `params` would.
+    async fn list_tools(&self, child: &Arc<Child>, owner: Owner, params: &str) -> Option<()> {
+        #[derive(Deserialize)]
+        struct Params<'a> {
+            #[serde(borrow, rename = "_meta")]
+            meta: &'a RawValue,
+        }
+        let Params { meta } = serde_json::from_str(params).ok()?;
+        let mut more = String::new();
+        for _ in 0..PAGES_MAX {
+            let text = format!(
+                r#"{{"jsonrpc":"2.0","id":"archon-tools","method":"tools/list","params":{{"_meta":{}{more}}}}}"#,
+                meta.get()
+            );
+            let pending = self.send_ours(child, owner, &Message::read(Bytes::from(text))?).await?;
+            let answer = pending.mailbox().answer().await?;
+            let cursor = self.mirrored.learn(&answer.json)?;
+            more = format!(r#","cursor":{}"#, serde_json::Value::from(cursor));
+        }
+        None
+    }
+
+    async fn send_ours(
+        &self,
+        child: &Arc<Child>,
+        owner: Owner,
+        message: &Message,
+    ) -> Option<Pending> {
+        let era = archon_sessions::session::Era::Modern;
+        let ours = Sender { era, presence: None, proof: None, is_ours: true };
+        self.send(child, owner, &ours, message).await.ok()?.ok()
+    }
+}
+
+/// MCP 2026-07-28, Transports: the errors that have an HTTP status of their own.
+fn status_of(code: Option<i64>) -> StatusCode {
+    match code {
+        Some(-32022..=-32020) => StatusCode::BAD_REQUEST,
+        Some(-32601) => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    }
+}

@@ -1,0 +1,158 @@
+//! What a child says on standard error: into our log, a bounded part of it, as one line each.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+
+/// A line longer than this is cut.
+const LINE_BYTES_MAX: usize = 4 * 1024;
+/// A child that says more is counted only: our log is not its own.
+const LINES_A_SECOND_MAX: u32 = 50;
+/// Of its last line, so much goes into an error for a client.
+const LAST_CHARS_MAX: usize = 200;
+
+/// Reads a child's standard error to its end.
+pub struct Stderr {
+    upstream: std::sync::Arc<str>,
+    /// The last line that says something.
+    last: Mutex<String>,
+}
+
+impl Stderr {
+    /// Returns a reader for a child of this upstream.
+    pub fn new(upstream: std::sync::Arc<str>) -> Self {
+        Self { upstream, last: Mutex::default() }
+    }
+
+    /// Returns the last line that it said, cut.
+    pub fn last(&self) -> String {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Logs what comes. `label` says of whom, as far as that is known by then.
+    pub async fn relay(&self, mut pipe: pipe::Receiver, label: impl Fn() -> (i32, Option<String>)) {
+        let (mut line, mut is_cut) = (Vec::new(), false);
+        let mut rate = Rate::new(Instant::now());
+        let mut chunk = [0; 4 * 1024];
+        while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
+            for byte in &chunk[..read] {
+                match byte {
+                    b'\n' => {
+                        self.log(&line, is_cut, &mut rate, &label);
+                        line.clear();
+                        is_cut = false;
+                    }
+                    _ if line.len() < LINE_BYTES_MAX => line.push(*byte),
+                    _ => is_cut = true,
+                }
+            }
+        }
+        self.log(&line, is_cut, &mut rate, &label);
+        if rate.dropped > 0 {
+            self.tell_dropped(rate.dropped, &label);
+        }
+    }
+
+    fn log(
+        &self,
+        line: &[u8],
+        is_cut: bool,
+        rate: &mut Rate,
+        label: &impl Fn() -> (i32, Option<String>),
+    ) {
+        let text = escaped(line.trim_ascii_end());
+        if text.is_empty() {
+            return;
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            text.chars().take(LAST_CHARS_MAX).collect();
+        match rate.take(Instant::now()) {
+            Verdict::Drop => return,
+            Verdict::Log { dropped: 0 } => {}
+            Verdict::Log { dropped } => self.tell_dropped(dropped, label),
+        }
+        let (upstream, (pid, session)) = (&*self.upstream, label());
+        let more = if is_cut { "…" } else { "" };
+        tracing::info!(upstream, pid, session_id = session, "{upstream}[{pid}] {text}{more}");
+    }
+
+    fn tell_dropped(&self, dropped: u64, label: &impl Fn() -> (i32, Option<String>)) {
+        let (upstream, (pid, session)) = (&*self.upstream, label());
+        tracing::warn!(
+            upstream,
+            pid,
+            session_id = session,
+            "{upstream}[{pid}] said too much on standard error: {dropped} lines were dropped"
+        );
+    }
+}
+
+/// Returns text in which nothing can pass for another line or colour of ours.
+fn escaped(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len());
+    for c in String::from_utf8_lossy(line).chars() {
+        if c.is_control() && c != '\t' {
+            text.extend(c.escape_unicode());
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// Counts lines within a second.
+struct Rate {
+    since: Instant,
+    lines: u32,
+    dropped: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// So many were dropped before it.
+    Log {
+        dropped: u64,
+    },
+    Drop,
+}
+
+impl Rate {
+    fn new(now: Instant) -> Self {
+        Self { since: now, lines: 0, dropped: 0 }
+    }
+
+    fn take(&mut self, now: Instant) -> Verdict {
+        if now.duration_since(self.since) >= Duration::from_secs(1) {
+            (self.since, self.lines) = (now, 0);
+        }
+        if self.lines >= LINES_A_SECOND_MAX {
+            self.dropped += 1;
+            return Verdict::Drop;
+        }
+        self.lines += 1;
+        Verdict::Log { dropped: std::mem::take(&mut self.dropped) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holds_so_many_lines() {
+        let start = Instant::now();
+        let mut rate = Rate::new(start);
+        let verdicts: Vec<_> = (0..60).map(|_| rate.take(start)).collect();
+        assert_eq!(verdicts.iter().filter(|v| **v == Verdict::Drop).count(), 10);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(rate.take(later), Verdict::Log { dropped: 10 });
+        assert_eq!(rate.take(later), Verdict::Log { dropped: 0 });
+    }
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(escaped(b"a\x1b[31mb\r\tc\xff"), "a\\u{1b}[31mb\\u{d}\tc\u{fffd}");
+    }
+}

@@ -1,0 +1,154 @@
+//! Where messages go.
+
+use super::*;
+
+fn read(json: &str) -> Message {
+    Message::read(Bytes::copy_from_slice(json.as_bytes())).unwrap()
+}
+
+fn request(id: &str, token: Option<&str>) -> Message {
+    let meta =
+        token.map_or(String::new(), |token| format!(r#""_meta":{{"progressToken":{token}}}"#));
+    read(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{{meta}}}}}"#))
+}
+
+fn admit(table: &mut Table, owner: Owner, request: &Message) -> (Arc<Mailbox>, String) {
+    let mailbox = Arc::<Mailbox>::default();
+    let admitted = table.admit(request, owner, false, mailbox.clone()).unwrap();
+    let wire = Message::read(admitted.bytes).unwrap();
+    (mailbox, wire.canonical(wire.id.as_ref().unwrap()))
+}
+
+fn text(event: &Event) -> &str {
+    std::str::from_utf8(&event.json).unwrap()
+}
+
+fn legacy(is_shared: bool) -> (Table, Uuid) {
+    let (mut table, link) = (Table::new(Era::Legacy, is_shared), Uuid::new_v4());
+    table.add_link(link);
+    (table, link)
+}
+
+#[test]
+fn a_client_with_its_own_child_keeps_its_ids() {
+    let (mut table, link) = legacy(false);
+    let call = request("7", Some("\"t\""));
+    let (mailbox, wire) = admit(&mut table, Owner::Link(link), &call);
+    assert_eq!(wire, "7");
+    assert!(table.admit(&call, Owner::Link(link), false, Arc::default()).is_none(), "in flight");
+    assert!(table.admit(&call, Owner::Link(link), true, Arc::default()).is_some(), "ours");
+
+    let progress = r#"{"method":"notifications/progress","params":{"progressToken":"t"}}"#;
+    let routed = table.route(&read(progress));
+    let (to, event) = routed.to_call.unwrap();
+    assert!(Arc::ptr_eq(&to, &mailbox));
+    assert_eq!((text(&event), event.role), (progress, Role::News));
+
+    let (to, event) = table.route(&read(r#"{"id":7,"result":{}}"#)).to_call.unwrap();
+    assert!(Arc::ptr_eq(&to, &mailbox));
+    assert_eq!(event.role, Role::Answer(None));
+    assert!(table.route(&read(r#"{"id":7,"result":{}}"#)).dropped.is_some());
+}
+
+#[test]
+fn clients_of_a_shared_child_may_use_the_same_ids() {
+    for era in [Era::Legacy, Era::Modern] {
+        let mut table = Table::new(era, true);
+        let [a, b] = [Owner::Link(Uuid::new_v4()), Owner::Link(Uuid::new_v4())];
+        let (first, wire_a) = admit(&mut table, a, &request("1", Some("\"p\"")));
+        let (second, wire_b) = admit(&mut table, b, &request("1", Some("\"p\"")));
+        assert_ne!(wire_a, wire_b);
+        let progress = read(&format!(
+            r#"{{"method":"notifications/progress","params":{{"progressToken":{wire_b}}}}}"#
+        ));
+        let (to, event) = table.route(&progress).to_call.unwrap();
+        assert!(Arc::ptr_eq(&to, &second) && text(&event).contains(r#""progressToken":"p""#));
+        // Nobody but its sender cancels a request.
+        let cancel = read(r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#);
+        let wire = String::from_utf8(table.pass(&cancel, b).unwrap().to_vec()).unwrap();
+        assert!(wire.contains(&format!(r#""requestId":{wire_b}"#)));
+        assert!(table.pass(&cancel, Owner::Nobody).is_none());
+
+        for (wire, mailbox) in [(wire_b, second), (wire_a, first)] {
+            let answer = read(&format!(r#"{{"id":{wire},"result":{{"x":1.0}}}}"#));
+            let (to, event) = table.route(&answer).to_call.unwrap();
+            assert!(Arc::ptr_eq(&to, &mailbox));
+            assert_eq!(text(&event), r#"{"id":1,"result":{"x":1.0}}"#);
+        }
+        assert!(table.is_idle());
+    }
+}
+
+#[test]
+fn what_names_no_request_goes_to_the_oldest_call_of_its_only_client() {
+    let (mut table, link) = legacy(false);
+    let log = read(r#"{"method":"notifications/message","params":{"data":1}}"#);
+    let changed = read(r#"{"method":"notifications/tools/list_changed"}"#);
+    let ask = read(r#"{"id":5,"method":"roots/list"}"#);
+    assert_eq!(table.route(&log).to_standalone.len(), 1, "it waits for a GET stream");
+    let (oldest, _) = admit(&mut table, Owner::Link(link), &request("1", None));
+    let _younger = admit(&mut table, Owner::Link(link), &request("2", None));
+    for message in [&log, &ask, &changed] {
+        assert!(Arc::ptr_eq(&table.route(message).to_call.unwrap().0, &oldest));
+    }
+    let stream = table.listen(link).unwrap();
+    assert!(table.listen(link).is_none(), "one at a time");
+    assert!(Arc::ptr_eq(&table.route(&changed).to_standalone[0].0, &stream));
+    assert!(table.route(&log).to_call.is_some());
+    table.unlisten(link);
+    assert!(table.listen(link).is_some());
+}
+
+#[test]
+fn a_shared_child_can_ask_only_when_it_is_clear_whom() {
+    let (mut table, link) = legacy(true);
+    let ask = read(r#"{"id":5,"method":"sampling/createMessage"}"#);
+    let reply = table.route(&ask).reply.unwrap();
+    assert!(Message::read(reply).is_some_and(|m| m.kind == Kind::Answer { code: Some(-32601) }));
+    let ping = table.route(&read(r#"{"id":"p","method":"ping"}"#)).reply.unwrap();
+    assert!(Message::read(ping).is_some_and(|m| m.kind == Kind::Answer { code: None }));
+
+    let (only, _) = admit(&mut table, Owner::Link(link), &request("1", None));
+    assert!(Arc::ptr_eq(&table.route(&ask).to_call.unwrap().0, &only));
+    let answer = read(r#"{"id":5,"result":{}}"#);
+    assert!(table.pass(&answer, Owner::Link(Uuid::new_v4())).is_none(), "not theirs to answer");
+    assert!(table.route(&ask).to_call.is_some());
+    assert!(table.pass(&answer, Owner::Link(link)).is_some());
+    let _other = admit(&mut table, Owner::Link(Uuid::new_v4()), &request("1", None));
+    let log = read(r#"{"method":"notifications/message","params":{}}"#);
+    assert!(table.route(&log).dropped.is_some());
+}
+
+#[test]
+fn subscriptions_are_told_apart() {
+    let mut table = Table::new(Era::Modern, true);
+    let listen = read(r#"{"jsonrpc":"2.0","id":"s","method":"subscriptions/listen","params":{}}"#);
+    let (first, wire_a) = admit(&mut table, Owner::Nobody, &listen);
+    let (second, wire_b) = admit(&mut table, Owner::Nobody, &listen);
+    let news = |id: &str| {
+        read(&format!(
+            r#"{{"method":"notifications/tools/list_changed","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}}}}}"#
+        ))
+    };
+    for (wire, mailbox) in [(&wire_a, &first), (&format!("\"{wire_b}\""), &second)] {
+        let (to, event) = table.route(&news(wire)).to_call.unwrap();
+        assert!(Arc::ptr_eq(&to, mailbox));
+        assert!(text(&event).contains(r#"subscriptionId":"s""#), "{}", text(&event));
+    }
+    assert!(table.route(&news("99")).dropped.is_some());
+    // A log message that names no request is not for subscribers.
+    let log = read(r#"{"method":"notifications/message","params":{}}"#);
+    assert!(table.route(&log).dropped.is_some());
+    assert_eq!(table.leave(1).as_deref(), Some(&*wire_a));
+    assert_eq!(table.leave(1), None);
+}
+
+#[test]
+fn the_end_of_a_child_ends_all() {
+    let (mut table, link) = legacy(false);
+    let (mailbox, _) = admit(&mut table, Owner::Link(link), &request("1", None));
+    let stream = table.listen(link).unwrap();
+    table.end_all();
+    assert!(mailbox.has_ended() && stream.has_ended());
+    assert!(!table.has_link(link) && table.is_idle());
+}

@@ -1,0 +1,336 @@
+"""Servers on standard input and output, as clients see them: as if they were reached over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+import lines
+import rows
+from clients import ELICITED, LIBRARIES, MODES, SAMPLED, connect, run
+from harness import fixture_command, tool, wait_for
+from wire import (
+    KeepingClient,
+    LegacyClient,
+    ModernClient,
+    message,
+    next_message,
+    opened,
+    send,
+)
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.filterwarnings("ignore:The logging capability is deprecated"),
+]
+
+libraries = pytest.mark.parametrize("library", LIBRARIES)
+
+SHARED = {"command": fixture_command(), "shared": True}
+
+
+@libraries
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("shared", [False, True], ids=["own child", "shared child"])
+def test_a_client_is_asked_and_told_while_the_server_works(
+    start_archon, config, library, mode, shared
+):
+    gateway = start_archon(
+        *config(**{"upstreams.fixture": {"command": fixture_command(), "shared": shared}})
+    )
+
+    async def use():
+        async with connect(library, gateway.url, mode) as client:
+            assert {"echo", "big", "session_info"} <= await client.tools()
+            assert await client.text("echo", text="grüße 🎉") == "grüße 🎉"
+            assert SAMPLED in await client.text("test_sampling", prompt="say something")
+            elicited = await client.text("test_elicitation", message="who are you")
+            assert ELICITED["email"] in elicited
+            assert await client.text("progress", steps=4, ms=10) == "4 steps"
+            return client.progress
+
+    assert run(use()) == [(step, 4) for step in (1, 2, 3, 4)]
+    rows.expect(gateway.db, [("success",)], "SELECT DISTINCT status FROM archon_mcp_requests")
+
+
+@libraries
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_a_server_that_we_did_not_write_works_in_full(start_archon, library, mode):
+    command = f"{tool('mcp-server-everything')} stdio"
+    gateway = start_archon(env={"ARCHON_UPSTREAM": f"everything={command}"})
+
+    async def use():
+        async with connect(library, gateway.url, mode) as client:
+            assert await client.version() == "2025-11-25"
+            assert {"echo", "get-sum", "heartbeat"} <= await client.tools()
+            assert "hello" in await client.text("echo", message="hello")
+            assert SAMPLED in await client.text("trigger-sampling-request", prompt="x")
+            assert "provided" in await client.text("trigger-elicitation-request")
+            done = await client.text("trigger-long-running-operation", duration=0.2, steps=2)
+            assert "completed" in done
+            await client.call("toggle-simulated-logging")
+            return client.progress, await client.logged.get()
+
+    progress, logged = run(use())
+    assert progress[-1] == (2, 2) and "message" in logged
+
+
+@libraries
+def test_a_legacy_client_hears_the_logs_that_it_set_a_level_for(start_archon, library):
+    gateway = start_archon(upstream=fixture_command())
+
+    async def use():
+        async with connect(library, gateway.url, "legacy") as client:
+            await client.client.set_logging_level("warning")
+            await client.call("log", text="too low", level="info")
+            await client.call("log", text="heard", level="error")
+            return await client.logged.get()
+
+    assert run(use()) == "heard"
+
+
+def test_a_modern_client_hears_the_logs_that_it_asks_for(start_archon):
+    gateway = start_archon(upstream=fixture_command())
+
+    async def use():
+        async with connect("mcp", gateway.url, "2026-07-28", log_level="warning") as client:
+            await client.call("log", text="too low", level="info")
+            await client.call("log", text="heard", level="error")
+            return await client.logged.get()
+
+    assert run(use()) == "heard"
+
+
+@pytest.mark.parametrize("kind", [LegacyClient.connect, KeepingClient], ids=["legacy", "modern"])
+def test_each_client_has_a_child_of_its_own(start_archon, kind):
+    gateway = start_archon(upstream=fixture_command())
+    one, other = kind(gateway.url), kind(gateway.url)
+    if kind is KeepingClient:
+        other.name, other.agent = "another client", "other/1.0"
+    assert [one.text("count", key="k"), one.text("count", key="k")] == ["1", "2"]
+    assert other.text("count", key="k") == "1"
+    assert lines.children(gateway) == 2
+
+
+@pytest.mark.parametrize("kind", [LegacyClient.connect, KeepingClient], ids=["legacy", "modern"])
+def test_a_shared_child_is_one_for_all(start_archon, config, kind):
+    gateway = start_archon(*config(**{"upstreams.fixture": SHARED}))
+    one, other = kind(gateway.url), kind(gateway.url)
+    assert [c.text("count", key="k") for c in (one, other, one)] == ["1", "2", "3"]
+    assert lines.children(gateway) == 1
+
+
+def test_a_guessed_session_never_reaches_another_clients_child(start_archon):
+    gateway = start_archon(upstream=fixture_command())
+    first = ModernClient(gateway.url)
+    answer = first.call("count", {"key": "k"})
+    twin = ModernClient(gateway.url)
+    guessed = twin.call("count", {"key": "k"})
+    assert guessed.session == answer.session, "the same by all that is seen of it"
+    assert guessed.text == "1"
+    own = first.call("count", {"key": "k"}, {"x-archon-session-id": answer.session})
+    assert own.text == "2"
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+@pytest.mark.parametrize("shared", [False, True], ids=["own child", "shared child"])
+def test_calls_of_the_same_ids_do_not_meet(start_archon, config, era, shared):
+    gateway = start_archon(
+        *config(**{"upstreams.fixture": {"command": fixture_command(), "shared": shared}})
+    )
+    kind = LegacyClient.connect if era == "legacy" else ModernClient
+    clients = [kind(gateway.url) for _ in range(6)]
+
+    def ask(client: Any, n: int) -> bool:
+        params = {"name": "progress", "arguments": {"steps": n, "ms": 5}}
+        answer = client.request("tools/call", {**params, "_meta": {"progressToken": "t"}})
+        told = [m["params"] for m in answer.messages if "method" in m]
+        assert answer.text == f"{n} steps"
+        assert [(t["progressToken"], t["progress"]) for t in told] == [
+            ("t", step + 1) for step in range(n)
+        ]
+        return True
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        asked = [pool.submit(ask, client, 5 + n) for n, client in enumerate(clients)]
+        assert all(one.result() for one in asked)
+
+
+def test_a_legacy_client_may_not_use_an_id_twice_at_once(start_archon):
+    gateway = start_archon(upstream=fixture_command())
+    client = LegacyClient.connect(gateway.url)
+    call = message("tools/call", {"name": "sleep", "arguments": {"ms": 5000, "key": "k"}}, 7)
+    body = json.dumps(call).encode()
+    with opened(client.url, "POST", body, client.headers()) as stream:
+        assert stream.status == 200
+        refused = send(client.url, "POST", body, client.headers())
+        assert refused.error["code"] == -32600
+    assert client.text("echo", text="x") == "x"
+
+
+def test_a_legacy_client_has_one_stream_of_its_own(start_archon):
+    gateway = start_archon(upstream=fixture_command())
+    client = LegacyClient.connect(gateway.url)
+    headers = client.headers({"accept": "text/event-stream"})
+    # What is said while nobody listens waits.
+    client.call("test_trigger_tool_change")
+    with opened(client.url, "GET", b"", headers) as stream:
+        assert send(client.url, "GET", b"", headers).status == 409
+        client.call("test_trigger_prompt_change")
+        said = set()
+        while "notifications/prompts/list_changed" not in said:
+            said.add(json.loads(next_message(stream)[1])["method"])
+
+    def again() -> bool:
+        with opened(client.url, "GET", b"", headers) as stream:
+            return stream.status == 200
+
+    wait_for("the stream is free again", again)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own child", "shared child"])
+def test_a_subscription_lasts_until_its_client_closes_it(start_archon, config, shared):
+    gateway = start_archon(
+        *config(**{"upstreams.fixture": {"command": fixture_command(), "shared": shared}})
+    )
+    client = KeepingClient(gateway.url)
+    client.text("echo", text="x")
+    cookie = {"cookie": client.cookie}
+    params = {"notifications": {"toolsListChanged": True}}
+    body = client.body("subscriptions/listen", params)
+    id = json.loads(body)["id"]
+    headers = client.headers("subscriptions/listen", None, cookie)
+    with opened(client.url, "POST", body, headers) as stream:
+        first = json.loads(next_message(stream)[1])
+        assert first["method"] == "notifications/subscriptions/acknowledged"
+        client.call("test_trigger_tool_change")
+        second = json.loads(next_message(stream)[1])
+        assert second["method"] == "notifications/tools/list_changed"
+        for said in (first, second):
+            assert str(said["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"]) == str(id)
+    assert client.text("echo", text="x") == "x"
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own child", "shared child"])
+def test_closing_a_modern_stream_cancels_the_call(start_archon, config, shared):
+    gateway = start_archon(
+        *config(**{"upstreams.fixture": {"command": fixture_command(), "shared": shared}})
+    )
+    client = KeepingClient(gateway.url)
+    client.text("count", key="k.cancelled", add=0)
+
+    async def leave() -> None:
+        body = client.body("tools/call", {"name": "sleep", "arguments": {"ms": 60_000, "key": "k"}})
+        headers = client.headers("tools/call", "sleep", {"cookie": client.cookie})
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        fields = {**headers, "host": "127.0.0.1", "content-length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        writer.write(f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body)
+        started = asyncio.to_thread(
+            wait_for, "it runs", lambda: client.text("count", key="k.started", add=0) == "1"
+        )
+        await started
+        writer.close()
+
+    run(leave())
+    wait_for(
+        "the child was told", lambda: client.text("count", key="k.cancelled", add=0) == "1"
+    )
+
+
+def test_leaving_does_not_cancel_a_legacy_call(start_archon):
+    gateway = start_archon(upstream=fixture_command())
+    client = LegacyClient.connect(gateway.url)
+    body = client.body("tools/call", {"name": "sleep", "arguments": {"ms": 500, "key": "k"}})
+    with opened(client.url, "POST", body, client.headers()) as stream:
+        assert stream.status == 200
+    wait_for(
+        "it ran to its end", lambda: client.text("count", key="k.finished", add=0) == "1"
+    )
+    rows.expect(
+        gateway.db,
+        [("success",)],
+        "SELECT status FROM archon_mcp_requests WHERE tool_name = 'sleep'",
+    )
+
+
+def test_a_modern_client_of_a_legacy_server_is_told_what_it_speaks(start_archon):
+    for command in (fixture_command("--legacy-only"), lines.command()):
+        client = ModernClient(start_archon(upstream=command).url)
+        refused = client.call("echo", {"text": "x"})
+        assert (refused.status, refused.error["code"]) == (400, -32022)
+        assert "2025-11-25" in refused.error["data"]["supported"]
+
+
+def test_a_legacy_client_of_a_modern_server_is_told_what_it_speaks(start_archon):
+    gateway = start_archon(upstream=fixture_command("--modern-only"))
+    body = json.dumps(
+        message("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}}, 0)
+    )
+    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    refused = send(gateway.url, "POST", body.encode(), headers)
+    assert refused.error["code"] == -32022
+    assert refused.error["data"]["supported"] == ["2026-07-28"]
+    assert ModernClient(gateway.url).text("echo", text="x") == "x"
+
+
+@pytest.mark.parametrize("kind", [LegacyClient.connect, ModernClient], ids=["legacy", "modern"])
+def test_large_answers_pass(start_archon, kind):
+    client = kind(start_archon(upstream=fixture_command()).url)
+    assert len(client.text("big", bytes=5 * 1024 * 1024)) == 5 * 1024 * 1024
+
+
+def test_a_line_over_the_limit_fails_its_call_only(start_archon, config):
+    upstream = {"command": lines.command(), "message_bytes_max": 100_000}
+    gateway = start_archon(*config(**{"upstreams.lines": upstream}))
+    client = LegacyClient.connect(gateway.url)
+    assert "larger" in client.call("big", {"bytes": 300_000}).error["message"]
+    assert len(client.text("big", bytes=90_000)) == 90_000
+    assert "message_bytes_max" in gateway.log()
+
+
+def test_what_is_no_message_is_skipped(start_archon):
+    gateway = start_archon(upstream=lines.command())
+    client = LegacyClient.connect(gateway.url)
+    for text in ("listening on nothing", "[1, 2", '{"a": 1}', "\x1b[31mred"):
+        client.call("say", {"text": text})
+    assert client.text("echo", text="x") == "x"
+    assert gateway.log().count("no message on standard output") == 4
+    assert "listening on nothing" not in gateway.log()
+
+
+def test_standard_error_is_logged_with_whose_it_is(start_archon):
+    gateway = start_archon("--log-format", "json", upstream=lines.command())
+    client = LegacyClient.connect(gateway.url)
+    client.call("say", {"text": "\x1b[31mone thing\r", "on": "stderr"})
+    client.call("say", {"text": "y" * 10_000, "on": "stderr"})
+    client.call("say", {"text": "again", "on": "stderr", "times": 500})
+    client.end()
+
+    def logged() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in gateway.log().splitlines() if line.startswith("{")]
+
+    dropped = wait_for(
+        "the rest is counted", lambda: [x for x in logged() if "were dropped" in x["message"]]
+    )
+    said = [x for x in logged() if "one thing" in x["message"]]
+    assert [(x["upstream"], x["session_id"]) for x in said] == [("fixture", client.session)]
+    assert "\x1b" not in said[0]["message"] and "\\u{1b}[31mone thing" in said[0]["message"]
+    assert str(said[0]["pid"]) in said[0]["message"]
+    assert max(len(x["message"]) for x in logged()) < 5000
+    shown = [x for x in logged() if x["message"].endswith("again")]
+    assert len(shown) < 200 and dropped
+
+
+def test_headers_that_mirror_arguments_are_checked(start_archon):
+    client = ModernClient(start_archon(upstream=fixture_command()).url)
+    arguments = {"region": "eu", "priority": 7}
+    right = {"mcp-param-region": "eu", "mcp-param-priority": "7"}
+    for wrong in ({}, {**right, "mcp-param-region": "us"}, {**right, "mcp-param-dryrun": "true"}):
+        refused = client.call("test_header_param", arguments, wrong)
+        assert (refused.status, refused.error["code"]) == (400, -32020)
+    assert client.call("test_header_param", arguments, right).status == 200
