@@ -7,18 +7,22 @@ mod builtin;
 mod demo;
 mod eras;
 mod http;
+mod listing;
 mod refusal;
+mod repeats;
 mod stdio;
 
 pub use batch::Unbatched;
 pub use body::GatewayBody;
 pub use builtin::Builtin;
+pub use repeats::Repeats;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use anyhow::Context as _;
-use archon_sessions::layer::{CallFailed, InnerRequest};
+use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
+use archon_sessions::protocol::{Envelope, Message};
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use sqlx::SqlitePool;
@@ -49,6 +53,33 @@ pub type Answer = ::http::Response<GatewayBody>;
 /// An answer on its way. One box for all services of the gateway: what passes a request on passes the
 /// future on as well.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Answer, CallFailed>> + Send>>;
+
+/// What passes requests on: an upstream, or a service in front of one.
+pub trait Relay:
+    Service<InnerRequest, Response = Answer, Error = CallFailed, Future = Answering>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Relay for S where
+    S: Service<InnerRequest, Response = Answer, Error = CallFailed, Future = Answering>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Returns the client's message in a request, where it is a single one.
+fn message(request: &InnerRequest) -> Option<&Envelope> {
+    match request.extensions().get::<Exchange>()?.message.as_deref()? {
+        Message::Single(envelope) => Some(envelope),
+        Message::Batch(_) => None,
+    }
+}
 
 impl Upstream {
     /// Returns an upstream as it is configured; must be called on a runtime.

@@ -26,7 +26,7 @@ use tower::ServiceBuilder;
 
 use crate::api;
 use crate::config::{Config, Database};
-use crate::gateway::{Builtin, Unbatched, Upstream};
+use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
@@ -62,7 +62,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let overview =
         Arc::new(Overview { started: Instant::now(), tracker: tracker.clone(), upstreams });
 
-    // As a request meets them: sessions, single messages, our own tools, the upstream.
+    // As a request meets them: sessions, single messages, what may be repeated, our own tools, the upstream.
     let endpoints = overview.upstreams.iter().map(|upstream| {
         let name: Arc<str> = upstream.name().into();
         let configured = config.upstreams.iter().find(|configured| *configured.name == *name);
@@ -70,9 +70,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         let limits = Limits { call_timeout, ..config.limits.clone() };
         let sessions = SessionLayer::with_limits(tracker.clone(), name.clone(), limits);
         let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
+        let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
+        let repeats = Repeats::layer(name.clone(), is_trusted);
         let service = ServiceBuilder::new()
             .layer(sessions)
             .layer_fn(Unbatched::new)
+            .layer(repeats)
             .layer(tools)
             .service(upstream.clone());
         Endpoint { name, service }

@@ -93,11 +93,14 @@ pub struct Log {
 pub struct Upstream {
     #[serde(default)]
     pub default: bool,
+    #[serde(default)]
+    pub trust_annotations: bool,
     pub call_timeout_seconds: Option<f64>,
     // One that is reached over HTTP:
     pub url: Option<String>,
     pub headers: Option<BTreeMap<String, String>>,
     pub connect_timeout_seconds: Option<f64>,
+    pub restart_grace_seconds: Option<f64>,
     pub tls_ca_file: Option<PathBuf>,
     // One that we start ourselves:
     pub command: Option<Command>,

@@ -92,6 +92,7 @@ pub(super) fn read(
     for (setting, is_set) in [
         ("headers", upstream.headers.is_some()),
         ("connect_timeout_seconds", upstream.connect_timeout_seconds.is_some()),
+        ("restart_grace_seconds", upstream.restart_grace_seconds.is_some()),
         ("tls_ca_file", upstream.tls_ca_file.is_some()),
     ] {
         if is_set {

@@ -15,6 +15,9 @@ const NAME_CHARS_MAX: usize = 64;
 /// An upstream on this machine answers at once; one far away needs a few round trips.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Most servers are back within it; a client waits as long for its answer anyway.
+const RESTART_GRACE: Duration = Duration::from_secs(5);
+
 /// An upstream.
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {
@@ -22,6 +25,9 @@ pub struct UpstreamConfig {
     pub name: String,
     /// How long a call may go without a sign of its answer, if not as long as elsewhere.
     pub call_timeout: Option<Duration>,
+    /// Whether its word is taken for which tools only read or are idempotent: their calls are sent again
+    /// where an answer was lost.
+    pub trust_annotations: bool,
     /// Where it is.
     pub reached: Reached,
 }
@@ -44,6 +50,8 @@ pub struct HttpConfig {
     pub headers: HeaderMap,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// How long calls wait for a server that was there and cannot be reached: it may be restarting.
+    pub restart_grace: Duration,
     /// Certificates to trust, in PEM, in place of the system's.
     pub tls_ca_file: Option<PathBuf>,
 }
@@ -85,6 +93,7 @@ impl FromStr for UpstreamConfig {
                 url: target.parse()?,
                 headers: HeaderMap::new(),
                 connect_timeout: CONNECT_TIMEOUT,
+                restart_grace: RESTART_GRACE,
                 tls_ca_file: None,
             })
         } else {
@@ -92,7 +101,7 @@ impl FromStr for UpstreamConfig {
                 StdioConfig::of_line(target).with_context(|| format!("upstream {name:?}"))?,
             )
         };
-        Ok(Self { name: name.into(), call_timeout: None, reached })
+        Ok(Self { name: name.into(), call_timeout: None, trust_annotations: false, reached })
     }
 }
 
@@ -131,13 +140,14 @@ fn one(name: String, mut upstream: file::Upstream) -> anyhow::Result<UpstreamCon
         .call_timeout_seconds
         .map(|own| seconds(&call_setting, Some(own), CONNECT_TIMEOUT))
         .transpose()?;
+    let trust_annotations = upstream.trust_annotations;
     let reached = match (upstream.url.take(), upstream.command.take()) {
         (Some(url), None) => http(&name, &url, upstream).map(Reached::Http)?,
         (None, Some(command)) => stdio::read(&name, command, upstream).map(Reached::Stdio)?,
         (Some(_), Some(_)) => bail!("upstreams.{name}: `url` and `command` exclude each other"),
         (None, None) => bail!("upstreams.{name}: it needs a `url`, or a `command` to start"),
     };
-    Ok(UpstreamConfig { name, call_timeout, reached })
+    Ok(UpstreamConfig { name, call_timeout, trust_annotations, reached })
 }
 
 fn http(name: &str, url: &str, upstream: file::Upstream) -> anyhow::Result<HttpConfig> {
@@ -168,10 +178,12 @@ fn http(name: &str, url: &str, upstream: file::Upstream) -> anyhow::Result<HttpC
         headers.insert(header_name, value);
     }
     let setting = format!("upstreams.{name}.connect_timeout_seconds");
+    let grace = format!("upstreams.{name}.restart_grace_seconds");
     Ok(HttpConfig {
         url: url.parse().with_context(|| format!("upstreams.{name}"))?,
         headers,
         connect_timeout: seconds(&setting, upstream.connect_timeout_seconds, CONNECT_TIMEOUT)?,
+        restart_grace: seconds(&grace, upstream.restart_grace_seconds, RESTART_GRACE)?,
         tls_ca_file: upstream.tls_ca_file,
     })
 }

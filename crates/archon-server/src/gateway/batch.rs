@@ -19,7 +19,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use tower::Service;
 
-use super::{Answer, Answering, GatewayBody};
+use super::{Answer, Answering, GatewayBody, Relay};
 
 /// Stands before an upstream and hands it single messages only.
 #[derive(Clone)]
@@ -34,14 +34,7 @@ impl<U> Unbatched<U> {
     }
 }
 
-impl<U> Service<InnerRequest> for Unbatched<U>
-where
-    U: Service<InnerRequest, Response = Answer, Error = CallFailed, Future = Answering>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-{
+impl<U: Relay> Service<InnerRequest> for Unbatched<U> {
     type Response = Answer;
     type Error = CallFailed;
     type Future = Answering;
@@ -86,10 +79,10 @@ fn single(batch: &InnerRequest, envelope: &Envelope) -> InnerRequest {
 }
 
 /// Sends what wants no answer; 202 as for each of them alone.
-async fn accept<U>(mut upstream: U, parts: VecDeque<InnerRequest>) -> Result<Answer, CallFailed>
-where
-    U: Service<InnerRequest, Response = Answer, Error = CallFailed>,
-{
+async fn accept<U: Relay>(
+    mut upstream: U,
+    parts: VecDeque<InnerRequest>,
+) -> Result<Answer, CallFailed> {
     for part in parts {
         upstream.call(part).await?;
     }
@@ -99,11 +92,7 @@ where
 }
 
 /// Returns the answers to all of them as they come, one message after the other.
-fn stream_of<U>(upstream: U, parts: VecDeque<InnerRequest>) -> Answer
-where
-    U: Service<InnerRequest, Response = Answer, Error = CallFailed> + Send + Sync + 'static,
-    U::Future: Send + 'static,
-{
+fn stream_of<U: Relay>(upstream: U, parts: VecDeque<InnerRequest>) -> Answer {
     let answers = stream::unfold((upstream, parts), async |(mut upstream, mut parts)| {
         let part = parts.pop_front()?;
         let id = part.extensions().get::<Exchange>().and_then(request_id);

@@ -3,20 +3,19 @@
 //! They are spliced into the answer to `tools/list` and answered here. An upstream's tool of the same
 //! name wins, and ours is called `archon_…` then.
 
-mod listing;
 mod tools;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
-use archon_sessions::protocol::{Envelope, Message};
+use archon_sessions::protocol::Envelope;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use tower::{Layer, Service, layer::layer_fn};
 
-use super::{Answer, Answering, GatewayBody};
+use super::{Answer, Answering, GatewayBody, Relay, listing, message};
 use crate::server::Overview;
 use tools::Tool;
 
@@ -62,13 +61,7 @@ enum Interest {
     Call(Tool),
 }
 
-impl<U> Service<InnerRequest> for Builtin<U>
-where
-    U: Service<InnerRequest, Response = Answer, Error = CallFailed, Future = Answering>
-        + Clone
-        + Send
-        + 'static,
-{
+impl<U: Relay> Service<InnerRequest> for Builtin<U> {
     type Response = Answer;
     type Error = CallFailed;
     type Future = Answering;
@@ -87,15 +80,8 @@ where
     }
 }
 
-fn envelope(request: &InnerRequest) -> Option<&Envelope> {
-    match request.extensions().get::<Exchange>()?.message.as_deref()? {
-        Message::Single(envelope) => Some(envelope),
-        Message::Batch(_) => None,
-    }
-}
-
 fn interest(request: &InnerRequest) -> Interest {
-    let Some(envelope) = envelope(request) else { return Interest::None };
+    let Some(envelope) = message(request) else { return Interest::None };
     if envelope.request_id().is_none() {
         return Interest::None;
     }
@@ -109,18 +95,10 @@ fn interest(request: &InnerRequest) -> Interest {
     }
 }
 
-impl<U> Builtin<U>
-where
-    U: Service<InnerRequest, Response = Answer, Error = CallFailed, Future = Answering>
-        + Clone
-        + Send
-        + 'static,
-{
+impl<U: Relay> Builtin<U> {
     /// Adds our tools to the last page of the upstream's.
     async fn list(mut self, request: InnerRequest) -> Result<Answer, CallFailed> {
-        let has_cursor = envelope(&request)
-            .and_then(|envelope| envelope.params.as_deref())
-            .is_some_and(|params| params.contains("\"cursor\""));
+        let has_cursor = listing::has_cursor(&request);
         let again = request.clone();
         let answer = self.upstream.call(request).await?;
         let Some(page) = listing::read(answer).await else {
@@ -149,14 +127,14 @@ where
             self.learn_taken(&request).await;
         }
         let taken = self.taken().unwrap_or_default();
-        let called = envelope(&request).and_then(Envelope::tool).map(|name| name.to_string());
+        let called = message(&request).and_then(Envelope::tool).map(|name| name.to_string());
         if called.as_deref() != Some(&*tool.name(&taken)) {
             return self.upstream.call(request).await;
         }
         let Some(exchange) = request.extensions().get::<Exchange>() else {
             return self.upstream.call(request).await;
         };
-        let id = envelope(&request).and_then(Envelope::request_id).map_or("null", |id| id);
+        let id = message(&request).and_then(Envelope::request_id).map_or("null", |id| id);
         Ok(json(tool.answer(id, exchange, &self.shared.overview)))
     }
 

@@ -76,7 +76,7 @@ impl HttpUpstream {
             name: name.to_owned(),
             target,
             headers,
-            pool: Pool::new(connector, uri),
+            pool: Pool::new(connector, uri, config.restart_grace),
             eras: Knowledge::default(),
             state: AtomicU8::new(UNKNOWN),
         };

@@ -13,9 +13,9 @@ use tower::Service;
 
 use super::Overview;
 use crate::api::health;
-use crate::gateway::{Builtin, GatewayBody, Unbatched, Upstream};
+use crate::gateway::{Builtin, GatewayBody, Repeats, Unbatched, Upstream};
 
-type Sessions = SessionService<Unbatched<Builtin<Upstream>>>;
+type Sessions = SessionService<Unbatched<Repeats<Builtin<Upstream>>>>;
 type Answer = Response<SessionBody<GatewayBody>>;
 type Routed = Either<
     <Sessions as Service<Request<Incoming>>>::Future,

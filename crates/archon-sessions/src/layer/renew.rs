@@ -44,7 +44,8 @@ pub(super) struct CallOrigin<S> {
     connection: Option<Arc<LiveConnection>>,
     /// What it was sent on; no other link knows its stream.
     link: Option<HeaderValue>,
-    is_repeatable: bool,
+    /// How often it may still be sent again.
+    repeats: u32,
     /// When it was resumed last, and after which event.
     resumed: Option<(Instant, Vec<u8>)>,
     vain: u32,
@@ -58,7 +59,8 @@ impl<S> CallOrigin<S> {
         is_repeatable: bool,
     ) -> Self {
         let link = connection.as_ref().and_then(|connection| connection.link());
-        Self { flow, request, connection, link, is_repeatable, resumed: None, vain: 0 }
+        let repeats = if is_repeatable { REPEATS_MAX } else { 0 };
+        Self { flow, request, connection, link, repeats, resumed: None, vain: 0 }
     }
 
     /// Returns how the answer goes on after the event `last`, unless that was tried in vain.
@@ -83,10 +85,11 @@ impl<S: Inner> Renew<S::Answer> for CallOrigin<S> {
     ) -> Option<BoxFuture<'static, Result<Rest<S::Answer>, CallFailed>>> {
         let resumed = self.resumption(last);
         let flow = self.flow.clone();
-        if !self.is_repeatable {
+        let Some(repeats) = self.repeats.checked_sub(1) else {
             let resumed = resumed?;
             return Some(Box::pin(resume(flow, resumed, last.to_vec())));
-        }
+        };
+        self.repeats = repeats;
         let (request, connection) = (self.request.clone(), self.connection.clone());
         let last = last.to_vec();
         Some(Box::pin(async move {

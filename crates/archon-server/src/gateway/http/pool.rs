@@ -30,6 +30,10 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 /// Idle connections kept to one upstream.
 const IDLE_COUNT_MAX: usize = 1024;
 
+/// Pauses between attempts to reach an upstream that is restarting: from the first to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
 type Connector = HttpsConnector<HttpConnector>;
 type Stream = <Connector as Service<Uri>>::Response;
 type Connection = http1::Connection<Stream, Full<Bytes>>;
@@ -52,8 +56,21 @@ pub struct Pool {
 struct Shared {
     connector: Connector,
     uri: Uri,
+    /// How long an upstream that was there is waited for when it is not.
+    grace: Duration,
+    /// Held for single operations, never across an await.
+    presence: Mutex<Presence>,
     /// The latest used last. Held for single operations, never across an await.
     idle: Mutex<Vec<Idle>>,
+}
+
+/// Whether the upstream is there.
+#[derive(Clone, Copy, Debug)]
+enum Presence {
+    /// It never was.
+    Unseen,
+    Up,
+    Down(Instant),
 }
 
 struct Idle {
@@ -70,9 +87,11 @@ struct Link {
 }
 
 impl Pool {
-    /// Returns an empty pool of connections to where `uri` points.
-    pub fn new(connector: Connector, uri: Uri) -> Self {
-        Self { shared: Arc::new(Shared { connector, uri, idle: Mutex::default() }) }
+    /// Returns an empty pool of connections to where `uri` points. An upstream that was there and is not is
+    /// waited for, up to `grace` from when it was first missed: it may be restarting.
+    pub fn new(connector: Connector, uri: Uri, grace: Duration) -> Self {
+        let (presence, idle) = (Mutex::new(Presence::Unseen), Mutex::default());
+        Self { shared: Arc::new(Shared { connector, uri, grace, presence, idle }) }
     }
 
     /// Sends a request, whose target is a path, and returns its answer's head; the body follows as it
@@ -92,11 +111,35 @@ impl Pool {
                 Ok(response) => return Ok(response),
             };
         }
-        let link = self.connect().await?;
+        let link = self.connect_patiently().await?;
         match self.exchange(link, request).await {
             Ok(response) => Ok(response),
             Err(Unsent::Never(_)) => Err(Failed::Connect("the connection closed at once".into())),
             Err(Unsent::Maybe(error)) => Err(Failed::Lost(error)),
+        }
+    }
+
+    /// Connects, or waits for an upstream that may be restarting. Nothing has been sent yet, so that is safe.
+    async fn connect_patiently(&self) -> Result<Link, Failed> {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let failed = match self.connect().await {
+                Ok(link) => {
+                    self.shared.set_presence(|_| Presence::Up);
+                    return Ok(link);
+                }
+                Err(failed) => failed,
+            };
+            let presence = self.shared.set_presence(|before| match before {
+                Presence::Up => Presence::Down(Instant::now()),
+                Presence::Unseen | Presence::Down(_) => before,
+            });
+            match presence {
+                Presence::Down(since) if since.elapsed() < self.shared.grace => {}
+                Presence::Unseen | Presence::Up | Presence::Down(_) => return Err(failed),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
@@ -144,6 +187,12 @@ enum Unsent {
 }
 
 impl Shared {
+    fn set_presence(&self, change: impl FnOnce(Presence) -> Presence) -> Presence {
+        let mut presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
+        *presence = change(*presence);
+        *presence
+    }
+
     fn take_idle(&self) -> Option<Link> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let Idle { mut link, since } = idle.pop()?;

@@ -16,8 +16,9 @@ use tokio::process::{Child, Command};
 use crate::config::StdioConfig;
 use crate::supervise::{HUGE_PAGES, Report, THIS_PROGRAM, send_pipes};
 
-/// What speaks of us to ourselves is not the command's business.
-const OUR_VARIABLES: &str = "ARCHON_";
+/// What speaks of us to ourselves is not the command's business, and neither is what our own supervisor
+/// told us.
+const OUR_VARIABLES: [&str; 3] = ["ARCHON_", "LISTEN_", "NOTIFY_SOCKET"];
 
 /// Our ends of a command's pipes.
 pub struct Pipes {
@@ -55,7 +56,8 @@ impl Process {
         }
         command.arg("--").args(&config.command);
         for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(OUR_VARIABLES.as_bytes()) {
+            let is_ours = |ours: &str| name.as_encoded_bytes().starts_with(ours.as_bytes());
+            if OUR_VARIABLES.iter().any(|ours| is_ours(ours)) {
                 command.env_remove(name);
             }
         }

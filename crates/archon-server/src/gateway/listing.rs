@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::gateway::{Answer, GatewayBody};
+use super::{Answer, GatewayBody, message};
 
 /// A page larger than this is passed on as it is.
 const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -31,7 +31,7 @@ pub struct Page {
     parts: Parts,
     bytes: Vec<u8>,
     rest: GatewayBody,
-    names: Vec<String>,
+    tools: Vec<Named>,
     next: Option<String>,
     /// Where the array of tools ends: its closing bracket.
     end: usize,
@@ -54,6 +54,25 @@ struct Listed<'a> {
 #[derive(Deserialize)]
 struct Named {
     name: String,
+    #[serde(default)]
+    annotations: Option<Annotations>,
+}
+
+/// What a server says of its tool (MCP 2025-11-25, Schema, ToolAnnotations).
+#[derive(Deserialize)]
+struct Annotations {
+    #[serde(rename = "readOnlyHint", default)]
+    is_read_only: Option<bool>,
+    #[serde(rename = "idempotentHint", default)]
+    is_idempotent: Option<bool>,
+}
+
+impl Named {
+    fn is_repeatable(&self) -> bool {
+        self.annotations.as_ref().is_some_and(|annotations| {
+            annotations.is_read_only == Some(true) || annotations.is_idempotent == Some(true)
+        })
+    }
 }
 
 /// Reads an answer until it has been understood; `None` if the upstream broke off.
@@ -76,8 +95,8 @@ pub async fn read(answer: Answer) -> Option<Read> {
             (false, true) => in_message(&bytes, 0),
             (false, false) => None,
         };
-        if let Some((names, next, end)) = found {
-            return Some(Read::Page(Page { parts, bytes, rest, names, next, end }));
+        if let Some((tools, next, end)) = found {
+            return Some(Read::Page(Page { parts, bytes, rest, tools, next, end }));
         }
         if is_over || bytes.len() > PAGE_BYTES_MAX {
             return Some(Read::Other(Answer::from_parts(parts, rest.with_ahead(bytes.into()))));
@@ -85,7 +104,7 @@ pub async fn read(answer: Answer) -> Option<Read> {
     }
 }
 
-type Found = (Vec<String>, Option<String>, usize);
+type Found = (Vec<Named>, Option<String>, usize);
 
 /// Looks through whole lines of data for the answer.
 fn in_events(bytes: &[u8]) -> Option<Found> {
@@ -109,13 +128,18 @@ fn in_message(json: &[u8], offset: usize) -> Option<Found> {
     let named: Vec<Named> = serde_json::from_str(tools).ok()?;
     let start = tools.as_ptr() as usize - json.as_ptr() as usize;
     let end = offset + start + tools.len() - 1;
-    Some((named.into_iter().map(|tool| tool.name).collect(), message.result.next, end))
+    Some((named, message.result.next, end))
 }
 
 impl Page {
     /// Returns the names of its tools.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.names.iter().map(String::as_str)
+        self.tools.iter().map(|tool| tool.name.as_str())
+    }
+
+    /// Returns the names of those that may be called again.
+    pub fn repeatable(&self) -> impl Iterator<Item = &str> {
+        self.tools.iter().filter(|tool| tool.is_repeatable()).map(|tool| tool.name.as_str())
     }
 
     /// Returns true if more pages follow.
@@ -136,7 +160,7 @@ impl Page {
     /// Returns the answer with these tools, each JSON text, at the end of its list.
     pub fn with(mut self, tools: &[String]) -> Answer {
         let mut added = tools.join(",");
-        if !self.names.is_empty() {
+        if !self.tools.is_empty() {
             added.insert(0, ',');
         }
         self.bytes.splice(self.end..self.end, added.bytes());
@@ -145,6 +169,12 @@ impl Page {
         }
         self.unchanged()
     }
+}
+
+/// Returns true if this `tools/list` asks for a page that is not the first.
+pub fn has_cursor(request: &InnerRequest) -> bool {
+    let params = message(request).and_then(|envelope| envelope.params.as_deref());
+    params.is_some_and(|params| params.contains("\"cursor\""))
 }
 
 /// Returns a `tools/list` of our own on the same connection, or with the same `_meta`.
