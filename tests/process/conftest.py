@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from activated import Activated
 from harness import Archon, Processes
 from small import Small
 
@@ -74,3 +77,16 @@ def _toml(value: Setting) -> str:
 def _children() -> set[int]:
     tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
     return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+
+
+@pytest.fixture
+def start_activated(processes: Processes) -> Any:
+    """Starts a gateway on sockets."""
+
+    def start(*sockets: socket.socket, names: str = "", **more: Any) -> Activated:
+        directory = processes.directory / f"archon-{len(processes.started)}"
+        gateway = Activated(directory, list(sockets), names, **more)
+        processes.started.append(gateway)
+        return gateway
+
+    return start
