@@ -5,6 +5,7 @@
 mod client;
 mod connection;
 mod era;
+mod fingerprint;
 mod id;
 mod lifecycle;
 mod principal;
@@ -13,6 +14,7 @@ mod time;
 pub use client::{ClientInfo, client_type};
 pub use connection::Connection;
 pub use era::Era;
+pub use fingerprint::{Fingerprint, FingerprintKey};
 pub use id::{McpSessionId, SessionId};
 pub use lifecycle::{DisconnectReason, End, Resumption, Status};
 pub use principal::Principal;
@@ -52,6 +54,9 @@ pub struct Session {
     pub idle_timeout: Duration,
     /// Set once the session has ended.
     pub end: Option<End>,
+    /// Where its client called from and what it said of itself, as a keyed digest; `None` once the client
+    /// has shown a handle, for then no guess is needed.
+    pub fingerprint: Option<Fingerprint>,
     /// The session this one goes on from, after that one's idle timeout.
     pub continues: Option<SessionId>,
     /// Counts saves; a store refuses a save whose revision is not the stored one plus one.
@@ -78,6 +83,7 @@ impl Session {
             last_activity: now,
             idle_timeout,
             end: None,
+            fingerprint: None,
             continues: None,
             revision: 0,
         }

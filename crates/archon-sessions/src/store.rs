@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::protocol::event_id::StreamId;
-use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
+use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
 
 /// Why a store could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// If the store is not available or a row is not readable.
     async fn events_of(&self, stream: StreamId) -> Result<Vec<StoredEvent>, StoreError>;
 
+    /// Returns the key of the sessions' fingerprints, made when it was asked for first.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError>;
+
     /// Returns the price of a model: the one in effect now.
     ///
     /// # Errors
@@ -112,6 +118,8 @@ pub struct Batch {
     pub touched: Vec<(SessionId, Timestamp)>,
     /// Tracked requests. One whose session is not stored is dropped.
     pub requests: Vec<RequestRow>,
+    /// Sessions whose clients have shown a handle: nobody is guessed to be them any more.
+    pub unguessed: Vec<SessionId>,
     /// Calls that are in flight. One that is stored already is left as it is.
     pub opened: Vec<OpenCall>,
     /// Calls that have ended: they leave the ledger.
@@ -132,6 +140,7 @@ impl Batch {
             && self.ended.is_empty()
             && self.touched.is_empty()
             && self.requests.is_empty()
+            && self.unguessed.is_empty()
             && self.opened.is_empty()
             && self.closed.is_empty()
             && self.events.is_empty()

@@ -32,11 +32,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::session::{
-    DisconnectReason, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, SessionId, Timestamp,
+    DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, SessionId,
+    Timestamp,
 };
 use crate::store::{SessionStore, StoreError};
 use admit::Kin;
 use ledger::Interrupted;
+use recovery::Orphans;
 use slow::SlowPath;
 use streams::Names;
 use writer::Writer;
@@ -142,6 +144,9 @@ struct Inner {
     heirs: HashMap<SessionId, Arc<Presence>>,
     /// Calls that a crash interrupted.
     interrupted: Interrupted,
+    /// Sessions whose clients have not been heard of since our restart.
+    orphans: Orphans,
+    fingerprint_key: FingerprintKey,
     names: Names,
     writer: Arc<Writer>,
     slow: SlowPath,
@@ -160,6 +165,7 @@ impl Tracker {
         store: Arc<dyn SessionStore>,
         settings: Settings,
     ) -> Result<Self, StoreError> {
+        let fingerprint_key = store.fingerprint_key().await?;
         let writer = Arc::new(Writer::new(store.clone(), &settings));
         let tracker = Self {
             inner: Arc::new(Inner {
@@ -170,6 +176,8 @@ impl Tracker {
                 kin: HashMap::new(),
                 heirs: HashMap::new(),
                 interrupted: Interrupted::default(),
+                orphans: Orphans::default(),
+                fingerprint_key,
                 names: Names::since(Timestamp::now()),
                 writer: writer.clone(),
                 slow: SlowPath::default(),

@@ -3,6 +3,15 @@
 -- What a client set up on its connection after the handshake, as JSON: log level and subscriptions.
 ALTER TABLE archon_mcp_connections ADD COLUMN setup TEXT;
 
+-- Where a client called from and what it said of itself, as a keyed digest: to find the session of a client
+-- without a handle again. It is taken away once the client has shown a handle.
+ALTER TABLE archon_mcp_sessions ADD COLUMN fingerprint TEXT;
+
+CREATE TABLE archon_mcp_keys (
+    name   TEXT PRIMARY KEY NOT NULL,
+    value  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- The ledger: a call is here from before it is sent until its end is written. What is left here by a
 -- process that is gone has an unknown outcome.
 CREATE TABLE archon_mcp_calls (

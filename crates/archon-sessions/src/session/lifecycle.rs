@@ -132,6 +132,7 @@ impl Session {
     pub fn continued(&self, now: Timestamp) -> Session {
         Session {
             continues: Some(self.id),
+            fingerprint: self.fingerprint,
             ..Session::new(
                 self.client.clone(),
                 self.principal.clone(),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{Batch, CallId, OpenCall, Price, RequestRow, SessionStore, StoreError, StoredEvent};
 use crate::protocol::event_id::StreamId;
-use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
+use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
 
 /// The latest requests only: this store has no disk to grow on.
 const REQUESTS_MAX: usize = 100_000;
@@ -28,6 +28,7 @@ struct Tables {
     ended: VecDeque<SessionId>,
     connections: HashMap<McpSessionId, Connection>,
     requests: VecDeque<RequestRow>,
+    fingerprint_key: Option<FingerprintKey>,
     calls: HashMap<CallId, OpenCall>,
     /// By stream and number. The tracker bounds them and says which to forget.
     events: BTreeMap<(StreamId, u64), StoredEvent>,
@@ -123,6 +124,10 @@ impl SessionStore for MemoryStore {
         Ok(tables.events.range((stream, 0)..=(stream, u64::MAX)).map(|(_, e)| e.clone()).collect())
     }
 
+    async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError> {
+        Ok(*self.tables().fingerprint_key.get_or_insert_with(FingerprintKey::random))
+    }
+
     async fn price(&self, _model: &str, _now: Timestamp) -> Result<Option<Price>, StoreError> {
         Ok(None)
     }
@@ -134,6 +139,11 @@ impl SessionStore for MemoryStore {
 
 impl Tables {
     fn apply_unfinished(&mut self, batch: &Batch) {
+        for id in &batch.unguessed {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.fingerprint = None;
+            }
+        }
         for call in &batch.opened {
             self.calls.entry(call.id).or_insert_with(|| call.clone());
         }

@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 
 use super::{Batch, OpenCall, Price, SessionStore, StoreError, StoredEvent};
 use crate::protocol::event_id::StreamId;
-use crate::session::{Connection, McpSessionId, Session, SessionId, Timestamp};
+use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
 
 /// How long a statement waits for another process's lock before the store counts as unavailable.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -150,6 +150,20 @@ impl SessionStore for SqliteStore {
         rows.iter().map(unfinished::read_event).collect()
     }
 
+    async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let writer = writer.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        // Who comes first makes it; everybody reads the same.
+        sqlx::query("INSERT INTO archon_mcp_keys VALUES ('fingerprint', ?) ON CONFLICT DO NOTHING")
+            .bind(format!("{:x}", FingerprintKey::random()))
+            .execute(&mut *writer)
+            .await?;
+        let row = sqlx::query("SELECT value FROM archon_mcp_keys WHERE name = 'fingerprint'")
+            .fetch_one(writer)
+            .await?;
+        rows::parsed(&row, "value")
+    }
+
     async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError> {
         let row = sqlx::query(
             "SELECT input_price_per_1k, output_price_per_1k FROM archon_llm_pricing
@@ -178,6 +192,8 @@ const BEGIN: &str = const_format::concatcp!(
     ";",
     rows::CONNECTIONS,
     ";",
+    rows::UNGUESSED,
+    ";",
     unfinished::CALLS,
     ";"
 );
@@ -204,9 +220,11 @@ const WHOLE: &str = const_format::concatcp!(BEGIN, COMMIT);
 async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
     let sessions = json(&batch.created, rows::session)?;
     let connections = json(&batch.connections, rows::connection)?;
+    let unguessed = json(&batch.unguessed, ToString::to_string)?;
     let opened = json(&batch.opened, unfinished::call)?;
     let (many, few) = requests::split(&batch.requests);
-    let first = |query| sqlx::query(query).bind(sessions).bind(connections).bind(opened);
+    let first =
+        |query| sqlx::query(query).bind(sessions).bind(connections).bind(unguessed).bind(opened);
     let last = if many.is_empty() {
         first(WHOLE)
     } else {

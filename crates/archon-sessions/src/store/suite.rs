@@ -74,6 +74,18 @@ async fn what_is_written_is_found(store: &dyn SessionStore) {
     store.check().await.unwrap();
 }
 
+async fn a_fingerprint_is_kept_until_it_is_struck_out(store: &dyn SessionStore) {
+    let key = store.fingerprint_key().await.unwrap();
+    assert_eq!(store.fingerprint_key().await.unwrap(), key);
+    let mut first = session();
+    first.fingerprint = Some(key.digest([&b"here"[..]]));
+    store.apply(&Batch { created: vec![first.clone()], ..Batch::default() }).await.unwrap();
+    let found = store.session(first.id).await.unwrap().unwrap();
+    assert_eq!(found.fingerprint, first.fingerprint);
+    store.apply(&Batch { unguessed: vec![first.id], ..Batch::default() }).await.unwrap();
+    assert_eq!(store.session(first.id).await.unwrap().unwrap().fingerprint, None);
+}
+
 async fn a_batch_may_be_applied_again(store: &dyn SessionStore) {
     let first = session();
     for moment in [at(9), at(9), at(5)] {
@@ -195,6 +207,7 @@ macro_rules! suite {
 suite! {
     what_is_written_is_found,
     a_batch_may_be_applied_again,
+    a_fingerprint_is_kept_until_it_is_struck_out,
     the_first_end_wins,
     an_ended_connection_stays_ended,
     a_request_without_a_session_harms_nobody,

@@ -2,17 +2,16 @@
 //!
 //! `docs/decisions/0001-what-identifies-a-client.md` argues the order.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use http::HeaderValue;
 
 use super::{ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
 use crate::protocol::{Envelope, Handle, Presented};
 use crate::session::{
-    ClientInfo, Connection, DisconnectReason, Era, McpSessionId, Principal, Session, SessionId,
-    Timestamp,
+    ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, McpSessionId,
+    Principal, Session, SessionId, Timestamp,
 };
 
 /// What showed that a request belongs to a session, in the order in which they are asked.
@@ -102,27 +101,37 @@ pub struct Handshake {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kin {
     Principal(Principal, Option<Box<str>>, Option<Box<str>>),
-    Fingerprint(u64),
+    Fingerprint(Fingerprint),
+}
+
+/// Returns what a caller without a handle can be guessed by; `None` for one who authenticated and needs no
+/// guess.
+pub(super) fn fingerprint(
+    key: &FingerprintKey,
+    caller: &Caller,
+    client: &ClientInfo,
+) -> Option<Fingerprint> {
+    if caller.principal.is_authenticated() {
+        return None;
+    }
+    let peer = caller.peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let agent = caller.user_agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+    let text = |text: &'_ Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+    let (name, version) = (text(&client.name), text(&client.version));
+    Some(key.digest([peer.as_bytes(), agent, name.as_bytes(), version.as_bytes()]))
 }
 
 impl Kin {
-    pub(super) fn of(caller: &Caller, client: &ClientInfo) -> Self {
-        if caller.principal.is_authenticated() {
-            let (name, version) = (client.name.clone(), client.version.clone());
-            return Self::Principal(caller.principal.clone(), name, version);
-        }
-        // Keyed per process, so that nobody can aim for another client's fingerprint.
-        static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let agent = caller.user_agent.as_ref().map(HeaderValue::as_bytes);
-        Self::Fingerprint(STATE.hash_one((caller.peer, agent, &client.name, &client.version)))
-    }
-
-    /// Returns what a stored session shows: its principal, but not where its client called from.
+    /// Returns what finds a session for a request without a handle.
     pub(super) fn of_session(session: &Session) -> Option<Self> {
-        (session.principal.is_authenticated() && session.era == Era::Modern).then(|| {
+        if session.era != Era::Modern {
+            return None;
+        }
+        if session.principal.is_authenticated() {
             let ClientInfo { name, version, .. } = session.client.clone();
-            Self::Principal(session.principal.clone(), name, version)
-        })
+            return Some(Self::Principal(session.principal.clone(), name, version));
+        }
+        session.fingerprint.map(Self::Fingerprint)
     }
 
     pub(super) fn proof(&self) -> Proof {
@@ -220,11 +229,7 @@ impl Tracker {
             return Ok(admission);
         }
         let client = client();
-        let kin = Kin::of(caller, &client);
-        if let Some(presence) = self.inner.kin.pin().get(&kin).filter(|p| !p.has_ended()).cloned() {
-            self.found(&presence, kin.proof(), now);
-            return Ok(Admission { presence, proof: kin.proof(), connection: None, durable: None });
-        }
+        let fingerprint = fingerprint(&self.inner.fingerprint_key, caller, &client);
         let version = envelope.meta.protocol_version.as_deref().unwrap_or_default();
         let session = Session::new(
             client,
@@ -234,7 +239,14 @@ impl Tracker {
             self.inner.settings.idle_timeout,
             now,
         );
-        self.create(session, Some(kin))
+        let session = Session { fingerprint, ..session };
+        let kin = Kin::of_session(&session);
+        let known = kin.as_ref().and_then(|kin| self.inner.kin.pin().get(kin).cloned());
+        if let (Some(presence), Some(kin)) = (known.filter(|p| !p.has_ended()), &kin) {
+            self.found(&presence, kin.proof(), now);
+            return Ok(Admission { presence, proof: kin.proof(), connection: None, durable: None });
+        }
+        self.create(session, kin)
     }
 
     /// Returns the session of a modern request only if there is one already: what `server/discover`
@@ -259,15 +271,24 @@ impl Tracker {
         let admission = match self.admit_by_handle(presented, caller, now).await? {
             Some(admission) => admission,
             None => {
+                let client = ClientInfo::from_initialize(&handshake.initialize);
+                let fingerprint = fingerprint(&self.inner.fingerprint_key, caller, &client);
                 let session = Session::new(
-                    ClientInfo::from_initialize(&handshake.initialize),
+                    client,
                     caller.principal.clone(),
                     Era::Legacy,
                     handshake.protocol_version.clone(),
                     self.inner.settings.idle_timeout,
                     now,
                 );
-                self.create(session, None)?
+                match fingerprint.and_then(|digest| self.inner.orphans.take(digest, now)) {
+                    Some(presence) => {
+                        self.found(&presence, Proof::Fingerprint, now);
+                        let (proof, durable) = (Proof::Fingerprint, None);
+                        Admission { presence, proof, connection: None, durable }
+                    }
+                    None => self.create(Session { fingerprint, ..session }, None)?,
+                }
             }
         };
         let record = Connection {
@@ -390,7 +411,10 @@ impl Tracker {
         if presence.is_first_by(proof) {
             // A client that holds a handle needs no guess, and nobody else may be guessed to be it.
             if proof != Proof::Fingerprint {
-                self.inner.forget_kin(presence, |kin| kin.proof() == Proof::Fingerprint);
+                if self.inner.forget_kin(presence, |kin| kin.proof() == Proof::Fingerprint) {
+                    let id = presence.id();
+                    self.inner.writer.durably(|batch| batch.unguessed.push(id));
+                }
             }
             let id = presence.id();
             tracing::info!(session_id = %id, ?proof, "session {id} reused by {proof:?}");

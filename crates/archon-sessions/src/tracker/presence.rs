@@ -11,7 +11,8 @@ use super::setup::ConnectionSetup;
 use crate::protocol::Envelope;
 use crate::protocol::event_id::StreamId;
 use crate::session::{
-    Connection, DisconnectReason, End, McpSessionId, Principal, Session, SessionId, Timestamp,
+    Connection, DisconnectReason, End, Era, Fingerprint, McpSessionId, Principal, Session,
+    SessionId, Timestamp,
 };
 
 /// Connections one session may have open; a client has one per upstream and a few forgotten ones.
@@ -71,6 +72,16 @@ impl Presence {
             session.revision += 1;
         }
         session
+    }
+
+    /// Returns what its client can be guessed by.
+    pub(super) fn guessed_by(&self) -> (Era, Option<Fingerprint>) {
+        (self.session.era, self.session.fingerprint)
+    }
+
+    /// Returns true if nothing was heard of it since it came back to memory.
+    pub(super) fn is_orphaned(&self) -> bool {
+        !self.has_ended() && self.last_activity() == self.session.last_activity
     }
 
     /// Returns who it belongs to.

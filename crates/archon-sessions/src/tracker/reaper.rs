@@ -30,6 +30,7 @@ impl Tracker {
                 None | Some(_) => {}
             }
         }
+        self.inner.orphans.sweep();
         let ended = idle.len();
         for presence in idle {
             self.end(&presence, DisconnectReason::TimeoutNoActivity, now);

@@ -14,9 +14,10 @@ use crate::store::{RequestRow, StoreError};
 pub(super) const SESSIONS: &str = "
 INSERT INTO archon_mcp_sessions
     (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
-     last_activity, status, principal, era, protocol_version, continues, idle_timeout_seconds)
+     last_activity, status, principal, era, protocol_version, continues, idle_timeout_seconds,
+     fingerprint)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5,
-       value->>6, 'active', value->>7, value->>8, value->>9, value->>10, value->>11
+       value->>6, 'active', value->>7, value->>8, value->>9, value->>10, value->>11, value->>12
 FROM json_each(?) WHERE true
 ON CONFLICT DO NOTHING";
 
@@ -34,6 +35,7 @@ pub(super) struct SessionValues<'a>(
     &'a str,
     Option<String>,
     u64,
+    Option<String>,
 );
 
 pub(super) fn session(session: &Session) -> SessionValues<'_> {
@@ -50,8 +52,13 @@ pub(super) fn session(session: &Session) -> SessionValues<'_> {
         &session.protocol_version,
         session.continues.map(|id| id.to_string()),
         whole_seconds(session.idle_timeout),
+        session.fingerprint.map(|fingerprint| fingerprint.to_string()),
     )
 }
+
+pub(super) const UNGUESSED: &str = "
+UPDATE archon_mcp_sessions SET fingerprint = NULL
+WHERE session_id IN (SELECT value FROM json_each(?))";
 
 /// Rounded up: a timeout that was stored as nothing would end its session at the next start.
 fn whole_seconds(timeout: Duration) -> u64 {
@@ -69,6 +76,7 @@ pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
         imported: status == "expired",
     });
     let continues: Option<&str> = row.try_get("continues")?;
+    let fingerprint: Option<&str> = row.try_get("fingerprint")?;
     let idle_seconds: i64 = row.try_get("idle_timeout_seconds")?;
     Ok(Session {
         id: parsed(row, "session_id")?,
@@ -84,6 +92,7 @@ pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
         last_activity,
         idle_timeout: Duration::from_secs(u64::try_from(idle_seconds).unwrap_or(0)),
         end,
+        fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         continues: continues.and_then(|id| id.parse().ok()),
         revision: row.try_get("revision")?,
     })
