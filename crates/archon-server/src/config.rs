@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use archon_sessions::layer::{AllowedHosts, InitializeRate, Limits};
-use archon_sessions::tracker::{Durability, Settings};
+use archon_sessions::tracker::{self, Settings};
 use clap::ValueEnum;
 use serde::Deserialize;
 
@@ -96,6 +96,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// What a crash may cost; see [`tracker::Durability`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Rows of at most a quarter of a second.
+    #[default]
+    Relaxed,
+    /// Nothing.
+    Strict,
+}
+
 /// What flags and the environment say; they win over the file.
 #[derive(Debug, Default)]
 pub struct Overrides {
@@ -109,6 +120,8 @@ pub struct Overrides {
     pub server_port: Option<u16>,
     /// A path, or `memory`.
     pub db: Option<String>,
+    /// See [`Settings::durability`].
+    pub durability: Option<Durability>,
     /// Added to those of the file.
     pub allowed_hosts: Vec<String>,
     /// See [`Config::inject_tools`].
@@ -165,7 +178,7 @@ impl Config {
             },
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
-            sessions: sessions.settings(&store)?,
+            sessions: sessions.settings(&store, overrides.durability)?,
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
@@ -184,7 +197,11 @@ fn seconds(name: &str, value: Option<f64>, default: Duration) -> anyhow::Result<
 }
 
 impl file::Sessions {
-    fn settings(self, store: &file::Store) -> anyhow::Result<Settings> {
+    fn settings(
+        self,
+        store: &file::Store,
+        durability: Option<Durability>,
+    ) -> anyhow::Result<Settings> {
         let standard = Settings::default();
         Ok(Settings {
             idle_timeout: seconds(
@@ -212,13 +229,10 @@ impl file::Sessions {
             sessions_max: self.sessions_max.unwrap_or(standard.sessions_max),
             pricing_model: self.pricing_model.map(Into::into).or(standard.pricing_model),
             count_tokens: self.count_tokens.unwrap_or(standard.count_tokens),
-            durability: store.durability.map_or(
-                standard.durability,
-                |durability| match durability {
-                    file::Durability::Relaxed => Durability::Relaxed,
-                    file::Durability::Strict => Durability::Strict,
-                },
-            ),
+            durability: match durability.or(store.durability).unwrap_or_default() {
+                Durability::Relaxed => tracker::Durability::Relaxed,
+                Durability::Strict => tracker::Durability::Strict,
+            },
             events_bytes_per_client: store
                 .events_bytes_per_client
                 .unwrap_or(standard.events_bytes_per_client),

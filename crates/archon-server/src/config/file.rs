@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 
-use super::LogFormat;
+use super::{Durability, LogFormat};
 
 /// The whole file. An unknown key is an error: a misspelt limit must not pass for a limit.
 #[derive(Debug, Default, Deserialize)]
@@ -38,14 +38,6 @@ pub struct Store {
     pub events_bytes_per_client: Option<usize>,
     pub events_bytes_max: Option<usize>,
     pub events_seconds_max: Option<f64>,
-}
-
-/// `relaxed` or `strict`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    Relaxed,
-    Strict,
 }
 
 #[derive(Debug, Default, Deserialize)]

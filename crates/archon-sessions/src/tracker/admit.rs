@@ -410,11 +410,11 @@ impl Tracker {
         presence.touch(now);
         if presence.is_first_by(proof) {
             // A client that holds a handle needs no guess, and nobody else may be guessed to be it.
-            if proof != Proof::Fingerprint {
-                if self.inner.forget_kin(presence, |kin| kin.proof() == Proof::Fingerprint) {
-                    let id = presence.id();
-                    self.inner.writer.durably(|batch| batch.unguessed.push(id));
-                }
+            if proof != Proof::Fingerprint
+                && self.inner.forget_kin(presence, |kin| kin.proof() == Proof::Fingerprint)
+            {
+                let id = presence.id();
+                self.inner.writer.durably(|batch| batch.unguessed.push(id));
             }
             let id = presence.id();
             tracing::info!(session_id = %id, ?proof, "session {id} reused by {proof:?}");
