@@ -204,9 +204,9 @@ impl StreamLog {
             .collect()
     }
 
-    /// Drops events that are older than this; returns true if there are others.
+    /// Drops events that are older than this; returns true if there are others, or may be.
     pub(super) fn trim_before(&self, moment: Timestamp) -> bool {
-        let (freed, is_left) = self.state().trim(|event, _| event.at < moment);
+        let (freed, is_left) = self.state().expire(moment);
         self.total.fetch_sub(freed, Relaxed);
         is_left
     }

@@ -313,6 +313,15 @@ impl LiveConnection {
         self.state().logs.retain(|log| log.id() != id);
     }
 
+    /// Lets go of streams that can tell their client nothing any more.
+    pub(super) fn forget_useless_logs(&self) {
+        let mut state = self.state();
+        if !state.logs.is_empty() {
+            state.logs.retain(|log| log.is_of_use());
+            state.logs.shrink_to_fit();
+        }
+    }
+
     /// Takes all its streams: nobody will come back to them.
     pub(super) fn take_logs(&self) -> Vec<Arc<StreamLog>> {
         std::mem::take(&mut self.state().logs)

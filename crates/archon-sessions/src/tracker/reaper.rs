@@ -31,6 +31,7 @@ impl Tracker {
             }
         }
         self.inner.orphans.sweep();
+        self.inner.connections.pin().values().for_each(|one| one.forget_useless_logs());
         let ended = idle.len();
         for presence in idle {
             self.end(&presence, DisconnectReason::TimeoutNoActivity, now);

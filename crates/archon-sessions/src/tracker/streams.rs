@@ -66,6 +66,8 @@ impl Tracker {
         let log = StreamLog::new(event.stream, connection.handle(), purpose, total);
         let log = Arc::new(log.restored(events));
         connection.add_log(log.clone());
+        // It is kept within the same bounds as any other.
+        self.inner.writer.stream(log.clone());
         Some(log)
     }
 

@@ -48,6 +48,8 @@ pub(super) struct State {
     /// The event with the last answer that the stream was to bring.
     answer: Option<u64>,
     pub is_over: bool,
+    /// So long ago that its client need not even be told that there was an answer.
+    is_expired: bool,
     /// How far its readers have come.
     pub read_through: Option<u64>,
     wakers: Vec<Waker>,
@@ -115,7 +117,7 @@ impl State {
     }
 
     pub fn is_of_use(&self) -> bool {
-        !self.is_over || !self.events.is_empty() || self.answer.is_some()
+        !self.is_over || !self.events.is_empty() || (self.answer.is_some() && !self.is_expired)
     }
 
     pub fn poll_read(
@@ -183,6 +185,13 @@ impl State {
         let found: Vec<Logged> = news.cloned().collect();
         self.has_rows |= !found.is_empty();
         found
+    }
+
+    /// As [`State::trim`], for age: what is over and has nothing left is of no use any more.
+    pub fn expire(&mut self, before: Timestamp) -> (usize, bool) {
+        let (freed, is_left) = self.trim(|event, _| event.at < before);
+        self.is_expired = self.is_over && !is_left;
+        (freed, is_left || !self.is_over)
     }
 
     /// Drops events from the oldest on, for as long as `is_due` (of the event and what is freed so far)
