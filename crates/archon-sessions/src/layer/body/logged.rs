@@ -9,6 +9,9 @@ use crate::protocol::event_id::{EventOrigin, link_mark};
 use crate::protocol::sse::{Ended, Naming, Renumber, first_event};
 use crate::tracker::{LiveConnection, Purpose, Sent, StreamLog, Tracker};
 
+/// The first event of a stream that has nothing to say yet. Its client may come back after half a second: what
+/// it missed waits for it.
+const PRIMING: Bytes = Bytes::from_static(b"retry: 500\ndata: \n\n");
 /// An event that may be a repetition is held back up to this length.
 const REPETITION_MAX: usize = 1024 * 1024;
 
@@ -86,7 +89,7 @@ impl Logged {
     pub fn prime(&mut self) -> Option<Bytes> {
         let knows_it = self.connection.protocol_version() >= "2025-11-25";
         let is_due = knows_it && self.resumed.is_none() && self.renumber.is_at_beginning();
-        is_due.then(|| self.pass(Bytes::from_static(b"data: \n\n"), false))
+        is_due.then(|| self.pass(PRIMING, false))
     }
 
     /// Another stream of the upstream's goes on, on this link; if it was asked to go on after an event, that
