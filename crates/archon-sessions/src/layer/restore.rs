@@ -18,6 +18,8 @@ use crate::protocol::legacy;
 use crate::protocol::names::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use crate::tracker::LiveConnection;
 
+/// A connection is opened again so often for one request.
+const RESTORES_MAX: usize = 3;
 /// A refusal longer than this says more than that a session is unknown.
 const REFUSAL_MAX: usize = 64 * 1024;
 
@@ -55,7 +57,8 @@ impl<B: Body<Data = Bytes> + Unpin> Answered<B> {
 
 impl<S: Inner> Flow<S> {
     /// Decides whether a 400 or 404 means that the upstream forgot the connection. If so, opens it again
-    /// and sends the request once more; if not, returns the refusal as it came.
+    /// and sends the request once more; if not, returns the refusal as it came. A server that forgets at once
+    /// again may be restarting: that too is tried, a few times.
     pub(super) async fn after_refusal(
         &mut self,
         refused: Answered<S::Answer>,
@@ -63,32 +66,57 @@ impl<S: Inner> Flow<S> {
         connection: &Arc<LiveConnection>,
         link: &HeaderValue,
     ) -> Result<Answered<S::Answer>, CallFailed> {
-        // Servers on some SDKs answer 400 to an unknown session; but a 400 can also mean what it says.
+        let (mut refused, mut link) = (refused, link.clone());
+        for _ in 0..RESTORES_MAX {
+            // Servers on some SDKs answer 400 to an unknown session; but a 400 can also mean what it says.
+            if refused.response.status() == StatusCode::BAD_REQUEST {
+                refused = refused.read_ahead(REFUSAL_MAX).await;
+                if !refused.mentions(b"session") {
+                    return Ok(refused);
+                }
+            }
+            self.restore(request, connection, &link).await?;
+            let mut again = request.clone();
+            // The new link knows no event of the old one.
+            again.headers_mut().remove(LAST_EVENT_ID);
+            let Some(renewed) = connection.link() else {
+                again.headers_mut().remove(MCP_SESSION_ID);
+                return self.call_inner(again).await.map(Answered::from);
+            };
+            again.headers_mut().insert(MCP_SESSION_ID, renewed.clone());
+            link = renewed;
+            let response = self.call_inner(again).await?;
+            match response.status() {
+                StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => refused = response.into(),
+                _ => return Ok(response.into()),
+            }
+        }
         if refused.response.status() == StatusCode::BAD_REQUEST {
-            let refused = refused.read_ahead(REFUSAL_MAX).await;
-            if !refused.mentions(b"session") {
-                return Ok(refused);
-            }
+            return Ok(refused);
         }
-        let tracker = self.shared.tracker.clone();
-        {
-            let _turn = connection.reopening.lock().await;
-            // Whoever had the turn before us may have done it.
-            if connection.link().as_ref() == Some(link) {
-                let link = self.open_again(request, connection).await?;
-                tracker.relink(connection, link);
-                let id = connection.presence().id();
-                tracing::info!(session_id = %id, "session {id} opened again at {}", self.shared.upstream);
-            }
+        // A handle that we honour is never answered with 404, whatever the upstream says to its link.
+        Err(CallFailed::unreachable(&self.shared.upstream))
+    }
+
+    /// Opens the connection again, unless somebody has by now.
+    async fn restore(
+        &mut self,
+        request: &InnerRequest,
+        connection: &Arc<LiveConnection>,
+        link: &HeaderValue,
+    ) -> Result<(), CallFailed> {
+        let upstream = self.shared.upstream.clone();
+        let _turn = connection.reopening.lock().await;
+        if connection.link().as_ref() != Some(link) {
+            return Ok(());
         }
-        let mut again = request.clone();
-        // The new link knows no event of the old one.
-        again.headers_mut().remove(LAST_EVENT_ID);
-        match connection.link() {
-            Some(link) => again.headers_mut().insert(MCP_SESSION_ID, link),
-            None => again.headers_mut().remove(MCP_SESSION_ID),
-        };
-        self.call_inner(again).await.map(Answered::from)
+        // Whatever became of our own handshake, the request that waits for it did not run.
+        let opened = self.open_again(request, connection).await;
+        let link = opened.map_err(|_| CallFailed::unreachable(&upstream))?;
+        self.shared.tracker.relink(connection, link);
+        let id = connection.presence().id();
+        tracing::info!(session_id = %id, "session {id} opened again at {upstream}");
+        Ok(())
     }
 
     /// Sends `initialize` and `notifications/initialized` as the client did, and sets up again what it had
