@@ -15,14 +15,17 @@ RELAXED_S = 2.0
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("durability", ["strict", "relaxed"])
-def test_nothing_is_lost_when_everything_is_killed(durability: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("durability", "stdio"), [("strict", False), ("relaxed", False), ("strict", True)]
+)
+def test_nothing_is_lost_when_everything_is_killed(durability: str, stdio: bool, tmp_path: Path):
     seed = random.SystemRandom().randrange(2**32)
     plan = Plan(
         seed=seed,
         kills=10,
         clients=8,
         durability=durability,
+        is_stdio=stdio,
         pause_s=(0.2, 0.8),
         relaxed_s=RELAXED_S,
     )

@@ -36,8 +36,8 @@ impl Logged {
     pub fn open(tracker: &Tracker, connection: &Arc<LiveConnection>, purpose: Purpose) -> Self {
         let log = tracker.open_log(connection, purpose);
         let naming = match log.purpose() {
-            Purpose::Request(id) => Naming::Same(EventOrigin::Request(id.clone())),
-            Purpose::Batch => Naming::Same(EventOrigin::Nothing),
+            Purpose::Request(id) => Naming::same(&EventOrigin::Request(id.clone())),
+            Purpose::Batch => Naming::same(&EventOrigin::Nothing),
             Purpose::Standing => Naming::Upstream(mark(connection.link().as_ref())),
         };
         let renumber = Renumber::new(log.id(), naming);

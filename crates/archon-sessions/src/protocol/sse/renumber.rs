@@ -3,6 +3,8 @@
 //!
 //! HTML Living Standard, 9.2.6: lines end with CR, LF or CRLF; an empty line ends the event.
 
+use std::fmt::Write;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::protocol::event_id::{EventId, EventOrigin, StreamId, UpstreamEventId};
@@ -56,10 +58,17 @@ pub struct Ended {
 /// Whose ids a stream's events get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Naming {
-    /// The same origin for all.
-    Same(EventOrigin),
+    /// The same origin for all, in its written form.
+    Same(Box<str>),
     /// Each names what the upstream called it, on the link of this mark.
     Upstream(u32),
+}
+
+impl Naming {
+    /// Returns the naming of events that all have this origin.
+    pub fn same(origin: &EventOrigin) -> Self {
+        Self::Same(origin.to_string().into())
+    }
 }
 
 /// See the module.
@@ -205,16 +214,17 @@ impl Renumber {
 
     /// The id comes last in its event: only then is it known what the upstream called it.
     fn put_id(&self, out: &mut BytesMut) {
-        let origin = match &self.naming {
-            Naming::Same(origin) => origin.clone(),
-            Naming::Upstream(_) if self.upstream_id.is_empty() => EventOrigin::Nothing,
-            Naming::Upstream(link_mark) => EventOrigin::Upstream(UpstreamEventId {
-                link_mark: *link_mark,
-                id: String::from_utf8_lossy(&self.upstream_id).into(),
-            }),
+        let id = EventId { stream: self.stream, seq: self.seq, origin: EventOrigin::Nothing };
+        // Writing to a buffer that grows does not fail.
+        let _ = match &self.naming {
+            Naming::Same(origin) => writeln!(out, "id: {id}{origin}"),
+            Naming::Upstream(_) if self.upstream_id.is_empty() => writeln!(out, "id: {id}"),
+            Naming::Upstream(link_mark) => {
+                let called = String::from_utf8_lossy(&self.upstream_id).into();
+                let called = UpstreamEventId { link_mark: *link_mark, id: called };
+                writeln!(out, "id: {id}{}", EventOrigin::Upstream(called))
+            }
         };
-        let id = EventId { stream: self.stream, seq: self.seq, origin };
-        out.put_slice(format!("id: {id}\n").as_bytes());
     }
 }
 
@@ -223,7 +233,7 @@ mod tests {
     use super::*;
 
     fn renumbered(stream: &str, chunk: usize) -> (String, Vec<(u64, usize)>, Vec<u8>) {
-        let naming = Naming::Same(EventOrigin::Request("1".into()));
+        let naming = Naming::same(&EventOrigin::Request("1".into()));
         let mut renumber = Renumber::new(StreamId(10), naming);
         let (mut out, mut events) = (Vec::new(), Vec::new());
         for bytes in stream.as_bytes().chunks(chunk) {
