@@ -317,3 +317,26 @@ def test_a_refused_handshake_makes_no_session(start_fixture, start_archon):
     assert refused.handle is None and refused.session is None
     assert rows.query(gateway.db, "SELECT count(*) FROM archon_mcp_sessions") == [(0,)]
     assert send(gateway.url, "POST", encoded(initialize()), JSON_HEADERS).handle
+
+
+def test_a_client_may_have_a_timeout_of_its_own(start_archon, config):
+    rule = {"client": "RAW*", "idle_timeout_seconds": 77}
+    settings = config(
+        sessions={"idle_timeout_seconds_max": 99}, **{"[sessions.timeouts]": rule}
+    )
+    gateway = start_archon(*settings)
+
+    def legacy(name="raw client", timeout=None):
+        asked = {"x-archon-session-timeout": timeout} if timeout else {}
+        return LegacyClient.connect(gateway.url, name=name, headers=asked).session
+
+    modern = ModernClient(gateway.url).request("tools/list", {}, {"x-archon-session-timeout": "44"})
+    for session, seconds in [
+        (legacy(), 77),
+        (legacy("another"), 300),
+        (legacy(timeout="55"), 55),
+        (legacy(timeout="100000"), 99),
+        (legacy(timeout="soon"), 77),
+        (modern.session, 44),
+    ]:
+        rows.expect_session(gateway.db, session, idle_timeout_seconds=seconds)

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use archon_sessions::layer::{AllowedHosts, InitializeRate, Limits};
+use archon_sessions::session::{Pattern, TimeoutRule};
 use archon_sessions::tracker::{self, Settings};
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -209,6 +210,16 @@ impl file::Sessions {
                 self.idle_timeout_seconds,
                 standard.idle_timeout,
             )?,
+            idle_timeout_max: seconds(
+                "sessions.idle_timeout_seconds_max",
+                self.idle_timeout_seconds_max,
+                standard.idle_timeout_max,
+            )?,
+            timeout_rules: self
+                .timeouts
+                .into_iter()
+                .map(file::TimeoutRule::rule)
+                .collect::<anyhow::Result<_>>()?,
             reap_every: seconds(
                 "sessions.reap_every_seconds",
                 self.reap_every_seconds,
@@ -245,6 +256,19 @@ impl file::Sessions {
             node: standard.node,
             predecessor: standard.predecessor,
         })
+    }
+}
+
+impl file::TimeoutRule {
+    fn rule(self) -> anyhow::Result<TimeoutRule> {
+        if self.client.is_none() && self.principal.is_none() {
+            bail!("a rule of `sessions.timeouts` names a `client`, a `principal`, or both");
+        }
+        let name = "sessions.timeouts.idle_timeout_seconds";
+        let idle_timeout = seconds(name, Some(self.idle_timeout_seconds), Duration::ZERO)?;
+        let pattern = |text: Option<String>| text.as_deref().map(Pattern::new);
+        let (client, principal) = (pattern(self.client), pattern(self.principal));
+        Ok(TimeoutRule { client, principal, idle_timeout })
     }
 }
 

@@ -10,6 +10,7 @@ mod id;
 mod lifecycle;
 mod principal;
 mod time;
+mod timeouts;
 
 pub use client::{ClientInfo, client_type};
 pub use connection::Connection;
@@ -19,6 +20,7 @@ pub use id::{McpSessionId, SessionId};
 pub use lifecycle::{DisconnectReason, End, Resumption, Status};
 pub use principal::Principal;
 pub use time::Timestamp;
+pub use timeouts::{Pattern, TimeoutRule, idle_timeout};
 
 use std::time::Duration;
 

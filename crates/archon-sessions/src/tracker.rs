@@ -33,7 +33,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::session::{
     DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, SessionId,
-    Timestamp,
+    TimeoutRule, Timestamp,
 };
 use crate::store::{SessionStore, StoreError};
 use admit::Kin;
@@ -69,6 +69,10 @@ impl Durability {
 pub struct Settings {
     /// How long a session may be silent.
     pub idle_timeout: Duration,
+    /// The longest that a client may ask for with `X-Archon-Session-Timeout`.
+    pub idle_timeout_max: Duration,
+    /// Other timeouts for some clients; the first rule that applies counts.
+    pub timeout_rules: Vec<TimeoutRule>,
     /// How often the reaper looks. With the default timeout a silent session is seen as gone after at
     /// most six minutes.
     pub reap_every: Duration,
@@ -104,6 +108,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             idle_timeout: IDLE_TIMEOUT,
+            // Who needs longer is better served by the resume window.
+            idle_timeout_max: Duration::from_secs(24 * 60 * 60),
+            timeout_rules: Vec::new(),
             reap_every: Duration::from_secs(60),
             resume_window: RESUME_WINDOW,
             calls_max: 128,

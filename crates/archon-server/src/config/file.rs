@@ -44,6 +44,8 @@ pub struct Store {
 #[serde(deny_unknown_fields, default)]
 pub struct Sessions {
     pub idle_timeout_seconds: Option<f64>,
+    pub idle_timeout_seconds_max: Option<f64>,
+    pub timeouts: Vec<TimeoutRule>,
     pub reap_every_seconds: Option<f64>,
     pub resume_window_seconds: Option<f64>,
     pub call_timeout_seconds: Option<f64>,
@@ -52,6 +54,15 @@ pub struct Sessions {
     pub sessions_max: Option<usize>,
     pub pricing_model: Option<String>,
     pub count_tokens: Option<bool>,
+}
+
+/// `[[sessions.timeouts]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeoutRule {
+    pub client: Option<String>,
+    pub principal: Option<String>,
+    pub idle_timeout_seconds: f64,
 }
 
 #[derive(Debug, Default, Deserialize)]

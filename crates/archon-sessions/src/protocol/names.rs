@@ -8,6 +8,9 @@ pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id")
 pub const X_MCP_SESSION_ID: HeaderName = HeaderName::from_static("x-mcp-session-id");
 /// The session in force: in every answer, and accepted from the client.
 pub const X_ARCHON_SESSION_ID: HeaderName = HeaderName::from_static("x-archon-session-id");
+/// How long, in whole seconds, a client wants its new session to be allowed to be silent.
+pub const X_ARCHON_SESSION_TIMEOUT: HeaderName =
+    HeaderName::from_static("x-archon-session-timeout");
 /// The protocol version of a request after the handshake, or of every modern request.
 pub const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// Mirrors `method` in the modern era.

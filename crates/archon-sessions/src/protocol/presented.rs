@@ -1,9 +1,13 @@
 //! How a client presents itself: the handles it sends, before anyone has judged them.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use http::header::{COOKIE as COOKIE_HEADER, HeaderValue};
 
-use super::names::{COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID};
+use super::names::{
+    COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_ARCHON_SESSION_TIMEOUT, X_MCP_SESSION_ID,
+};
 use crate::session::{McpSessionId, SessionId};
 
 /// A handle as presented: absent, well-formed, or something that cannot be one of ours.
@@ -36,6 +40,9 @@ pub struct Presented {
     pub connection: Handle<McpSessionId>,
     /// The cookie `archon_session`.
     pub cookie: Handle<SessionId>,
+    /// `X-Archon-Session-Timeout`: how long a new session shall be allowed to be silent. What is no positive
+    /// number of seconds counts as not sent.
+    pub idle_timeout: Option<Duration>,
 }
 
 impl Presented {
@@ -52,6 +59,11 @@ impl Presented {
                 .flat_map(|value| value.split(';'))
                 .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
                 .map_or(Handle::Absent, parse_text),
+            idle_timeout: headers
+                .get(X_ARCHON_SESSION_TIMEOUT)
+                .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs),
         }
     }
 }

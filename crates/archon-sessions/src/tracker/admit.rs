@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -11,7 +12,7 @@ use super::{ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
 use crate::protocol::{Envelope, Handle, Presented};
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, McpSessionId,
-    Principal, Session, SessionId, Timestamp,
+    Principal, Session, SessionId, Timestamp, idle_timeout,
 };
 
 /// What showed that a request belongs to a session, in the order in which they are asked.
@@ -231,12 +232,13 @@ impl Tracker {
         let client = client();
         let fingerprint = fingerprint(&self.inner.fingerprint_key, caller, &client);
         let version = envelope.meta.protocol_version.as_deref().unwrap_or_default();
+        let timeout = self.idle_timeout(presented, &client, caller);
         let session = Session::new(
             client,
             caller.principal.clone(),
             Era::Modern,
             version.chars().take(32).collect::<String>(),
-            self.inner.settings.idle_timeout,
+            timeout,
             now,
         );
         let session = Session { fingerprint, ..session };
@@ -273,12 +275,13 @@ impl Tracker {
             None => {
                 let client = ClientInfo::from_initialize(&handshake.initialize);
                 let fingerprint = fingerprint(&self.inner.fingerprint_key, caller, &client);
+                let timeout = self.idle_timeout(presented, &client, caller);
                 let session = Session::new(
                     client,
                     caller.principal.clone(),
                     Era::Legacy,
                     handshake.protocol_version.clone(),
-                    self.inner.settings.idle_timeout,
+                    timeout,
                     now,
                 );
                 match fingerprint.and_then(|digest| self.inner.orphans.take(digest, now)) {
@@ -308,6 +311,19 @@ impl Tracker {
         let connection = self.remember(record.clone(), admission.presence.clone(), now);
         let durable = self.inner.writer.durably(|batch| batch.connections.push(record));
         Ok(Admission { connection: Some(connection), durable: Some(durable), ..admission })
+    }
+
+    /// Returns how long a new session of this client may be silent.
+    fn idle_timeout(
+        &self,
+        presented: &Presented,
+        client: &ClientInfo,
+        caller: &Caller,
+    ) -> Duration {
+        let settings = &self.inner.settings;
+        let asked = presented.idle_timeout.map(|asked| asked.min(settings.idle_timeout_max));
+        let (rules, standard) = (&settings.timeout_rules, settings.idle_timeout);
+        idle_timeout(rules, standard, asked, client, &caller.principal)
     }
 
     /// Ends a connection at its client's word, and its session if it was the last one.
