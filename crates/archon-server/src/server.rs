@@ -131,7 +131,7 @@ async fn open_upstreams(
     sqlite: Option<&SqliteStore>,
 ) -> anyhow::Result<Vec<Upstream>> {
     if config.upstreams.is_empty() {
-        return Ok(vec![Upstream::demo(sqlite.map(SqliteStore::pool)).await?]);
+        return Ok(vec![Upstream::demo(sqlite).await?]);
     }
     config.upstreams.iter().map(Upstream::http).collect()
 }

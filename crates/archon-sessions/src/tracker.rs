@@ -37,6 +37,7 @@ use crate::session::{
 use crate::store::{SessionStore, StoreError};
 use admit::Kin;
 use ledger::Interrupted;
+use recovery::Remembered;
 use slow::SlowPath;
 use streams::Names;
 use writer::Writer;
@@ -180,7 +181,7 @@ impl Tracker {
         };
         tracker.recover(Timestamp::now()).await?;
         tracker.settle_interrupted().await?;
-        writer.start();
+        writer.start(Remembered::of(&tracker));
         let reaper = tracker.clone();
         tracker.inner.tasks.spawn(async move { reaper.reap_until_stopped().await });
         Ok(tracker)

@@ -1,10 +1,19 @@
-//! What we do after our own restart: active sessions come back to memory before the port accepts.
+//! What we do after our own restart: active sessions come back to memory before the port accepts. And the
+//! other way round: what memory holds, for a store that has lost it.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use super::Tracker;
-use crate::session::{Connection, DisconnectReason, SessionId, Timestamp};
-use crate::store::StoreError;
+use super::{Inner, LiveConnection, Presence, Tracker};
+use crate::session::{Connection, DisconnectReason, Session, SessionId, Timestamp};
+use crate::store::{Batch, StoreError};
+
+/// Sessions or connections that are written in one transaction, beside those of clients: more would make
+/// what waits for a commit wait for them.
+const BATCH_ROWS: usize = 1000;
+/// How often a store that fails is looked at again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 impl Tracker {
     pub(super) async fn recover(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -13,19 +22,87 @@ impl Tracker {
         for connection in connections {
             by_session.entry(connection.session).or_default().push(connection);
         }
-        let (mut recovered, mut too_late) = (0_usize, 0_usize);
-        for session in sessions {
-            let is_idle_out = session.is_idle_out(now);
+        let (idle_out, active): (Vec<_>, Vec<_>) =
+            sessions.into_iter().partition(|session| session.is_idle_out(now));
+        let (recovered, too_late) = (active.len(), idle_out.len());
+        for session in active {
             let connections = by_session.remove(&session.id).unwrap_or_default();
-            let presence = self.revive(session, connections);
-            if is_idle_out {
-                self.end(&presence, DisconnectReason::TimeoutNoActivity, now);
-                too_late += 1;
-            } else {
-                recovered += 1;
-            }
+            self.revive(session, connections);
         }
         tracing::info!(recovered, too_late, "Recovered {recovered} active sessions");
+        if too_late > 0 {
+            let tracker = self.clone();
+            self.inner.tasks.spawn(async move { tracker.end_in_batches(idle_out, now).await });
+        }
         Ok(())
     }
+
+    /// Ends sessions that never came back to memory. Nobody waits for it: until it is done, such a session
+    /// is one whose timeout the reaper has not seen yet.
+    async fn end_in_batches(self, mut sessions: Vec<Session>, now: Timestamp) {
+        let all = sessions.len();
+        while !sessions.is_empty() {
+            let mut batch = sessions.split_off(sessions.len().saturating_sub(BATCH_ROWS));
+            for session in &mut batch {
+                session.disconnect(DisconnectReason::TimeoutNoActivity, now);
+            }
+            let ended = self.inner.writer.durably(|urgent| urgent.ended.append(&mut batch));
+            // Either branch lost loses nothing: what was not ended is found again at the next start.
+            tokio::select! {
+                () = self.inner.stop.cancelled() => return,
+                () = self.until_written(ended) => {}
+            }
+        }
+        tracing::info!(ended = all, "ended {all} sessions that had timed out before the start");
+    }
+
+    async fn until_written(&self, batch: super::Durable) {
+        if !batch.wait().await {
+            while !self.writer_health().is_writing {
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+}
+
+/// What memory holds of sessions and connections.
+pub(super) struct Remembered(Weak<Inner>);
+
+impl Remembered {
+    pub(super) fn of(tracker: &Tracker) -> Self {
+        Self(Arc::downgrade(&tracker.inner))
+    }
+
+    /// Returns all of it as it is now, sessions before the connections that refer to them.
+    pub(super) fn batches(&self) -> impl Iterator<Item = Batch> {
+        let (sessions, connections) = self.all();
+        let sessions = in_batches(sessions).map(|some| sessions_in(&some));
+        let connections = in_batches(connections).map(|some| Batch {
+            connections: some.iter().map(|connection| connection.record()).collect(),
+            ..Batch::default()
+        });
+        sessions.chain(connections)
+    }
+
+    fn all(&self) -> (Vec<Arc<Presence>>, Vec<Arc<LiveConnection>>) {
+        let Some(inner) = self.0.upgrade() else { return (Vec::new(), Vec::new()) };
+        let sessions = inner.sessions.pin().values().cloned().collect();
+        let connections = inner.connections.pin().values().cloned().collect();
+        (sessions, connections)
+    }
+}
+
+/// One that has ended is created and ended, as it would have been.
+fn sessions_in(presences: &[Arc<Presence>]) -> Batch {
+    let created: Vec<_> = presences.iter().map(|presence| presence.session()).collect();
+    let ended = created.iter().filter(|session| session.end.is_some()).cloned().collect();
+    Batch { created, ended, ..Batch::default() }
+}
+
+fn in_batches<T>(all: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rest = all.into_iter();
+    std::iter::from_fn(move || {
+        let some: Vec<T> = rest.by_ref().take(BATCH_ROWS).collect();
+        (!some.is_empty()).then_some(some)
+    })
 }
