@@ -45,6 +45,7 @@ pub struct Overview {
 /// Runs the server until it is told to stop, or a successor has taken over.
 pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let upgrades = Upgrades::listen()?;
+    signals::survive_file_limit()?;
     if let Some(pid) = predecessor() {
         tracing::info!(pid, "taking over from process {pid}");
     }

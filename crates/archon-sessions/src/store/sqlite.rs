@@ -82,9 +82,7 @@ impl SessionStore for SqliteStore {
         let writer = file.writer().await?;
         let written = write(writer, batch).await;
         if written.is_err() {
-            // It may have failed before the transaction began or after it ended; then there is nothing
-            // to roll back, and that is no news.
-            let _ = writer.execute("ROLLBACK").await;
+            file.clear_up().await;
         }
         written.map_err(|error| damage::named(error, &self.path))
     }

@@ -40,6 +40,8 @@ const QUEUE_MAX: usize = 100_000;
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// An answer waits at most this long for its durability: the record never outranks the client.
 const DURABLE_LIMIT: Duration = Duration::from_secs(2);
+/// How often damage is looked for: as often as an operator would like to hear of it.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Prices may be edited while we run.
 const PRICE_EVERY: Duration = Duration::from_secs(60);
 
@@ -252,11 +254,16 @@ impl Writer {
         let mut estimator = Estimator::new(self.settings.count_tokens);
         let (mut touches, mut kept) = (Touches::default(), Kept::new(&self.settings));
         let mut price = None;
-        let mut price_read: Option<tokio::time::Instant> = None;
+        let (mut price_read, mut looked) =
+            (None::<tokio::time::Instant>, None::<tokio::time::Instant>);
         loop {
             if price_read.is_none_or(|at| at.elapsed() >= PRICE_EVERY) {
                 price = self.read_price().await.or(price);
                 price_read = Some(tokio::time::Instant::now());
+            }
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                self.look_for_damage().await;
+                looked = Some(tokio::time::Instant::now());
             }
             let is_stopping = self.is_stopping.load(Relaxed);
             let (mut batch, waiting) =

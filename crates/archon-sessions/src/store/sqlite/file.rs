@@ -98,6 +98,20 @@ impl File {
         Ok(self.writer.as_mut().ok_or(sqlx::Error::PoolClosed)?)
     }
 
+    /// Makes the connection ready for another try after a write that failed.
+    pub(super) async fn clear_up(&mut self) {
+        let Some(writer) = &mut self.writer else { return };
+        // It may have failed before the transaction began or after it ended; then there is nothing to roll
+        // back, and that is no news.
+        let _ = writer.execute("ROLLBACK").await;
+        // A statement that failed because its table is gone fails before it begins when it is tried again,
+        // and sqlx 0.9 does not survive that.
+        if writer.clear_cached_statements().await.is_err() {
+            // The connection's thread has ended. Dropping it closes what is left, and another is opened.
+            self.writer = None;
+        }
+    }
+
     /// Looks whether what is open is still what the path leads to.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ pub(super) struct Failure {
     /// True from the loss of all that was stored until what memory holds is stored again.
     is_lost: AtomicBool,
     lost: AtomicU64,
+    is_damage_told: AtomicBool,
     /// Rows that had been dropped when it began.
     dropped_before: AtomicU64,
     reason: Mutex<Option<String>>,
@@ -113,6 +114,16 @@ impl Writer {
         Ok(())
     }
 
+    /// Says once if the store is damaged: what is damaged may be written to for a long time before that
+    /// shows.
+    pub(super) async fn look_for_damage(&self) {
+        if let Err(error @ StoreError::Damaged { .. }) = self.store.check().await
+            && !self.failure.is_damage_told.swap(true, Relaxed)
+        {
+            tracing::error!("{error}");
+        }
+    }
+
     fn note_loss(&self, history: LostHistory) {
         let LostHistory { sessions, requests } = history;
         self.failure.is_lost.store(true, Relaxed);
@@ -132,6 +143,9 @@ impl Writer {
     }
 
     fn note_error(&self, error: &StoreError) {
+        if matches!(error, StoreError::Damaged { .. }) {
+            self.failure.is_damage_told.store(true, Relaxed);
+        }
         match std::error::Error::source(error) {
             Some(cause) => self.note_failure(&format!("{error}: {cause}")),
             None => self.note_failure(&error.to_string()),
