@@ -5,6 +5,7 @@
 //! and on a busy machine each way there and back can take longer than the work. Only many requests at once
 //! take another, cheaper way: see `requests`.
 
+mod active;
 mod damage;
 mod file;
 mod requests;
@@ -114,19 +115,7 @@ impl SessionStore for SqliteStore {
     }
 
     async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
-        let sessions = sqlx::query("SELECT * FROM archon_mcp_sessions WHERE status = 'active'")
-            .fetch_all(&self.pool())
-            .await?;
-        let connections = sqlx::query(
-            "SELECT c.* FROM archon_mcp_sessions s JOIN archon_mcp_connections c USING (session_id)
-             WHERE s.status = 'active' AND c.ended_at IS NULL",
-        )
-        .fetch_all(&self.pool())
-        .await?;
-        let sessions = sessions.iter().map(rows::read_session).collect::<Result<_, _>>()?;
-        let connections =
-            connections.iter().map(rows::read_connection).collect::<Result<_, _>>()?;
-        Ok((sessions, connections))
+        active::read(&self.path).await.map_err(|error| damage::named(error, &self.path))
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {

@@ -1,12 +1,11 @@
 //! What we do after our own restart: active sessions come back to memory before the port accepts. And the
 //! other way round: what memory holds, for a store that has lost it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{Inner, LiveConnection, Presence, Tracker};
-use crate::session::{Connection, DisconnectReason, Session, SessionId, Timestamp};
+use crate::session::{DisconnectReason, Session, Timestamp};
 use crate::store::{Batch, StoreError};
 
 /// Sessions or connections that are written in one transaction, beside those of clients: more would make
@@ -18,16 +17,16 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 impl Tracker {
     pub(super) async fn recover(&self, now: Timestamp) -> Result<(), StoreError> {
         let (sessions, connections) = self.inner.store.active().await?;
-        let mut by_session: HashMap<SessionId, Vec<Connection>> = HashMap::new();
-        for connection in connections {
-            by_session.entry(connection.session).or_default().push(connection);
-        }
         let (idle_out, active): (Vec<_>, Vec<_>) =
             sessions.into_iter().partition(|session| session.is_idle_out(now));
         let (recovered, too_late) = (active.len(), idle_out.len());
         for session in active {
-            let connections = by_session.remove(&session.id).unwrap_or_default();
-            self.revive(session, connections);
+            self.revive(session, Vec::new());
+        }
+        for connection in connections {
+            if let Some(presence) = self.presence(connection.session) {
+                self.revive_connection(connection, &presence);
+            }
         }
         tracing::info!(recovered, too_late, "Recovered {recovered} active sessions");
         if too_late > 0 {

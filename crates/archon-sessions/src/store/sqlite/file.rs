@@ -18,7 +18,7 @@ use super::{damage, schema};
 use crate::store::{LostHistory, StoreError};
 
 /// How long a statement waits for another process's lock before the store counts as unavailable.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Readers beside the one writer: enough for the API's lists, few enough for two cores.
 const READERS: u32 = 4;
 /// How often we look whether the file is still there: three system calls.
