@@ -19,7 +19,7 @@ pub enum Command {
     /// Serve the MCP server that every measured front stands before.
     Upstream(UpstreamArgs),
     /// Measure and compare.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
 }
 
 #[derive(Debug, clap::Args)]

@@ -72,6 +72,12 @@ impl Remembered {
         Self(Arc::downgrade(&tracker.inner))
     }
 
+    /// Returns the memory of nobody.
+    #[cfg(test)]
+    pub(super) fn nothing() -> Self {
+        Self(Weak::new())
+    }
+
     /// Returns all of it as it is now, sessions before the connections that refer to them.
     pub(super) fn batches(&self) -> impl Iterator<Item = Batch> {
         let (sessions, connections) = self.all();
@@ -104,4 +110,39 @@ fn in_batches<T>(all: Vec<T>) -> impl Iterator<Item = Vec<T>> {
         let some: Vec<T> = rest.by_ref().take(BATCH_ROWS).collect();
         (!some.is_empty()).then_some(some)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{ClientInfo, Era, Principal};
+    use crate::store::SessionStore;
+    use crate::store::memory::MemoryStore;
+    use crate::tracker::Settings;
+
+    #[tokio::test]
+    async fn sessions_that_timed_out_while_we_were_away_are_ended_in_batches() {
+        let store = Arc::new(MemoryStore::new());
+        let timeout = Duration::from_secs(300);
+        let (now, long_ago) = (Timestamp::now(), Timestamp::now().minus(2 * timeout));
+        let session = |at| {
+            let client = ClientInfo::default();
+            Session::new(client, Principal::Anonymous, Era::Legacy, "", timeout, at)
+        };
+        let mut created: Vec<_> = (0..2 * BATCH_ROWS + 1).map(|_| session(long_ago)).collect();
+        created.push(session(now));
+        store.apply(&Batch { created, ..Batch::default() }).await.unwrap();
+
+        let settings = Settings { count_tokens: false, ..Settings::default() };
+        let tracker = Tracker::start(store.clone(), settings).await.unwrap();
+        assert_eq!(tracker.inner.sessions.len(), 1, "the others never come to memory");
+        let limit = std::time::Instant::now() + Duration::from_secs(60);
+        while store.active().await.unwrap().0.len() > 1 {
+            assert!(std::time::Instant::now() < limit, "not ended within a minute");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let reasons = store.sessions().into_iter().filter_map(|session| session.end?.reason);
+        assert_eq!(reasons.filter(|r| *r == DisconnectReason::TimeoutNoActivity).count(), 2001);
+        tracker.shutdown(Duration::from_secs(5)).await;
+    }
 }

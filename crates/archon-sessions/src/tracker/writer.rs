@@ -6,6 +6,8 @@
 mod draft;
 mod failure;
 mod kept;
+#[cfg(test)]
+mod outage;
 mod touches;
 
 use std::collections::HashMap;
