@@ -19,7 +19,7 @@ pub enum Command {
     /// Serve the MCP server that every measured front stands before.
     Upstream(UpstreamArgs),
     /// Measure and compare.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,6 +73,12 @@ pub struct RunArgs {
     /// Open connections with a GET stream in the `idle` scenario.
     #[arg(long, default_value_t = 2_000)]
     pub idle_streams: usize,
+    /// Stored sessions, and as many requests, in the `recovery` scenario.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub stored_sessions: usize,
+    /// How many of them are active; several are measured one after the other.
+    #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
+    pub active_sessions: Vec<usize>,
     /// Where the results go as JSON.
     #[arg(long, default_value = "target/bench/results.json")]
     pub json: PathBuf,
@@ -112,4 +118,6 @@ pub enum Scenario {
     Relay,
     /// Memory and processor time of idle sessions and streams.
     Idle,
+    /// Starts of a gateway that finds many sessions in its database.
+    Recovery,
 }

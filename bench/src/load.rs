@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod idle;
 pub mod meter;
+pub mod recovery;
 pub mod relay;
 
 use std::future::Future;

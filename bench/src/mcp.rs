@@ -82,6 +82,11 @@ impl Session {
         Ok(session)
     }
 
+    /// Returns a session that was opened before.
+    pub fn known(id: &str) -> Self {
+        Self { id: id.into() }
+    }
+
     /// Ends the session with DELETE.
     pub async fn end(self, connection: &mut Connection, endpoint: &Endpoint) -> Result<()> {
         let request = endpoint.request("DELETE", &self.headers(), "");

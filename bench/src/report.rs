@@ -13,6 +13,7 @@ use self::targets::Verdict;
 use crate::args::Scenario;
 use crate::load::Outcome;
 use crate::load::idle::{Idle, Weighed};
+use crate::load::recovery::Recovered;
 use crate::process::nginx;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -163,6 +164,7 @@ pub struct Results {
     pub background: Vec<f64>,
     measurements: Vec<Measurement>,
     pub idle: Option<IdleResult>,
+    pub recovered: Vec<Recovered>,
     targets: Vec<Verdict>,
     pub faults: u64,
 }
@@ -178,6 +180,7 @@ impl Results {
             background: Vec::new(),
             measurements: Vec::new(),
             idle: None,
+            recovered: Vec::new(),
             targets: Vec::new(),
             faults: 0,
         }
@@ -198,6 +201,11 @@ impl Results {
     fn idle_gateway(&self) -> Option<&Idle> {
         let mut processes = self.idle.as_ref()?.processes();
         processes.find(|(name, _)| *name == Kind::Archon.name()).map(|(_, idle)| idle)
+    }
+
+    /// Returns the median time to the first answer, in seconds.
+    fn ready_s(found: &Recovered) -> Option<f64> {
+        median(found.ready_in.iter().map(Duration::as_secs_f64).collect())
     }
 
     fn background_percent(&self) -> f64 {

@@ -14,8 +14,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::stage::{Front, Stage};
 use crate::args::{RunArgs, Scenario};
 use crate::load::calls::{self, STEADY_CLIENTS};
+use crate::load::recovery::{self, Recovered, Stored};
 use crate::load::{Outcome, drive, idle, relay};
 use crate::mcp;
+use crate::process::gateway;
 use crate::process::usage::{self, Machine};
 use crate::report::document::Document;
 use crate::report::{IdleResult, Kind, Measurement, Results, Round};
@@ -47,6 +49,7 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     let mut runner = Runner::new(args)?;
     runner.measure_loads(scratch.path())?;
     runner.measure_idle(scratch.path())?;
+    runner.measure_recovery(scratch.path())?;
     let results = runner.results.judged();
 
     let json = serde_json::to_string_pretty(&results)?;
@@ -203,6 +206,35 @@ impl<'a> Runner<'a> {
         }
         Ok(())
     }
+
+    /// Starts gateways on a full database, one after the other.
+    fn measure_recovery(&mut self, folder: &Path) -> Result<()> {
+        if !self.args.wants(Scenario::Recovery) || self.args.without_archon {
+            return Ok(());
+        }
+        let (args, sessions) = (self.args, self.args.stored_sessions);
+        let (_upstream, endpoint) = gateway::start_upstream(true, folder)?;
+        for active in &args.active_sessions {
+            let stored = Stored { sessions, active: (*active).min(sessions), requests: sessions };
+            eprintln!("Recovery: {} of {sessions} sessions active", stored.active);
+            let bytes = self.block_on(recovery::fill(folder, stored))??;
+            let mut found = Recovered {
+                stored,
+                file_mib: bytes as f64 / (1024.0 * 1024.0),
+                ready_in: Vec::new(),
+                rss_mib: 0.0,
+            };
+            for _ in 0..args.rounds {
+                let start = recovery::start_once(&args.archon, &endpoint, &args.archon_arg, folder);
+                let (ready_in, rss) = self.block_on(start)??;
+                eprintln!("  ready in {ready_in:.2?}");
+                found.ready_in.push(ready_in);
+                found.rss_mib = rss as f64 / (1024.0 * 1024.0);
+            }
+            self.results.recovered.push(found);
+        }
+        Ok(())
+    }
 }
 
 /// Refuses a front that serves no calls at all before anything is measured.
@@ -245,6 +277,6 @@ async fn load(
         Scenario::Relay => {
             drive(clients, window, pids, |_, meter| relay::relay(endpoint(), meter)).await
         }
-        Scenario::Idle => unreachable!("idle is weighed, not driven"),
+        Scenario::Idle | Scenario::Recovery => unreachable!("it is measured without a load"),
     }
 }

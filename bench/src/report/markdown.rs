@@ -27,6 +27,7 @@ impl Results {
         let title = "Events of a stream, from sent upstream to received";
         out += &self.table(Scenario::Relay, title, &TIME_COLUMNS);
         out += &self.idle_table();
+        out += &self.recovery_table();
         out
     }
 
@@ -109,6 +110,23 @@ impl Results {
             + &format!(
                 "\nOpening the first half of the sessions took {first:.1} s, the second {second:.1} s.\n"
             )
+    }
+
+    fn recovery_table(&self) -> String {
+        if self.recovered.is_empty() {
+            return String::new();
+        }
+        let heads = ["stored sessions", "active", "database", "first answer after", "resident"];
+        let rows = self.recovered.iter().map(|found| {
+            vec![
+                thousands(found.stored.sessions as f64),
+                thousands(found.stored.active as f64),
+                format!("{:.0} MiB", found.file_mib),
+                or_dash(Self::ready_s(found).map(|seconds| format!("{seconds:.2} s"))),
+                format!("{:.0} MiB", found.rss_mib),
+            ]
+        });
+        section("Recovery: from the start of the process to an answer", &heads, rows.collect())
     }
 
     fn ratio(&self, found: &Measurement, to: Kind, figure: impl Fn(&Measurement) -> f64) -> String {

@@ -142,6 +142,10 @@ fn latency_and_churn(results: &Results) -> Vec<Verdict> {
 
 fn memory(results: &Results) -> Vec<Verdict> {
     let idle = results.idle_gateway();
+    let recovered = results
+        .recovered
+        .iter()
+        .find(|found| (found.stored.sessions, found.stored.active) == (1_000_000, 100_000));
     let kib = |bytes: f64| bytes / 1024.0;
     let first = results.idle.as_ref().map_or(10_000, |idle| idle.weighed.sessions / 2);
     let first = super::markdown::thousands(first as f64);
@@ -157,6 +161,11 @@ fn memory(results: &Results) -> Vec<Verdict> {
             idle.map(|idle| kib(idle.bytes_per_stream)),
         ),
         Goal::AtLeast(1e6, "sessions").verdict(3, "sessions in one process", None),
+        Goal::AtMost(2.0, "s").verdict(
+            3,
+            "first answer after a start, 100,000 of 1,000,000 sessions active",
+            recovered.and_then(Results::ready_s),
+        ),
         Goal::AtMost(0.0, "MiB").verdict(3, "growth over an hour of churn", None),
     ]
 }

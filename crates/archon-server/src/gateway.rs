@@ -23,9 +23,9 @@ use std::task::{Context, Poll};
 use anyhow::Context as _;
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
 use archon_sessions::protocol::{Envelope, Message};
+use archon_sessions::store::sqlite::SqliteStore;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use sqlx::SqlitePool;
 use tower::Service;
 
 use crate::config::{Reached, UpstreamConfig};
@@ -97,18 +97,22 @@ impl Upstream {
     ///
     /// # Errors
     /// If its tables cannot be made.
-    pub async fn demo(pool: Option<&SqlitePool>) -> anyhow::Result<Self> {
-        let pool = match pool {
-            Some(pool) => pool.clone(),
+    pub async fn demo(database: Option<&SqliteStore>) -> anyhow::Result<Self> {
+        let readers = match database {
+            Some(store) => {
+                store.also_create(demo::TABLES).await.context("could not open the demo server")?;
+                store.readers()
+            }
             None => sqlx::sqlite::SqlitePoolOptions::new()
                 .max_connections(1)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .connect("sqlite::memory:")
                 .await
-                .context("could not open a database in memory")?,
+                .context("could not open a database in memory")?
+                .into(),
         };
-        let server = DemoServer::open(pool).await.context("could not open the demo server")?;
+        let server = DemoServer::open(readers).await.context("could not open the demo server")?;
         Ok(Self::Demo(server.service()))
     }
 

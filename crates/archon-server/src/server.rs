@@ -46,6 +46,7 @@ pub struct Overview {
 /// Runs the server until it is told to stop, or a successor has taken over.
 pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let upgrades = Upgrades::listen()?;
+    signals::survive_file_limit()?;
     if let Some(pid) = predecessor() {
         tracing::info!(pid, "taking over from process {pid}");
     }
@@ -137,7 +138,7 @@ async fn open_upstreams(
     sqlite: Option<&SqliteStore>,
 ) -> anyhow::Result<Vec<Upstream>> {
     if config.upstreams.is_empty() {
-        return Ok(vec![Upstream::demo(sqlite.map(SqliteStore::pool)).await?]);
+        return Ok(vec![Upstream::demo(sqlite).await?]);
     }
     config.upstreams.iter().map(Upstream::open).collect()
 }

@@ -22,14 +22,46 @@ pub enum StoreError {
     #[error("the session store is unavailable")]
     Unavailable(#[source] sqlx::Error),
     /// The schema is not one this version knows how to use.
-    #[error("could not bring the database schema up to date")]
-    Schema(#[source] sqlx::migrate::MigrateError),
+    #[error("could not use the database's schema: {advice}")]
+    Schema {
+        /// What is wrong with it, and what to do.
+        advice: String,
+        /// What the migration said.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+    /// The file is no database any more, or a part of it is not.
+    #[error(
+        "the database {path} is damaged; stop what uses it, then move it away together with \
+         {path}-wal and {path}-shm to begin a new one, or first save what can be read: \
+         sqlite3 {path} \".recover\" | sqlite3 saved.db"
+    )]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What SQLite said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The file was removed or replaced while it was open. The store has begun a new one, or taken what is
+    /// in its place: whoever knows of sessions writes them again.
+    #[error("the database file was removed or replaced while it was open")]
+    Lost(LostHistory),
     /// A stored value is not one we write.
     #[error("the stored {what} is not readable")]
     Corrupt {
         /// Which value.
         what: &'static str,
     },
+}
+
+/// What a lost file held, where that could still be counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LostHistory {
+    /// Sessions of all times.
+    pub sessions: Option<u64>,
+    /// Tracked requests.
+    pub requests: Option<u64>,
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -47,7 +79,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// batch whose outcome is unknown may be applied again without its requests.
     ///
     /// # Errors
-    /// If the store is not available.
+    /// If the store is not available; [`StoreError::Lost`] once after it lost all it held. The batch was not
+    /// applied then.
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError>;
 
     /// Returns a session.

@@ -38,7 +38,7 @@ use crate::session::{
 use crate::store::{SessionStore, StoreError};
 use admit::Kin;
 use ledger::Interrupted;
-use recovery::Orphans;
+use recovery::{Orphans, Remembered};
 use slow::SlowPath;
 use streams::Names;
 use writer::Writer;
@@ -195,7 +195,7 @@ impl Tracker {
         };
         tracker.recover(Timestamp::now()).await?;
         tracker.settle_interrupted().await?;
-        writer.start();
+        writer.start(Remembered::of(&tracker));
         let reaper = tracker.clone();
         tracker.inner.tasks.spawn(async move { reaper.reap_until_stopped().await });
         Ok(tracker)

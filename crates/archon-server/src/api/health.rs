@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use archon_sessions::layer::{SessionBody, json_response};
 use archon_sessions::session::Timestamp;
+use archon_sessions::store::StoreError;
 use archon_sessions::tracker::WriterHealth;
 use axum::Json;
 use axum::extract::State;
@@ -19,19 +20,38 @@ const STORE_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What there is to say.
 struct Health {
-    is_well: bool,
-    body: Value,
+    store: StoreHealth,
+    upstreams: Map<String, Value>,
+    active_sessions: usize,
+}
+
+/// What there is to say of the store.
+struct StoreHealth {
+    /// Why it is not well; `None` if it is.
+    reason: Option<String>,
+    /// What waits to be written, could not wait any longer, or was in a file that is gone.
+    rows: [(&'static str, u64); 3],
 }
 
 /// Answers on the MCP port: 200 as long as calls are relayed, which needs no store.
 pub async fn mcp(overview: &Overview) -> http::Response<SessionBody<GatewayBody>> {
     let health = look(overview).await;
-    let status = if health.is_well { "healthy" } else { "degraded" };
+    let (whole, part) = match health.store.reason {
+        None => ("healthy", "healthy"),
+        Some(_) => ("degraded", "unhealthy"),
+    };
+    let mut store = json!({ "status": part, "reason": health.store.reason });
+    health.store.add_rows(&mut store);
     let body = json!({
         "success": true,
-        "status": status,
+        "status": whole,
         "uptime_seconds": overview.started.elapsed().as_secs(),
-        "health": health.body,
+        "health": {
+            "status": part,
+            "store": store,
+            "upstreams": health.upstreams,
+            "active_sessions": health.active_sessions,
+        },
         "timestamp": Timestamp::now().to_string(),
     });
     json_response(StatusCode::OK, body.to_string())
@@ -39,41 +59,55 @@ pub async fn mcp(overview: &Overview) -> http::Response<SessionBody<GatewayBody>
 
 /// Answers on the API's port: 503 if the store is gone, with the reason.
 pub async fn api(State(overview): State<Arc<Overview>>) -> Response {
-    let health = look(&overview).await;
-    if health.is_well {
-        return Json(json!({ "status": "healthy", "service": "mcp" })).into_response();
+    let store = look(&overview).await.store;
+    let (status, mut body) = match &store.reason {
+        None => (StatusCode::OK, json!({ "status": "healthy", "service": "mcp" })),
+        Some(reason) => {
+            let body = json!({ "status": "unhealthy", "service": "mcp", "reason": reason });
+            (StatusCode::SERVICE_UNAVAILABLE, body)
+        }
+    };
+    store.add_rows(&mut body);
+    (status, Json(body)).into_response()
+}
+
+impl StoreHealth {
+    fn add_rows(&self, to: &mut Value) {
+        for (name, count) in self.rows {
+            to[name] = count.into();
+        }
     }
-    let body = json!({
-        "status": "unhealthy",
-        "service": "mcp",
-        "reason": health.body["store"]["reason"],
-    });
-    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
 }
 
 async fn look(overview: &Overview) -> Health {
-    let WriterHealth { is_writing, queued, dropped, last_error } = overview.tracker.writer_health();
+    let upstreams = overview.upstreams.iter().map(|of| (of.name().to_owned(), state_of(of)));
+    Health {
+        store: look_at_store(overview).await,
+        upstreams: upstreams.collect(),
+        active_sessions: overview.tracker.active_sessions(),
+    }
+}
+
+async fn look_at_store(overview: &Overview) -> StoreHealth {
+    let WriterHealth { is_writing, queued, dropped, lost, last_error } =
+        overview.tracker.writer_health();
     let reason = match tokio::time::timeout(STORE_LIMIT, overview.tracker.store().check()).await {
         _ if !is_writing => last_error,
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
+        Ok(Err(error)) => Some(in_full(&error)),
         Err(_) => Some("the store does not answer".to_owned()),
     };
-    let is_well = reason.is_none();
-    let status = if is_well { "healthy" } else { "unhealthy" };
-    let store = json!({
-        "status": status, "reason": reason, "queued_rows": queued, "dropped_rows": dropped,
-    });
-    let upstreams: Map<String, Value> = overview
-        .upstreams
-        .iter()
-        .map(|upstream| (upstream.name().to_owned(), state_of(upstream)))
-        .collect();
-    let sessions = overview.tracker.active_sessions();
-    let body = json!({
-        "status": status, "store": store, "upstreams": upstreams, "active_sessions": sessions,
-    });
-    Health { is_well, body }
+    let queued = u64::try_from(queued).unwrap_or(u64::MAX);
+    let rows = [("queued_rows", queued), ("dropped_rows", dropped), ("lost_rows", lost)];
+    StoreHealth { reason, rows }
+}
+
+/// An error and its cause, for an operator.
+fn in_full(error: &StoreError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 fn state_of(upstream: &Upstream) -> Value {

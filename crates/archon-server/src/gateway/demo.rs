@@ -21,6 +21,7 @@ mod tests;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use archon_sessions::store::sqlite::Readers;
 use jiff::Timestamp;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, Implementation,
@@ -31,10 +32,10 @@ use rmcp::service::RequestContext;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use sqlx::SqlitePool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::refusal::{Refusal, shown};
+pub use self::store::TABLES;
 use self::store::{Limits, Store};
 
 /// How long a legacy session lives without a message. It holds nothing that a client would miss:
@@ -71,8 +72,8 @@ pub struct DemoServer {
 
 impl DemoServer {
     /// Opens the demo server on a database, and creates its tables and samples if need be.
-    pub async fn open(pool: SqlitePool) -> Result<DemoServer, sqlx::Error> {
-        let store = Store::open(pool, Limits::default(), Timestamp::now()).await?;
+    pub async fn open(readers: impl Into<Readers>) -> Result<DemoServer, sqlx::Error> {
+        let store = Store::open(readers, Limits::default(), Timestamp::now()).await?;
         Ok(DemoServer {
             store,
             tools: tools::definitions().into(),

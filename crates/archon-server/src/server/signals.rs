@@ -27,7 +27,18 @@ impl Upgrades {
     }
 }
 
-/// All of them.
+/// Lets a write fail that the system's limit on file sizes forbids, instead of ending the process: that costs
+/// the store, not calls.
+///
+/// # Errors
+/// If the runtime cannot listen for SIGXFSZ.
+pub fn survive_file_limit() -> anyhow::Result<()> {
+    // It is enough that somebody listened once: the signal no longer does what it does by default.
+    let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    signal(kind).map(drop).context("could not listen for SIGXFSZ")
+}
+
+/// All that somebody waits for.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Signal,

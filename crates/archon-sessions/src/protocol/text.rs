@@ -31,6 +31,12 @@ impl From<&'static str> for Text {
     }
 }
 
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Bytes::from(text))
+    }
+}
+
 impl Deref for Text {
     type Target = str;
 

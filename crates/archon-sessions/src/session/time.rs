@@ -44,8 +44,47 @@ impl Timestamp {
 
     /// Parses RFC 3339 text; `None` if it is not that.
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
+        fixed_width(text)
+            .or_else(|| text.parse::<jiff::Timestamp>().ok().map(|t| t.as_microsecond()))
+            .map(Self)
     }
+}
+
+/// Reads the form that we write: a start reads it some hundred thousand times. `None` for anything else, the
+/// leap second and the impossible date included, of which the whole parser knows more.
+fn fixed_width(text: &str) -> Option<i64> {
+    let bytes: &[u8; 27] = text.as_bytes().try_into().ok()?;
+    for (at, mark) in [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.')] {
+        if bytes[at] != mark {
+            return None;
+        }
+    }
+    if bytes[26] != b'Z' {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        bytes[from..to].iter().try_fold(0_i64, |value, byte| {
+            byte.is_ascii_digit().then(|| 10 * value + i64::from(byte - b'0'))
+        })
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    // Days that each month has are left to the whole parser.
+    let is_certain = (1..=12).contains(&month)
+        && (1..=28).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    if !is_certain {
+        return None;
+    }
+    // The year begins in March here, so that the day that only some years have comes last. 719,468 days
+    // lie between the first of March of year 0 and the epoch.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let days = 365 * year + leap_days + (153 * month + 2) / 5 + day - 1 - 719_468;
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    Some(seconds * 1_000_000 + number(20, 26)?)
 }
 
 impl fmt::Display for Timestamp {
@@ -68,6 +107,35 @@ mod tests {
             let text = t.to_string();
             assert_eq!(text.len(), "2026-01-11T00:20:45.123456Z".len(), "{text}");
             assert_eq!(Timestamp::parse(&text), Some(t));
+        }
+    }
+
+    #[test]
+    fn the_form_that_we_write_is_read_as_the_whole_parser_reads_it() {
+        let whole = |text: &str| text.parse::<jiff::Timestamp>().ok().map(|t| t.as_microsecond());
+        // A step that is no round number of anything, from year 0 to 9999.
+        let mut micros = -62_167_219_200_000_000_i64;
+        let mut fast = 0;
+        while micros < 253_402_300_799_000_000 {
+            let text = Timestamp(micros).to_string();
+            assert_eq!(Timestamp::parse(&text), Some(Timestamp(micros)), "{text}");
+            fast += u32::from(fixed_width(&text).is_some());
+            micros += 1_234_567_890_123;
+        }
+        assert!(fast > 200_000, "the short way is taken: {fast}");
+        for text in [
+            "2026-02-29T00:00:00.000000Z",
+            "2024-02-29T23:59:59.999999Z",
+            "2026-01-31T00:00:60.000000Z",
+            "2026-13-01T00:00:00.000000Z",
+            "2026-01-11T24:00:00.000000Z",
+            "2026-01-11T00:20:45.12345 Z",
+            "2026-01-11t00:20:45.123456z",
+            "2026-01-11T00:20:45+01:00:0",
+            "+026-01-11T00:20:45.123456Z",
+            "",
+        ] {
+            assert_eq!(Timestamp::parse(text).map(|t| t.0), whole(text), "{text}");
         }
     }
 

@@ -5,36 +5,36 @@
 //! and on a busy machine each way there and back can take longer than the work. Only many requests at once
 //! take another, cheaper way: see `requests`.
 
+mod active;
+mod damage;
+mod file;
 mod requests;
 mod rows;
+mod schema;
 mod unfinished;
+
+pub use file::Readers;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection as _, Executor, Row, SqliteConnection};
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Executor, Row, SqliteConnection};
 use tokio::sync::Mutex;
+
+use file::File;
 
 use super::{Batch, OpenCall, Price, SessionStore, StoreError, StoredEvent};
 use crate::protocol::event_id::StreamId;
 use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
 
-/// How long a statement waits for another process's lock before the store counts as unavailable.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Readers beside the one writer: enough for the API's lists, few enough for two cores.
-const READERS: u32 = 4;
-
 /// A store in a SQLite file, in WAL mode, safe against power loss (`synchronous=FULL`).
 #[derive(Clone)]
 pub struct SqliteStore {
-    /// The one connection that writes; `None` once it is closed.
-    writer: Arc<Mutex<Option<SqliteConnection>>>,
-    readers: SqlitePool,
+    /// The file and the one connection that writes to it.
+    file: Arc<Mutex<File>>,
+    readers: Readers,
     path: Arc<Path>,
 }
 
@@ -42,63 +42,56 @@ impl SqliteStore {
     /// Opens the file, creating it and its folder if need be, and brings its schema up to date.
     ///
     /// # Errors
-    /// If the file cannot be opened or its schema is newer than this version.
+    /// If the file cannot be opened, is damaged, or its schema is newer than this version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
-            // Requests are joined to their sessions as they are written; see `requests`.
-            .foreign_keys(false);
-        let mut writer = options.connect().await?;
-        sqlx::migrate!("migrations/sqlite").run(&mut writer).await.map_err(StoreError::Schema)?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(BUSY_TIMEOUT)
-            .connect_with(options)
-            .await?;
-        Ok(Self { writer: Arc::new(Mutex::new(Some(writer))), readers, path: path.into() })
+        let path: Arc<Path> = path.into();
+        let file = File::open(path.clone()).await?;
+        let readers = file.readers();
+        Ok(Self { file: Arc::new(Mutex::new(file)), readers, path })
     }
 
-    /// Returns the pool of readers, for queries beside the store's own.
-    pub fn pool(&self) -> &SqlitePool {
-        &self.readers
+    /// Returns the pool of readers, for queries beside the store's own. It may be closed, and another be in
+    /// its place, whenever the file is opened again.
+    pub fn pool(&self) -> SqlitePool {
+        self.readers.pool()
+    }
+
+    /// Returns what leads to the pool of readers at any time.
+    pub fn readers(&self) -> Readers {
+        self.readers.clone()
+    }
+
+    /// Creates tables beside the store's own, now and wherever the file is begun anew. The statements leave
+    /// alone what exists.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    pub async fn also_create(&self, tables: &'static str) -> Result<(), StoreError> {
+        self.file.lock().await.also_create(tables).await
     }
 
     /// Closes the file, which folds the write-ahead log into it.
     pub async fn close(&self) {
-        self.readers.close().await;
-        if let Some(writer) = self.writer.lock().await.take()
-            && let Err(error) = writer.close().await
-        {
-            tracing::warn!("could not close the database cleanly: {error}");
-        }
+        self.file.lock().await.close_for_good().await;
     }
 }
 
 #[async_trait]
 impl SessionStore for SqliteStore {
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        let writer = writer.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let mut file = self.file.lock().await;
+        let writer = file.writer().await?;
         let written = write(writer, batch).await;
         if written.is_err() {
-            // It may have failed before the transaction began or after it ended; then there is nothing
-            // to roll back, and that is no news.
-            let _ = writer.execute("ROLLBACK").await;
+            file.clear_up().await;
         }
-        written
+        written.map_err(|error| damage::named(error, &self.path))
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query("SELECT * FROM archon_mcp_sessions WHERE session_id = ?")
             .bind(id.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.pool())
             .await?;
         row.as_ref().map(rows::read_session).transpose()
     }
@@ -106,7 +99,7 @@ impl SessionStore for SqliteStore {
     async fn connection(&self, handle: McpSessionId) -> Result<Option<Connection>, StoreError> {
         let row = sqlx::query("SELECT * FROM archon_mcp_connections WHERE handle = ?")
             .bind(handle.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.pool())
             .await?;
         row.as_ref().map(rows::read_connection).transpose()
     }
@@ -116,43 +109,31 @@ impl SessionStore for SqliteStore {
             "SELECT * FROM archon_mcp_connections WHERE session_id = ? AND ended_at IS NULL",
         )
         .bind(session.to_string())
-        .fetch_all(&self.readers)
+        .fetch_all(&self.pool())
         .await?;
         rows.iter().map(rows::read_connection).collect()
     }
 
     async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
-        let sessions = sqlx::query("SELECT * FROM archon_mcp_sessions WHERE status = 'active'")
-            .fetch_all(&self.readers)
-            .await?;
-        let connections = sqlx::query(
-            "SELECT c.* FROM archon_mcp_sessions s JOIN archon_mcp_connections c USING (session_id)
-             WHERE s.status = 'active' AND c.ended_at IS NULL",
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        let sessions = sessions.iter().map(rows::read_session).collect::<Result<_, _>>()?;
-        let connections =
-            connections.iter().map(rows::read_connection).collect::<Result<_, _>>()?;
-        Ok((sessions, connections))
+        active::read(&self.path).await.map_err(|error| damage::named(error, &self.path))
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM archon_mcp_calls").fetch_all(&self.readers).await?;
+        let rows = sqlx::query("SELECT * FROM archon_mcp_calls").fetch_all(&self.pool()).await?;
         rows.iter().map(unfinished::read_call).collect()
     }
 
     async fn events_of(&self, stream: StreamId) -> Result<Vec<StoredEvent>, StoreError> {
         let rows = sqlx::query("SELECT * FROM archon_mcp_events WHERE stream_id = ? ORDER BY seq")
             .bind(stream.0)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.pool())
             .await?;
         rows.iter().map(unfinished::read_event).collect()
     }
 
     async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let writer = writer.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let mut file = self.file.lock().await;
+        let writer = file.writer().await?;
         // Who comes first makes it; everybody reads the same.
         sqlx::query("INSERT INTO archon_mcp_keys VALUES ('fingerprint', ?) ON CONFLICT DO NOTHING")
             .bind(format!("{:x}", FingerprintKey::random()))
@@ -171,16 +152,20 @@ impl SessionStore for SqliteStore {
         )
         .bind(model)
         .bind(now.to_string())
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.pool())
         .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Price { input_per_1k: row.try_get(0)?, output_per_1k: row.try_get(1)? }))
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        // An open file goes on working after it was deleted, and takes everything with it at the end.
-        std::fs::metadata(&self.path).map_err(sqlx::Error::Io)?;
-        self.readers.execute("SELECT 1 FROM archon_mcp_sessions LIMIT 1").await?;
+        // While a batch is being written, that tells as much.
+        if let Ok(file) = self.file.try_lock() {
+            file.look()?;
+        }
+        let least = "SELECT 1 FROM archon_mcp_sessions LIMIT 1";
+        let done = self.pool().execute(least).await;
+        done.map_err(|error| damage::named(error.into(), &self.path))?;
         Ok(())
     }
 }

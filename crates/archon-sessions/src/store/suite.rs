@@ -227,7 +227,7 @@ async fn requests_in_sqlite_read_as_the_contract_says() {
         "SELECT r.session_id, client_type, tool_name, duration_ms, r.status, estimated_cost, timestamp
          FROM archon_mcp_requests r JOIN archon_mcp_sessions s ON s.session_id = r.session_id",
     )
-    .fetch_all(store.pool())
+    .fetch_all(&store.pool())
     .await
     .unwrap();
     let expected = (

@@ -95,6 +95,7 @@ impl Tracker {
             request_bytes: i64::try_from(request_bytes).unwrap_or(i64::MAX),
             params: Mutex::new(envelope.params.as_ref().map(kept).unwrap_or_default()),
             place: AtomicU8::default(),
+            is_detached: false,
         });
         self.inner.writer.begun(facts.clone());
         Some(Call {

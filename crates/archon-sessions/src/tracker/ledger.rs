@@ -35,6 +35,8 @@ pub struct CallFacts {
     /// `params`, or the beginning of them; let go where too much of such text waits.
     pub(super) params: Mutex<Bytes>,
     pub(super) place: AtomicU8,
+    /// Whether it has texts of its own, instead of parts of the request's body.
+    pub(super) is_detached: bool,
 }
 
 impl CallFacts {
@@ -61,9 +63,25 @@ impl CallFacts {
         self.params.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lets go of them.
-    pub(super) fn forget_params(&self) {
-        *self.params.lock().unwrap_or_else(PoisonError::into_inner) = Bytes::new();
+    /// Returns the size of the body that it shares, if it shares one.
+    pub(super) fn body_bytes(&self) -> usize {
+        if self.is_detached { 0 } else { usize::try_from(self.request_bytes).unwrap_or(0) }
+    }
+
+    /// Returns the same without `params`, and with copies of what else is a part of the body: even a short
+    /// part keeps all of it.
+    pub(super) fn without_body(&self) -> Self {
+        let copied = |text: &Text| Text::from(String::from(&**text));
+        Self {
+            request: copied(&self.request),
+            method: copied(&self.method),
+            tool: self.tool.as_ref().map(copied),
+            upstream: self.upstream.clone(),
+            params: Mutex::default(),
+            place: AtomicU8::new(self.place.load(Relaxed)),
+            is_detached: true,
+            ..*self
+        }
     }
 
     /// Ends the call; returns true if it has to leave the ledger.

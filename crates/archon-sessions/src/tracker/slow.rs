@@ -191,12 +191,17 @@ impl Tracker {
         let presence = self.with_kin(Presence::new(session, kin));
         self.inner.sessions.pin().insert(presence.id(), presence.clone());
         for record in connections {
-            presence.add_connection(record.handle);
-            let handle = record.handle;
-            let connection = LiveConnection::new(record, presence.clone());
-            self.inner.connections.pin().insert(handle, connection);
+            self.revive_connection(record, &presence);
         }
         presence
+    }
+
+    /// Takes a stored connection of it back into memory.
+    pub(super) fn revive_connection(&self, record: Connection, presence: &Arc<Presence>) {
+        let handle = record.handle;
+        presence.add_connection(handle);
+        let connection = LiveConnection::new(record, presence.clone());
+        self.inner.connections.pin().insert(handle, connection);
     }
 
     /// Makes it the current session of its client's requests without a handle.

@@ -4,7 +4,11 @@
 //! and none of that may stand between a client and its answer.
 
 mod draft;
+mod failure;
 mod kept;
+#[cfg(test)]
+mod outage;
+mod touches;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -17,29 +21,29 @@ use tokio::sync::{Notify, oneshot};
 use super::Settings;
 use super::ledger::CallFacts;
 use super::log::StreamLog;
+use super::recovery::Remembered;
 use super::tokens::Estimator;
 use crate::protocol::event_id::StreamId;
 use crate::session::{SessionId, Timestamp};
-use crate::store::{Batch, CallId, Price, SessionStore, StoreError};
+use crate::store::{Batch, CallId, Price, SessionStore};
 pub(super) use draft::Draft;
+use failure::Failure;
 use kept::Kept;
+use touches::Touches;
 
 /// Rows wait at most this long: what a `kill -9` can lose of them is bounded by it.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
-/// Signs of life are written this often: often enough beside an idle timeout of minutes, and one write
-/// for a session that calls a thousand times in between.
-const TOUCH_EVERY: Duration = Duration::from_secs(1);
 /// Rows of one transaction; more would make what waits for a commit wait for them.
 const ROWS_MAX: usize = 1000;
 /// Rows that wait while the store is away; then the newest are dropped, counted and shown.
 const QUEUE_MAX: usize = 100_000;
-/// Bytes of requests and answers that wait for their tokens to be estimated; beyond it, rows are kept
+/// Bytes of requests and answers that rows hold until their tokens are estimated; beyond it, rows are kept
 /// and their texts are not.
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// A store that failed is tried again after so long.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// An answer waits at most this long for its durability: the record never outranks the client.
 const DURABLE_LIMIT: Duration = Duration::from_secs(2);
+/// How often damage is looked for: as often as an operator would like to hear of it.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Prices may be edited while we run.
 const PRICE_EVERY: Duration = Duration::from_secs(60);
 
@@ -69,6 +73,8 @@ pub struct WriterHealth {
     pub queued: usize,
     /// Rows dropped since the start because too many waited.
     pub dropped: u64,
+    /// Sessions and requests in a database file that was removed or replaced while it was open.
+    pub lost: u64,
     /// Why the store failed last, in words for an operator.
     pub last_error: Option<String>,
 }
@@ -78,9 +84,8 @@ pub(super) struct Writer {
     queue: Mutex<Queue>,
     nudge: Notify,
     is_stopping: AtomicBool,
-    is_failing: AtomicBool,
     dropped: AtomicU64,
-    last_error: Mutex<Option<String>>,
+    failure: Failure,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     settings: Settings,
     /// What all logged streams hold together.
@@ -122,9 +127,8 @@ impl Writer {
             queue: Mutex::default(),
             nudge: Notify::new(),
             is_stopping: AtomicBool::new(false),
-            is_failing: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
-            last_error: Mutex::default(),
+            failure: Failure::default(),
             thread: Mutex::default(),
             settings: settings.clone(),
             logged: Arc::default(),
@@ -134,7 +138,7 @@ impl Writer {
     /// Notes that a call has begun: if it is still in flight when the writer comes by, it enters the
     /// ledger. While the store is away it does not.
     pub(super) fn begun(&self, facts: Arc<CallFacts>) {
-        if !self.is_failing.load(Relaxed) {
+        if !self.failure.is_now() {
             let mut queue = self.queue();
             if queue.begun.len() < QUEUE_MAX {
                 queue.begun.push(facts);
@@ -157,7 +161,7 @@ impl Writer {
         if queue.text_bytes > TEXT_BYTES_MAX {
             draft.forget_texts();
         }
-        queue.text_bytes += draft.text_bytes();
+        queue.text_bytes += draft.held_bytes();
         queue.drafts.push(draft);
     }
 
@@ -195,7 +199,7 @@ impl Writer {
                 add(&mut queue.urgent);
             }
             // While the store is away nobody waits for it.
-            if self.is_failing.load(Relaxed) {
+            if self.failure.is_now() {
                 let _ = done.send(false);
             } else {
                 queue.waiting.push(done);
@@ -212,20 +216,21 @@ impl Writer {
 
     pub(super) fn health(&self) -> WriterHealth {
         WriterHealth {
-            is_writing: !self.is_failing.load(Relaxed),
+            is_writing: !self.failure.is_now(),
             queued: self.queue().len(),
             dropped: self.dropped.load(Relaxed),
-            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            lost: self.failure.lost(),
+            last_error: self.failure.reason(),
         }
     }
 
     /// Starts the writer's thread. Without one (the system is out of threads) rows wait and are
     /// dropped in the end, which `/health` shows.
-    pub(super) fn start(self: &Arc<Self>) {
+    pub(super) fn start(self: &Arc<Self>, remembered: Remembered) {
         let writer = self.clone();
         let spawned = std::thread::Builder::new().name("archon-writer".into()).spawn(move || {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(writer.run()),
+                Ok(runtime) => runtime.block_on(writer.run(remembered)),
                 Err(error) => writer.note_failure(&error.to_string()),
             }
         });
@@ -247,25 +252,31 @@ impl Writer {
         }
     }
 
-    async fn run(self: Arc<Self>) {
+    async fn run(self: Arc<Self>, remembered: Remembered) {
         let mut estimator = Estimator::new(self.settings.count_tokens);
         let (mut touches, mut kept) = (Touches::default(), Kept::new(&self.settings));
         let mut price = None;
-        let mut price_read: Option<tokio::time::Instant> = None;
+        let (mut price_read, mut looked) =
+            (None::<tokio::time::Instant>, None::<tokio::time::Instant>);
         loop {
             if price_read.is_none_or(|at| at.elapsed() >= PRICE_EVERY) {
                 price = self.read_price().await.or(price);
                 price_read = Some(tokio::time::Instant::now());
+            }
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                self.look_for_damage().await;
+                looked = Some(tokio::time::Instant::now());
             }
             let is_stopping = self.is_stopping.load(Relaxed);
             let (mut batch, waiting) =
                 self.take(&mut estimator, price, (&mut touches, &mut kept), is_stopping);
             kept.sweep(&self.logged, &mut batch, Timestamp::now());
             let is_full = batch.requests.len() >= ROWS_MAX;
-            if self.write(batch, waiting, is_stopping).await && is_full {
+            let is_written = self.write(batch, waiting, &remembered).await;
+            if is_written && is_full {
                 continue;
             }
-            if is_stopping {
+            if is_stopping || !is_written {
                 return;
             }
             // A nudge lost to the timer is not lost: what is queued is taken either way.
@@ -290,7 +301,7 @@ impl Writer {
             let count = if queue.waiting.is_empty() { all.min(ROWS_MAX) } else { all };
             let rest = queue.drafts.split_off(count);
             let drafts = std::mem::replace(&mut queue.drafts, rest);
-            let bytes: usize = drafts.iter().map(Draft::text_bytes).sum();
+            let bytes: usize = drafts.iter().map(Draft::held_bytes).sum();
             queue.text_bytes = queue.text_bytes.saturating_sub(bytes);
             let mut batch = std::mem::take(&mut queue.urgent);
             batch.closed = std::mem::take(&mut queue.closed);
@@ -323,101 +334,12 @@ impl Writer {
         (batch, waiting)
     }
 
-    /// Writes one batch, again and again until it is written; what comes meanwhile waits in the
-    /// bounded queue. Returns false if it was given up, which only a stop does.
-    async fn write(
-        &self,
-        batch: Batch,
-        waiting: Vec<oneshot::Sender<bool>>,
-        is_last: bool,
-    ) -> bool {
-        let mut waiting = Some(waiting);
-        if !batch.is_empty() {
-            while let Err(error) = self.store.apply(&batch).await {
-                self.note_error(&error);
-                release(waiting.take(), false);
-                release(Some(std::mem::take(&mut self.queue().waiting)), false);
-                if is_last || self.is_stopping.load(Relaxed) {
-                    let lost = batch.requests.len();
-                    tracing::error!(
-                        lost,
-                        "stopping with {lost} requests that could not be written"
-                    );
-                    return false;
-                }
-                tokio::time::sleep(RETRY_AFTER).await;
-            }
-            if self.is_failing.swap(false, Relaxed) {
-                let dropped = self.dropped.load(Relaxed);
-                tracing::info!(dropped, "the session store is back; {dropped} rows were dropped");
-            }
-        }
-        release(waiting, true);
-        true
-    }
-
     async fn read_price(&self) -> Option<Price> {
         let model = self.settings.pricing_model.as_ref()?;
         self.store.price(model, Timestamp::now()).await.ok().flatten()
     }
 
-    fn note_error(&self, error: &StoreError) {
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        self.note_failure(&format!("{error}: {cause}"));
-    }
-
-    fn note_failure(&self, what: &str) {
-        if !self.is_failing.swap(true, Relaxed) {
-            tracing::error!("could not write to the session store, calls go on: {what}");
-        }
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
-    }
-
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Signs of life on their way to the store, at most one a session.
-struct Touches {
-    gathered: HashMap<SessionId, Timestamp>,
-    written: tokio::time::Instant,
-}
-
-impl Default for Touches {
-    fn default() -> Self {
-        Self { gathered: HashMap::new(), written: tokio::time::Instant::now() }
-    }
-}
-
-impl Touches {
-    fn add(&mut self, id: SessionId, at: Timestamp) {
-        // As many as there are sessions in memory, which has a bound.
-        self.gathered.entry(id).and_modify(|latest| *latest = at.max(*latest)).or_insert(at);
-    }
-
-    fn forget(&mut self, id: SessionId) {
-        self.gathered.remove(&id);
-    }
-
-    /// Takes those that are due, a batch full at most.
-    fn due(&mut self, at_once: bool) -> Vec<(SessionId, Timestamp)> {
-        if self.gathered.is_empty() || (!at_once && self.written.elapsed() < TOUCH_EVERY) {
-            return Vec::new();
-        }
-        if self.gathered.len() <= ROWS_MAX || at_once {
-            self.written = tokio::time::Instant::now();
-            return self.gathered.drain().collect();
-        }
-        let some: Vec<_> = self.gathered.iter().take(ROWS_MAX).map(|(id, at)| (*id, *at)).collect();
-        some.iter().for_each(|(id, _)| self.forget(*id));
-        some
-    }
-}
-
-fn release(waiting: Option<Vec<oneshot::Sender<bool>>>, is_durable: bool) {
-    for one in waiting.unwrap_or_default() {
-        // Whoever waited may have gone; it is durable all the same.
-        let _ = one.send(is_durable);
     }
 }

@@ -69,7 +69,7 @@ impl Project {
 impl Store {
     /// Returns one project.
     pub async fn project(&self, id: &str) -> Result<Project, Refusal> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.readers.pool().acquire().await?;
         select(&mut connection, id).await?.ok_or_else(|| Refusal::unknown_project(id))
     }
 
@@ -82,7 +82,7 @@ impl Store {
         let mut count =
             QueryBuilder::<Sqlite>::new("SELECT COUNT(*) FROM archon_demo_projects WHERE TRUE");
         push_words(&mut count, words);
-        let total = count.build_query_scalar().fetch_one(&self.pool).await?;
+        let total = count.build_query_scalar().fetch_one(&self.readers.pool()).await?;
 
         let mut select = QueryBuilder::<Sqlite>::new(
             "SELECT id, title, description, github_repo, created_at, updated_at
@@ -91,7 +91,7 @@ impl Store {
         push_words(&mut select, words);
         select.push(" ORDER BY created_at DESC, title, id LIMIT ").push_bind(page.size);
         select.push(" OFFSET ").push_bind(page.offset());
-        let rows = select.build_query_as().fetch_all(&self.pool).await?;
+        let rows = select.build_query_as().fetch_all(&self.readers.pool()).await?;
         Ok(Found { rows, total })
     }
 
@@ -102,7 +102,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Project, Refusal> {
         let project = Project::new(new, now);
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.readers.pool().acquire().await?;
         if !insert(&mut connection, &project, self.limits.projects).await? {
             return Err(Refusal::limit_reached("projects", self.limits.projects));
         }
@@ -116,7 +116,7 @@ impl Store {
         changes: ProjectChanges,
         now: Timestamp,
     ) -> Result<Project, Refusal> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.readers.pool().begin_with("BEGIN IMMEDIATE").await?;
         let Some(mut project) = select(&mut tx, id).await? else {
             return Err(Refusal::unknown_project(id));
         };
@@ -140,7 +140,7 @@ impl Store {
 
     /// Deletes a project with its tasks, and returns how many tasks those were.
     pub async fn delete_project(&self, id: &str) -> Result<u64, Refusal> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.readers.pool().begin_with("BEGIN IMMEDIATE").await?;
         // Not left to the foreign key: SQLite enforces those only where the connection asks.
         let tasks = sqlx::query("DELETE FROM archon_demo_tasks WHERE project_id = ?")
             .bind(id)

@@ -1,9 +1,13 @@
 //! The demo server's tables: opening them, and what its two kinds of row share.
 
+use archon_sessions::store::sqlite::Readers;
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::seed;
+
+/// Creates the tables where they are missing.
+pub const TABLES: &str = include_str!("schema.sql");
 
 /// How much the demo server keeps, so that no client can fill the disk.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +25,7 @@ impl Default for Limits {
 /// Projects and tasks in SQLite. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(super) pool: SqlitePool,
+    pub(super) readers: Readers,
     pub(super) limits: Limits,
 }
 
@@ -29,9 +33,14 @@ impl Store {
     /// Creates the tables where they are missing, and puts samples into empty ones.
     ///
     /// One transaction, so that two processes that start together do not both add samples.
-    pub async fn open(pool: SqlitePool, limits: Limits, now: Timestamp) -> sqlx::Result<Store> {
-        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *tx).await?;
+    pub async fn open(
+        readers: impl Into<Readers>,
+        limits: Limits,
+        now: Timestamp,
+    ) -> sqlx::Result<Store> {
+        let readers = readers.into();
+        let mut tx = readers.pool().begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(TABLES).execute(&mut *tx).await?;
         let is_empty: bool = sqlx::query_scalar(
             "SELECT NOT EXISTS (SELECT 1 FROM archon_demo_projects)
                 AND NOT EXISTS (SELECT 1 FROM archon_demo_tasks)",
@@ -42,7 +51,7 @@ impl Store {
             seed::insert(&mut tx, now).await?;
         }
         tx.commit().await?;
-        Ok(Store { pool, limits })
+        Ok(Store { readers, limits })
     }
 }
 

@@ -154,7 +154,7 @@ impl Task {
 impl Store {
     /// Returns one task.
     pub async fn task(&self, id: &str) -> Result<Task, Refusal> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.readers.pool().acquire().await?;
         select(&mut connection, id).await?.ok_or_else(|| Refusal::unknown_task(id))
     }
 
@@ -164,7 +164,7 @@ impl Store {
         filter: &TaskFilter,
         page: Page,
     ) -> Result<Found<Task>, Refusal> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.readers.pool().acquire().await?;
         for project_id in &filter.project_ids {
             if !project_exists(&mut connection, project_id).await? {
                 return Err(Refusal::unknown_project(project_id));
@@ -191,7 +191,7 @@ impl Store {
     /// Adds a task to a project.
     pub async fn create_task(&self, new: NewTask, now: Timestamp) -> Result<Task, Refusal> {
         let task = Task::new(new, now);
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.readers.pool().begin_with("BEGIN IMMEDIATE").await?;
         if !project_exists(&mut tx, &task.project_id).await? {
             return Err(Refusal::unknown_project(&task.project_id));
         }
@@ -209,7 +209,7 @@ impl Store {
         changes: TaskChanges,
         now: Timestamp,
     ) -> Result<Task, Refusal> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.readers.pool().begin_with("BEGIN IMMEDIATE").await?;
         let Some(mut task) = select(&mut tx, id).await? else {
             return Err(Refusal::unknown_task(id));
         };
@@ -226,7 +226,7 @@ impl Store {
     pub async fn delete_task(&self, id: &str) -> Result<(), Refusal> {
         let done = sqlx::query("DELETE FROM archon_demo_tasks WHERE id = ?")
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.readers.pool())
             .await?;
         if done.rows_affected() == 0 {
             return Err(Refusal::unknown_task(id));

@@ -437,7 +437,7 @@ async fn a_long_argument_is_not_quoted_in_full() {
 #[tokio::test]
 async fn a_lost_database_is_reported_without_our_internals() {
     let mut demo = Demo::with_samples().await;
-    demo.store.pool.close().await;
+    demo.store.readers.pool().close().await;
 
     let (code, message, _) = demo.refused("find_tasks", json!({})).await;
 

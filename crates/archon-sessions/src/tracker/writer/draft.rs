@@ -28,12 +28,13 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub(super) fn text_bytes(&self) -> usize {
-        self.facts.params().len() + self.answer.len()
+    /// Returns the bytes that it keeps: of its answer, and of the whole body of which its facts are parts.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.facts.body_bytes() + self.answer.len()
     }
 
     pub(super) fn forget_texts(&mut self) {
-        self.facts.forget_params();
+        self.facts = Arc::new(self.facts.without_body());
         self.answer = Vec::new();
     }
 

@@ -1,0 +1,277 @@
+//! The database's file: opened, known again, and begun anew where it was lost.
+//!
+//! An open SQLite file goes on working after it was deleted, and takes everything along at the end. So we
+//! look, now and then, whether what is open is still what the path leads to.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection as _, Executor, SqliteConnection};
+use tokio::time::Instant;
+
+use super::{damage, schema};
+use crate::store::{LostHistory, StoreError};
+
+/// How long a statement waits for another process's lock before the store counts as unavailable.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Readers beside the one writer: enough for the API's lists, few enough for two cores.
+const READERS: u32 = 4;
+/// How often we look whether the file is still there: three system calls.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long counting what a lost file held may take; it is of use only to the one who reads the log.
+const COUNT_LIMIT: Duration = Duration::from_secs(2);
+/// The database, its write-ahead log, and the log's index.
+const PARTS: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Leads to the pool of readers, which is another one after the file was opened again. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Readers(
+    /// Held for single operations, never across an await.
+    Arc<RwLock<SqlitePool>>,
+);
+
+impl Readers {
+    /// Returns the pool that reads the file that is open now.
+    pub fn pool(&self) -> SqlitePool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, pool: SqlitePool) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = pool;
+    }
+}
+
+impl From<SqlitePool> for Readers {
+    fn from(pool: SqlitePool) -> Self {
+        Self(Arc::new(RwLock::new(pool)))
+    }
+}
+
+/// See the module.
+pub(super) struct File {
+    path: Arc<Path>,
+    /// The one connection that writes; `None` while the file cannot be opened, and once it is closed.
+    writer: Option<SqliteConnection>,
+    readers: Readers,
+    parts: Parts,
+    looked: Instant,
+    /// Set from the moment a file was found lost until its successor is open.
+    lost: Option<LostHistory>,
+    tables: Vec<&'static str>,
+    is_closed: bool,
+}
+
+impl File {
+    pub(super) async fn open(path: Arc<Path>) -> Result<Self, StoreError> {
+        let (writer, pool) = open(&path, &[]).await?;
+        Ok(Self {
+            writer: Some(writer),
+            readers: pool.into(),
+            parts: Parts::of(&path),
+            looked: Instant::now(),
+            lost: None,
+            tables: Vec::new(),
+            is_closed: false,
+            path,
+        })
+    }
+
+    pub(super) fn readers(&self) -> Readers {
+        self.readers.clone()
+    }
+
+    /// Returns the connection to write with. Opens the file again if what was open is gone.
+    ///
+    /// # Errors
+    /// If that cannot be done now; and, once, that what the file held was lost.
+    pub(super) async fn writer(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        let is_seen = self.writer.is_some() && self.looked.elapsed() < LOOK_EVERY;
+        if !is_seen && !self.is_closed {
+            self.keep_open().await?;
+            self.looked = Instant::now();
+        }
+        Ok(self.writer.as_mut().ok_or(sqlx::Error::PoolClosed)?)
+    }
+
+    /// Makes the connection ready for another try after a write that failed.
+    pub(super) async fn clear_up(&mut self) {
+        let Some(writer) = &mut self.writer else { return };
+        // It may have failed before the transaction began or after it ended; then there is nothing to roll
+        // back, and that is no news.
+        let _ = writer.execute("ROLLBACK").await;
+        // A statement that failed because its table is gone fails before it begins when it is tried again,
+        // and sqlx 0.9 does not survive that.
+        if writer.clear_cached_statements().await.is_err() {
+            // The connection's thread has ended. Dropping it closes what is left, and another is opened.
+            self.writer = None;
+        }
+    }
+
+    /// Looks whether what is open is still what the path leads to.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(super) fn look(&self) -> Result<(), StoreError> {
+        let what = match Parts::of(&self.path).compared_to(&self.parts) {
+            Standing::Whole => return Ok(()),
+            Standing::WithoutLog => "its write-ahead log was removed",
+            Standing::Lost => "the database file was removed or replaced",
+        };
+        Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::NotFound, what)).into())
+    }
+
+    pub(super) async fn also_create(&mut self, tables: &'static str) -> Result<(), StoreError> {
+        self.writer().await?.execute(tables).await?;
+        self.tables.push(tables);
+        Ok(())
+    }
+
+    pub(super) async fn close_for_good(&mut self) {
+        self.is_closed = true;
+        self.close().await;
+    }
+
+    async fn keep_open(&mut self) -> Result<(), StoreError> {
+        let standing = Parts::of(&self.path).compared_to(&self.parts);
+        match (standing, &mut self.writer) {
+            (Standing::Whole, Some(_)) => return Ok(()),
+            (Standing::WithoutLog, Some(writer)) => {
+                tracing::error!(
+                    "the write-ahead log of {} was removed while it was open; saving what was in it",
+                    self.path.display()
+                );
+                fold(writer).await?;
+            }
+            (Standing::Lost, Some(writer)) => self.lost = Some(count(writer).await),
+            // It could not be opened again when it was last tried.
+            (Standing::Whole | Standing::WithoutLog | Standing::Lost, None) => {}
+        }
+        // All connections of ours must be gone before there are new ones: SQLite would let both kinds share
+        // an index of the log, but not the log.
+        self.close().await;
+        if self.lost.is_some() {
+            self.parts.remove_log(&self.path);
+        }
+        let (writer, pool) = open(&self.path, &self.tables).await?;
+        self.writer = Some(writer);
+        self.readers.replace(pool);
+        self.parts = Parts::of(&self.path);
+        self.lost.take().map_or(Ok(()), |history| Err(StoreError::Lost(history)))
+    }
+
+    async fn close(&mut self) {
+        self.readers.pool().close().await;
+        if let Some(writer) = self.writer.take()
+            && let Err(error) = writer.close().await
+        {
+            tracing::warn!("could not close the database cleanly: {error}");
+        }
+    }
+}
+
+/// Opens a file and brings its schema up to date.
+async fn open(
+    path: &Path,
+    tables: &[&'static str],
+) -> Result<(SqliteConnection, SqlitePool), StoreError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    }
+    damage::look_for(path).await?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        // The writer says itself what takes too long, in a line and not in pages of SQL.
+        .disable_statement_logging()
+        // Requests are joined to their sessions as they are written; see `requests`.
+        .foreign_keys(false);
+    let named = |error: StoreError| damage::named(error, path);
+    let mut writer = options.connect().await.map_err(|error| named(error.into()))?;
+    schema::bring_up_to_date(&mut writer).await.map_err(named)?;
+    for statements in tables {
+        writer.execute(*statements).await.map_err(|error| named(error.into()))?;
+    }
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(BUSY_TIMEOUT)
+        // A file that is gone is begun anew by the writer, and by nobody else.
+        .connect_with(options.create_if_missing(false))
+        .await?;
+    Ok((writer, readers))
+}
+
+/// Writes all of a log into its database.
+async fn fold(writer: &mut SqliteConnection) -> Result<(), StoreError> {
+    let (is_busy, _, _): (bool, i64, i64) =
+        sqlx::query_as("PRAGMA wal_checkpoint(FULL)").fetch_one(writer).await?;
+    if is_busy {
+        return Err(sqlx::Error::Protocol("another process reads the removed log".into()).into());
+    }
+    Ok(())
+}
+
+/// Counts what a lost file holds, as long as it is open.
+async fn count(writer: &mut SqliteConnection) -> LostHistory {
+    let sql = "SELECT (SELECT count(*) FROM archon_mcp_sessions),
+                      (SELECT count(*) FROM archon_mcp_requests)";
+    let counts = sqlx::query_as::<_, (i64, i64)>(sql).fetch_one(writer);
+    let Ok(Ok((sessions, requests))) = tokio::time::timeout(COUNT_LIMIT, counts).await else {
+        return LostHistory::default();
+    };
+    LostHistory { sessions: u64::try_from(sessions).ok(), requests: u64::try_from(requests).ok() }
+}
+
+/// Whether an open file is still there.
+enum Standing {
+    Whole,
+    /// The database is; its log or the log's index is not.
+    WithoutLog,
+    Lost,
+}
+
+/// The files that a database is made of, by device and inode.
+struct Parts([Option<(u64, u64)>; 3]);
+
+impl Parts {
+    fn of(path: &Path) -> Self {
+        Self(PARTS.map(|part| {
+            let found = std::fs::metadata(with(path, part)).ok()?;
+            Some((found.dev(), found.ino()))
+        }))
+    }
+
+    fn compared_to(&self, open: &Self) -> Standing {
+        if self.0[0].is_none() || self.0[0] != open.0[0] {
+            Standing::Lost
+        } else if self.0 != open.0 {
+            Standing::WithoutLog
+        } else {
+            Standing::Whole
+        }
+    }
+
+    /// Removes the log of a lost file, which would be applied to whatever is in its place.
+    fn remove_log(&self, path: &Path) {
+        let there = Self::of(path);
+        for (index, part) in PARTS.iter().enumerate().skip(1) {
+            if there.0[index].is_some() && there.0[index] == self.0[index] {
+                // What cannot be removed is refused or ignored by SQLite.
+                let _ = std::fs::remove_file(with(path, part));
+            }
+        }
+    }
+}
+
+fn with(path: &Path, part: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(part);
+    name.into()
+}
