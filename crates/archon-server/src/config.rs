@@ -253,6 +253,7 @@ impl file::Sessions {
                 store.events_seconds_max,
                 standard.events_age_max,
             )?,
+            guess_grace: standard.guess_grace,
             node: standard.node,
             predecessor: standard.predecessor,
         })

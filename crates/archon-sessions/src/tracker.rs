@@ -73,6 +73,8 @@ pub struct Settings {
     pub idle_timeout_max: Duration,
     /// Other timeouts for some clients; the first rule that applies counts.
     pub timeout_rules: Vec<TimeoutRule>,
+    /// How long after its start a session may be found by a guess although its client has shown a handle.
+    pub guess_grace: Duration,
     /// How often the reaper looks. With the default timeout a silent session is seen as gone after at
     /// most six minutes.
     pub reap_every: Duration,
@@ -111,6 +113,8 @@ impl Default for Settings {
             // Who needs longer is better served by the resume window.
             idle_timeout_max: Duration::from_secs(24 * 60 * 60),
             timeout_rules: Vec::new(),
+            // A client's first requests cross within milliseconds, on a bad network within a second.
+            guess_grace: Duration::from_secs(2),
             reap_every: Duration::from_secs(60),
             resume_window: RESUME_WINDOW,
             calls_max: 128,

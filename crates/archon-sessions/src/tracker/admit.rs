@@ -424,14 +424,13 @@ impl Tracker {
     /// Notes that a session was found, and says so in the log the first time it is found that way.
     pub(super) fn found(&self, presence: &Arc<Presence>, proof: Proof, now: Timestamp) {
         presence.touch(now);
+        // A client that holds a handle needs no guess, and nobody else may be guessed to be it.
+        if proof != Proof::Fingerprint && presence.strike(self.inner.settings.guess_grace, now) {
+            self.inner.forget_kin(presence, |kin| kin.proof() == Proof::Fingerprint);
+            let id = presence.id();
+            self.inner.writer.durably(|batch| batch.unguessed.push(id));
+        }
         if presence.is_first_by(proof) {
-            // A client that holds a handle needs no guess, and nobody else may be guessed to be it.
-            if proof != Proof::Fingerprint
-                && self.inner.forget_kin(presence, |kin| kin.proof() == Proof::Fingerprint)
-            {
-                let id = presence.id();
-                self.inner.writer.durably(|batch| batch.unguessed.push(id));
-            }
             let id = presence.id();
             tracing::info!(session_id = %id, ?proof, "session {id} reused by {proof:?}");
         }

@@ -1,7 +1,8 @@
 //! A session and a connection as memory holds them.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -34,6 +35,10 @@ pub struct Presence {
     /// A bit for each kind of proof it has been found by, so that its reuse is logged once.
     seen_by: AtomicU8,
     pub(super) kin: Option<Kin>,
+    /// Whether it has had a call since it came to memory.
+    has_called: AtomicBool,
+    /// Whether it may still be found by a guess.
+    is_guessable: AtomicBool,
     /// Held for single operations, never across an await.
     connections: Mutex<Vec<McpSessionId>>,
 }
@@ -48,6 +53,8 @@ impl Presence {
             streams: AtomicU32::new(0),
             end: OnceLock::new(),
             seen_by: AtomicU8::new(0),
+            has_called: AtomicBool::new(false),
+            is_guessable: AtomicBool::new(matches!(kin, Some(Kin::Fingerprint(_)))),
             kin,
             connections: Mutex::default(),
         })
@@ -79,9 +86,19 @@ impl Presence {
         (self.session.era, self.session.fingerprint)
     }
 
-    /// Returns true if nothing was heard of it since it came back to memory.
+    /// Returns true if it had no call since it came back to memory; that a client tries to open its streams
+    /// again does not show that it goes on with them.
     pub(super) fn is_orphaned(&self) -> bool {
-        !self.has_ended() && self.last_activity() == self.session.last_activity
+        !self.has_ended() && !self.has_called.load(Relaxed)
+    }
+
+    /// Its client has shown a handle: returns true, once, where nobody is to be guessed to be it any more.
+    /// A new client's first requests may cross, some of them without the handle that it just got, so they
+    /// are given a moment.
+    pub(super) fn strike(&self, grace: Duration, now: Timestamp) -> bool {
+        self.is_guessable.load(Relaxed)
+            && now.since(self.session.connected_at) >= grace
+            && self.is_guessable.swap(false, Relaxed)
     }
 
     /// Returns who it belongs to.
@@ -136,6 +153,7 @@ impl Presence {
     }
 
     pub(super) fn begin_call(&self, max: u32) -> bool {
+        self.has_called.store(true, Relaxed);
         take(&self.in_flight, max)
     }
 

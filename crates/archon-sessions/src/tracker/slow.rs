@@ -251,15 +251,12 @@ impl Tracker {
 
 impl Inner {
     /// Forgets that a client without a handle belongs to this session.
-    /// Returns true if it did.
-    pub(super) fn forget_kin(
-        &self,
-        presence: &Arc<Presence>,
-        which: impl Fn(&Kin) -> bool,
-    ) -> bool {
-        let Some(kin) = presence.kin.as_ref().filter(|kin| which(kin)) else { return false };
-        let kins = self.kin.pin();
-        let is_current = kins.get(kin).is_some_and(|current| Arc::ptr_eq(current, presence));
-        is_current && kins.remove(kin).is_some()
+    pub(super) fn forget_kin(&self, presence: &Arc<Presence>, which: impl Fn(&Kin) -> bool) {
+        if let Some(kin) = presence.kin.as_ref().filter(|kin| which(kin)) {
+            let kins = self.kin.pin();
+            if kins.get(kin).is_some_and(|current| Arc::ptr_eq(current, presence)) {
+                kins.remove(kin);
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::layer::BoxError;
 
 /// A stream on which the server speaks by itself is read on for so long, for a client that lost its
 /// network; clients come back within seconds.
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_secs(30);
 /// How often it is looked whether anybody still wants it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
