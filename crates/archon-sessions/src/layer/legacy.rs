@@ -10,12 +10,11 @@ use http::{Method, Response, StatusCode};
 use super::body::{Logged, Nature, Observer, SessionBody, Watch};
 use super::exchange::Repeatable;
 use super::modern::{caller, end_all, inner_request};
-use super::renew::{self, CallOrigin};
+use super::renew::{self, CallOrigin, opens_stream};
 use super::restore::Answered;
 use super::transport::ClientTransport;
 use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Shared, reject};
 use crate::protocol::names::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_ARCHON_SESSION_ID};
-use crate::protocol::sse::is_event_stream;
 use crate::protocol::{Envelope, Message, Presented, legacy};
 use crate::session::Era;
 use crate::tracker::{Admission, Arrival, Call, LiveConnection, Purpose};
@@ -168,7 +167,7 @@ impl<S: Inner> Flow<S> {
         }
         let tracker = self.shared.tracker.clone();
         let upstream = self.shared.upstream.clone();
-        let is_stream = parts.status == StatusCode::OK && is_event_stream(&parts.headers);
+        let is_stream = opens_stream(parts.status, &parts.headers);
         let connection = admission.connection.clone().filter(|_| is_stream);
         let purpose = || match &*calls {
             [call] => Purpose::Request(call.id().into()),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::Full;
 use tokio::time::Instant;
 
@@ -157,7 +157,7 @@ impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
                     continue;
                 };
                 let response = answered.response;
-                if response.status() == StatusCode::OK && is_event_stream(response.headers()) {
+                if opens_stream(response.status(), response.headers()) {
                     let link = connection.link();
                     let after = last.filter(|_| link == opened_on);
                     let after = after.map(|last| last.as_bytes().to_vec());
@@ -174,6 +174,11 @@ impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
     fn went_on(&mut self, link: Option<HeaderValue>) {
         self.link = link;
     }
+}
+
+/// Returns true if an answer with these is a stream of events, and no refusal in that form.
+pub(super) fn opens_stream(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::OK && is_event_stream(headers)
 }
 
 /// Returns the request for what comes after the event `last` on the connection's link.
@@ -206,9 +211,7 @@ async fn resume<S: Inner>(
     let lost = CallFailed::lost(&flow.shared.upstream);
     let link = resumed.headers().get(MCP_SESSION_ID).cloned();
     match flow.call_inner(resumed).await {
-        Ok(response)
-            if response.status() == StatusCode::OK && is_event_stream(response.headers()) =>
-        {
+        Ok(response) if opens_stream(response.status(), response.headers()) => {
             Ok(Rest { response, after: Some(last), link })
         }
         Ok(_) | Err(_) => Err(lost),

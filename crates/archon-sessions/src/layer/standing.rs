@@ -6,17 +6,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
-use http::{HeaderName, Response, StatusCode};
+use http::{HeaderName, Response};
 
 use super::body::{Logged, Nature, Observer, Replay, SessionBody, Watch, event_of};
 use super::legacy::{exchange_of, label};
 use super::modern::inner_request;
-use super::renew::StandingOrigin;
+use super::renew::{StandingOrigin, opens_stream};
 use super::transport::ClientTransport;
 use super::{Answer, CallFailed, Flow, Inner, reject};
 use crate::protocol::event_id::{EventId, EventOrigin, link_mark};
 use crate::protocol::names::LAST_EVENT_ID;
-use crate::protocol::sse::is_event_stream;
 use crate::session::Era;
 use crate::tracker::{Admission, Purpose, StreamLog, StreamPlace};
 
@@ -111,7 +110,7 @@ impl<S: Inner> Flow<S> {
         }
         let (mut parts, body) = answered.response.into_parts();
         let tracker = self.shared.tracker.clone();
-        let is_stream = parts.status == StatusCode::OK && is_event_stream(&parts.headers);
+        let is_stream = opens_stream(parts.status, &parts.headers);
         let connection = connection.filter(|_| is_stream);
         if connection.is_some() {
             parts.headers.remove(CONTENT_LENGTH);

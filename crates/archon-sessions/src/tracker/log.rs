@@ -130,9 +130,7 @@ impl StreamLog {
 
     /// Returns what came after the event `after`.
     pub fn after(&self, after: Option<u64>) -> Vec<Bytes> {
-        let state = self.state();
-        let new = state.events.iter().filter(|event| after.is_none_or(|seen| event.seq > seen));
-        new.map(|event| event.bytes.clone()).collect()
+        self.state().after(after).map(|event| event.bytes.clone()).collect()
     }
 
     /// Returns the id of the last event.

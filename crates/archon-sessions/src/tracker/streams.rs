@@ -73,16 +73,16 @@ impl Tracker {
 
     /// The connection has ended: nobody will come back to its streams.
     pub(super) fn forget_logs(&self, connection: &LiveConnection) {
-        for log in connection.take_logs() {
-            if log.mark_read() {
-                self.inner.writer.forget_stream(log.id());
-            }
-        }
+        connection.take_logs().iter().for_each(|log| self.let_go(log));
     }
 
     /// Its client has shown that it has read this stream to its end.
     pub fn was_read(&self, connection: &LiveConnection, log: &StreamLog) {
         connection.remove_log(log.id());
+        self.let_go(log);
+    }
+
+    fn let_go(&self, log: &StreamLog) {
         if log.mark_read() {
             self.inner.writer.forget_stream(log.id());
         }

@@ -1,10 +1,10 @@
 //! Finds the answers in the bytes of a body, whichever way they hold messages.
 
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::protocol::answer::{Scanner, Verdict};
-use crate::protocol::sse::{Events, Part};
+use crate::protocol::sse::{Events, Part, is_event_stream};
 
 /// Of an answer, so much is kept to estimate its tokens and find its error's text.
 const SAMPLE_MAX: usize = 16 * 1024;
@@ -43,10 +43,10 @@ enum Framing {
 impl Observer {
     /// Returns an observer for an answer with these headers.
     pub fn new(headers: &HeaderMap) -> Self {
-        let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-        let framing = if kind.starts_with(b"text/event-stream") {
+        let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");
+        let framing = if is_event_stream(headers) {
             Framing::Sse(Events::default())
-        } else if kind.starts_with(b"application/json") {
+        } else if headers.get(CONTENT_TYPE).is_some_and(is_json) {
             Framing::Json
         } else {
             Framing::Opaque

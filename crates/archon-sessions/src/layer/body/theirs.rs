@@ -209,7 +209,7 @@ where
             self.source = Source::Over;
             return None;
         };
-        if (watch.is_waiting() || watch.is_standing()) && self.renews() {
+        if watch.expects_more() && self.renews() {
             let is_first = !std::mem::replace(&mut self.is_renewed, true);
             let is_call = self.watch.as_ref().is_some_and(Watch::is_waiting);
             return (is_call && is_first).then_some(Next::GoOnAlone);
@@ -226,8 +226,7 @@ where
             self.source = Source::Over;
             return Some(Next::Error(error));
         };
-        let is_needed = watch.is_waiting() || watch.is_standing();
-        if is_needed && self.renews() {
+        if watch.expects_more() && self.renews() {
             self.is_renewed = true;
             return None;
         }

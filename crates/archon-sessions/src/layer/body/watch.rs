@@ -67,6 +67,11 @@ impl Watch {
         self.nature == Nature::Standing
     }
 
+    /// Returns true if the stream is not whole where it is now.
+    pub fn expects_more(&self) -> bool {
+        self.is_waiting() || self.is_standing()
+    }
+
     /// Returns when this stream must end, if it is one that goes on by itself.
     pub fn closing(&self) -> Option<WaitForCancellationFutureOwned> {
         self.place.as_ref().map(|_| self.tracker.closing().clone().cancelled_owned())
@@ -181,7 +186,7 @@ impl Watch {
     /// Returns who runs the stream on without its client, if it is to be followed to its end.
     pub fn outlives_client(&self) -> Option<Tracker> {
         match self.era {
-            Era::Legacy if self.is_waiting() || self.is_standing() => Some(self.tracker.clone()),
+            Era::Legacy if self.expects_more() => Some(self.tracker.clone()),
             Era::Legacy | Era::Modern => None,
         }
     }

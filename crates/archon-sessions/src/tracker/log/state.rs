@@ -125,18 +125,18 @@ impl State {
         after: &mut Option<u64>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Vec<Bytes>>> {
-        let (mut found, mut size) = (Vec::new(), 0);
-        for event in self.events.iter().filter(|event| after.is_none_or(|seen| event.seq > seen)) {
+        let (mut found, mut size, mut last) = (Vec::new(), 0, *after);
+        for event in self.after(*after) {
             if size >= READ_BYTES_MAX {
                 break;
             }
             size += event.bytes.len();
             found.push(event.bytes.clone());
-            self.read_through = self.read_through.max(Some(event.seq));
+            last = Some(event.seq);
         }
         if !found.is_empty() {
-            let last = self.events.iter().filter(|e| after.is_none_or(|seen| e.seq > seen));
-            *after = last.take(found.len()).last().map(|event| event.seq);
+            *after = last;
+            self.read_through = self.read_through.max(last);
             self.wake();
             return Poll::Ready(Some(found));
         }
@@ -145,6 +145,12 @@ impl State {
         }
         self.wait(context);
         Poll::Pending
+    }
+
+    /// Returns the events after that one, oldest first.
+    pub fn after(&self, after: Option<u64>) -> impl Iterator<Item = &Logged> {
+        let from = self.events.partition_point(|e| after.is_some_and(|seen| e.seq <= seen));
+        self.events.range(from..)
     }
 
     pub fn sent_all(&mut self) {
@@ -160,8 +166,7 @@ impl State {
     }
 
     pub fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let unread = |event: &&Logged| self.read_through.is_none_or(|seen| event.seq > seen);
-        let waiting: usize = self.events.iter().rev().take_while(unread).map(Logged::cost).sum();
+        let waiting: usize = self.after(self.read_through).map(Logged::cost).sum();
         if self.readers == 0 || waiting <= READ_BYTES_MAX {
             return Poll::Ready(());
         }
