@@ -243,12 +243,13 @@ class Archon(Process):
         directory: Path,
         *args: str,
         upstream: Upstream | Mapping[str, Upstream] | None = None,
-        db: Path | None = None,
+        db: Path | str | None = None,
         env: Mapping[str, str] | None = None,
     ):
         self.args = args
         self.upstreams = _named(upstream)
         self.db = db or directory / "archon.db"
+        self._names_db = "DATABASE_URL" not in (env or {})
         self._api_port = 0
         super().__init__(directory, env)
 
@@ -263,7 +264,9 @@ class Archon(Process):
             command += ["--upstream", f"{name}={target}"]
         command += ["--mcp-port", str(self.port if self.url else 0)]
         command += ["--server-port", str(self._api_port)]
-        return [*command, "--db", str(self.db), *self.args]
+        if self._names_db:
+            command += ["--db", str(self.db)]
+        return [*command, *self.args]
 
     def find_url(self, output: str) -> str | None:
         found = re.search(r"MCP endpoint:\s*(http://\S+)", output)
@@ -311,7 +314,7 @@ class Processes:
         self,
         *args: str,
         upstream: Upstream | Mapping[str, Upstream] | None = None,
-        db: Path | None = None,
+        db: Path | str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Archon:
         """Starts the gateway in front of a process, a URL, a command, or several by name.

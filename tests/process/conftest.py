@@ -13,6 +13,7 @@ import pytest
 
 from activated import Activated
 from harness import Archon, Processes
+from postgres import Postgres
 from small import Small
 
 # A number of seconds or calls, a switch, or a text.
@@ -53,6 +54,20 @@ def config(tmp_path: Path) -> Callable[..., tuple[str, str]]:
         return "--config", str(path)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """One server for all tests; it ends with them."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Postgres:
+    """The server, with an empty database."""
+    postgres_server.new_database()
+    return postgres_server
 
 
 @pytest.fixture

@@ -321,7 +321,7 @@ def test_a_command_that_says_nothing_is_given_up(start, marked):
     marked.expect_none(gateway)
 
 
-def test_what_speaks_of_the_gateway_is_not_passed_on(start_archon, config, tmp_path):
+def test_what_speaks_of_the_gateway_is_not_passed_on(start_archon, postgres, tmp_path):
     secret = f"s3cret-{uuid.uuid4()}"
     shown = tmp_path / "environment"
     script = f"env > {shown}; pwd >> {shown}; exec {lines.command()}"
@@ -330,10 +330,11 @@ def test_what_speaks_of_the_gateway_is_not_passed_on(start_archon, config, tmp_p
         f"[upstreams.one]\ncommand = ['sh', '-c', \"{script}\"]\n"
         f'cwd = "{tmp_path}"\nenv = {{ API_KEY = "{secret}" }}\n'
     )
-    gateway = start_archon("--config", str(path), env={"ARCHON_LOG": "debug", "PASSED": "on"})
+    env = {"ARCHON_LOG": "debug", "PASSED": "on", "DATABASE_URL": postgres.url}
+    gateway = start_archon("--config", str(path), env=env)
     assert LegacyClient.connect(gateway.url).text("echo", text="x") == "x"
     environment = shown.read_text().splitlines()
     assert f"API_KEY={secret}" in environment and "PASSED=on" in environment
     assert environment[-1] == str(tmp_path)
-    assert not [line for line in environment if line.startswith("ARCHON_")]
+    assert not [line for line in environment if line.startswith(("ARCHON_", "DATABASE_URL"))]
     assert secret not in gateway.log()

@@ -1,13 +1,15 @@
 //! The configuration: `archon.toml`, then the environment, then flags; each default with its reason.
 
+mod database;
 mod file;
 mod stdio;
 mod upstream;
 
+pub use database::Database;
 pub use stdio::StdioConfig;
 pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -40,25 +42,6 @@ pub struct Config {
     pub listen: ListenLimits,
     /// How log lines look.
     pub log: LogConfig,
-}
-
-/// Where sessions are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// A SQLite file.
-    Sqlite(PathBuf),
-    /// Nowhere: for trying things out.
-    Memory,
-}
-
-impl Database {
-    /// Returns its file, if it has one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Sqlite(path) => Some(path),
-            Self::Memory => None,
-        }
-    }
 }
 
 /// Bounds on what a peer can open before it has said anything.
@@ -119,7 +102,7 @@ pub struct Overrides {
     pub mcp_port: Option<u16>,
     /// See [`Config::server_port`].
     pub server_port: Option<u16>,
-    /// A path, or `memory`.
+    /// A path, a PostgreSQL URL, or `memory`.
     pub db: Option<String>,
     /// See [`Settings::durability`].
     pub durability: Option<Durability>,
@@ -167,16 +150,11 @@ impl Config {
             overrides.upstreams.iter().map(|text| text.parse()).collect::<Result<_, _>>()?
         };
         upstream::check_names(&upstreams)?;
-        let database =
-            overrides.db.or(store.database.clone()).unwrap_or_else(|| "data/archon.db".into());
+        let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
             server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
-            database: if database == "memory" {
-                Database::Memory
-            } else {
-                Database::Sqlite(database.into())
-            },
+            database: database.map_or(database::DEFAULT, String::as_str).parse()?,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
             sessions: sessions.settings(&store, overrides.durability)?,

@@ -93,7 +93,7 @@ impl Upstream {
         }
     }
 
-    /// Returns the demo server, on the gateway's own database or in memory.
+    /// Returns the demo server, in the gateway's own SQLite file or in memory.
     ///
     /// # Errors
     /// If its tables cannot be made.

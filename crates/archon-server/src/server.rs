@@ -6,6 +6,7 @@ mod pid_file;
 mod routes;
 mod signals;
 mod sockets;
+mod storage;
 mod upgrade;
 
 pub use pid_file::{Outcome, PidFile};
@@ -17,20 +18,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use archon_sessions::layer::{Limits, SessionLayer};
-use archon_sessions::store::SessionStore;
-use archon_sessions::store::memory::MemoryStore;
-use archon_sessions::store::sqlite::SqliteStore;
 use archon_sessions::tracker::{Settings, Tracker};
 use futures_util::future::join_all;
 use tower::ServiceBuilder;
 
 use crate::api;
-use crate::config::{Config, Database};
+use crate::config::Config;
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
 use sockets::Sockets;
+use storage::Storage;
 use upgrade::Handover;
 
 /// What the endpoints and the API show of this process.
@@ -51,15 +50,16 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         tracing::info!(pid, "taking over from process {pid}");
     }
     let sockets = Sockets::open(inherited, &config).await?;
-    let (store, sqlite) = open_store(&config.database).await?;
+    let storage = Storage::open(&config.database).await?;
     let settings = Settings {
         node: process_name(std::process::id()),
         predecessor: predecessor().map(process_name),
         ..config.sessions.clone()
     };
-    let tracker =
-        Tracker::start(store, settings).await.context("could not recover the stored sessions")?;
-    let upstreams = open_upstreams(&config, sqlite.as_ref()).await?;
+    let tracker = Tracker::start(storage.store(), settings)
+        .await
+        .context("could not recover the stored sessions")?;
+    let upstreams = open_upstreams(&config, &storage).await?;
     let overview =
         Arc::new(Overview { started: Instant::now(), tracker: tracker.clone(), upstreams });
 
@@ -83,7 +83,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     });
     let routes = Routes::new(endpoints.collect(), overview.clone(), config.limits.hosts.clone());
 
-    let pid_file = config.database.path().map(PidFile::beside);
+    let pid_file = config.database.files().map(PidFile::beside);
     let handover = Handover::prepare(&sockets, pid_file.clone())?;
     let mut signals = Signals::listen(upgrades)?;
     announce(&config, &overview, &sockets)?;
@@ -99,9 +99,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     drain.leave(ending, patience, &tracker, async { tokio::join!(mcp, api) }).await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
-    if let Some(sqlite) = sqlite {
-        sqlite.close().await;
-    }
+    storage.close().await;
     if let Some(pid_file) = pid_file {
         pid_file.release();
     }
@@ -119,26 +117,9 @@ fn call_time_max(config: &Config) -> Duration {
     own.fold(config.sessions.call_timeout, Duration::max)
 }
 
-async fn open_store(
-    database: &Database,
-) -> anyhow::Result<(Arc<dyn SessionStore>, Option<SqliteStore>)> {
-    match database {
-        Database::Memory => Ok((Arc::new(MemoryStore::new()), None)),
-        Database::Sqlite(path) => {
-            let store = SqliteStore::open(path)
-                .await
-                .with_context(|| format!("could not open the database {}", path.display()))?;
-            Ok((Arc::new(store.clone()), Some(store)))
-        }
-    }
-}
-
-async fn open_upstreams(
-    config: &Config,
-    sqlite: Option<&SqliteStore>,
-) -> anyhow::Result<Vec<Upstream>> {
+async fn open_upstreams(config: &Config, storage: &Storage) -> anyhow::Result<Vec<Upstream>> {
     if config.upstreams.is_empty() {
-        return Ok(vec![Upstream::demo(sqlite).await?]);
+        return Ok(vec![Upstream::demo(storage.sqlite()).await?]);
     }
     config.upstreams.iter().map(Upstream::open).collect()
 }
@@ -153,10 +134,7 @@ fn announce(config: &Config, overview: &Overview, sockets: &Sockets) -> anyhow::
         println!("  upstream:     {name} at http://{mcp}/mcp/{name}");
     }
     println!("  health:       http://{api}/health{}", sockets.api.origin());
-    match &config.database {
-        Database::Sqlite(path) => println!("  database:     {}", path.display()),
-        Database::Memory => println!("  database:     none, sessions end with this process"),
-    }
+    println!("  database:     {}", config.database);
     println!("\nPaste into your client's MCP configuration:");
     println!(
         "  {{\"mcpServers\": {{\"archon\": {{\"type\": \"http\", \"url\": \"http://{mcp}/mcp\"}}}}}}"

@@ -1,6 +1,7 @@
 //! Where sessions are kept. A store keeps and finds; it decides nothing.
 
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -143,7 +144,7 @@ pub trait SessionStore: Send + Sync + 'static {
 pub struct Batch {
     /// New sessions. One that exists already is left as it is.
     pub created: Vec<Session>,
-    /// Connections, new or changed: the last write wins.
+    /// Connections, new or changed: the last write wins, except that one that has ended stays ended.
     pub connections: Vec<Connection>,
     /// Sessions that ended. One that has ended already is left as it is: the first end wins.
     pub ended: Vec<Session>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::config::{Config, Durability, LogFormat, Overrides, split_variable};
+use crate::config::{Config, Database, Durability, LogFormat, Overrides, split_variable};
 use crate::server::Inherited;
 use crate::{logging, server};
 
@@ -30,8 +30,9 @@ pub struct Serve {
     /// Port of the API and health; 0 takes a free one
     #[arg(long, env = "ARCHON_SERVER_PORT", value_name = "PORT")]
     server_port: Option<u16>,
-    /// SQLite file, or `memory`
-    #[arg(long, env = "ARCHON_DB", value_name = "FILE")]
+    /// SQLite file, PostgreSQL URL (better kept out of the command line, in the variable), or `memory`
+    /// [env: also DATABASE_URL]
+    #[arg(long, env = "ARCHON_DB", hide_env_values = true, value_name = "FILE|URL")]
     db: Option<String>,
     /// What a crash may cost: rows of a quarter of a second, or nothing
     #[arg(long, env = "ARCHON_DURABILITY", value_enum)]
@@ -85,7 +86,7 @@ impl Serve {
             host: self.host,
             mcp_port: self.mcp_port,
             server_port: self.server_port,
-            db: self.db,
+            db: Database::overridden(self.db),
             durability: self.durability,
             allowed_hosts: self.allowed_hosts,
             no_tools: self.no_tools,

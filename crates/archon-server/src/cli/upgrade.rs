@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Database, Overrides};
 use crate::server::{Outcome, PidFile, READY_LIMIT};
 
 /// The other process gives up after `READY_LIMIT`, and is given a while to say so.
@@ -24,8 +24,8 @@ pub struct Upgrade {
     /// Its configuration file [default: archon.toml, if there is one]
     #[arg(long, env = "ARCHON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Its SQLite file
-    #[arg(long, env = "ARCHON_DB", value_name = "FILE")]
+    /// Its SQLite file, or PostgreSQL URL
+    #[arg(long, env = "ARCHON_DB", hide_env_values = true, value_name = "FILE|URL")]
     db: Option<String>,
 }
 
@@ -35,12 +35,12 @@ impl Upgrade {
     /// # Errors
     /// If it failed. Then the old process goes on, unless the message says that it ended.
     pub fn run(self) -> anyhow::Result<()> {
-        let overrides = Overrides { db: self.db, ..Overrides::default() };
+        let overrides = Overrides { db: Database::overridden(self.db), ..Overrides::default() };
         let config = Config::load(self.config.as_deref(), overrides)?;
-        let Some(database) = config.database.path() else {
+        let Some(files) = config.database.files() else {
             bail!("sessions that are in memory only cannot be handed over; restart archon instead");
         };
-        let pid_file = PidFile::beside(database);
+        let pid_file = PidFile::beside(files);
         let pid = self.pid.map_or_else(|| pid_file.read(), Ok)?;
         let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let process = process.with_context(|| format!("{pid} is no process id"))?;

@@ -42,6 +42,18 @@ fn flags_win_over_the_file() {
 }
 
 #[test]
+fn a_database_server_is_shown_without_its_password() {
+    let file = r#"
+        [store]
+        database = "postgresql://me:secret@db.example/archon?pgbouncer=true"
+    "#;
+    let config = load(file, Overrides::default()).unwrap();
+    assert!(matches!(config.database, Database::Postgres(_)));
+    assert_eq!(config.database.to_string(), "PostgreSQL, db.example:5432/archon");
+    assert!(!format!("{config:?}").contains("secret"));
+}
+
+#[test]
 fn the_default_upstream_comes_first() {
     let file = r#"
         [upstreams.a]
@@ -97,6 +109,7 @@ fn the_variable_holds_a_line_for_each_command() {
 #[test]
 fn mistakes_are_named() {
     let flag = |text: &str| Overrides { upstreams: vec![text.into()], ..Overrides::default() };
+    let database = |text: &str| Overrides { db: Some(text.into()), ..Overrides::default() };
     let host = Overrides { host: Some("0.0.0.0".into()), ..Overrides::default() };
     for (toml, overrides, hint) in [
         ("[server]\nmcp_prot = 1", Overrides::default(), "mcp_prot"),
@@ -116,8 +129,10 @@ fn mistakes_are_named() {
         ("[upstreams.a]\ncommand = \"x\"\ncwd = \"/no/such\"", Overrides::default(), "cwd"),
         ("[upstreams.a]\ncommand = \"x\"\nchildren_max = 0", Overrides::default(), "positive"),
         ("", host, "allowed_hosts"),
+        ("", database("postgres://me:secret@h:x/d"), "URL"),
+        ("[store]\ndatabase = \"mysql://me:secret@h/d\"", Overrides::default(), "PostgreSQL"),
     ] {
         let error = format!("{:#}", load(toml, overrides).unwrap_err());
-        assert!(error.contains(hint), "{error}");
+        assert!(error.contains(hint) && !error.contains("secret"), "{error}");
     }
 }

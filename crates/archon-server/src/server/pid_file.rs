@@ -57,7 +57,10 @@ impl PidFile {
 
     /// Writes our own pid. A process that cannot works all the same.
     pub fn claim(&self) {
-        if let Err(error) = replace(&self.path, &std::process::id().to_string()) {
+        let folder = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        if let Err(error) =
+            folder.and_then(|()| replace(&self.path, &std::process::id().to_string()))
+        {
             tracing::warn!("could not write the pid file {}: {error}", self.path.display());
         }
     }

@@ -16,6 +16,16 @@ macro_rules! random_id {
             pub fn random() -> Self {
                 Self(Uuid::new_v4())
             }
+
+            /// Returns the id of these bits, as a store keeps them.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// Returns its bits.
+            pub const fn as_uuid(self) -> Uuid {
+                self.0
+            }
         }
 
         impl FromStr for $name {

@@ -64,7 +64,10 @@ impl SessionStore for MemoryStore {
             tables.sessions.entry(session.id).or_insert_with(|| session.clone());
         }
         for connection in &batch.connections {
-            tables.connections.insert(connection.handle, connection.clone());
+            let ended_at = tables.connections.get(&connection.handle).and_then(|c| c.ended_at);
+            let ended_at = ended_at.or(connection.ended_at);
+            let connection = Connection { ended_at, ..connection.clone() };
+            tables.connections.insert(connection.handle, connection);
         }
         for ended in &batch.ended {
             if let Some(session) = tables.sessions.get_mut(&ended.id)

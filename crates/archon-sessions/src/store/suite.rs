@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::memory::MemoryStore;
+use super::postgres::{PostgresStore, server};
 use super::sqlite::SqliteStore;
 use super::{Batch, CallId, OpenCall, Outcome, RequestRow, SessionStore, StoredEvent};
 use crate::protocol::event_id::StreamId;
@@ -11,11 +12,11 @@ use crate::session::{
     SessionId, Timestamp,
 };
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(1_768_000_000_000_000 + seconds * 1_000_000)
 }
 
-fn session() -> Session {
+pub(super) fn session() -> Session {
     let client = ClientInfo {
         name: Some("claude-code".into()),
         version: Some("2.0".into()),
@@ -24,7 +25,7 @@ fn session() -> Session {
     Session::new(client, Principal::Anonymous, Era::Legacy, "2025-11-25", IDLE_TIMEOUT, at(0))
 }
 
-fn connection(session: &Session) -> Connection {
+pub(super) fn connection(session: &Session) -> Connection {
     Connection {
         handle: McpSessionId::random(),
         session: session.id,
@@ -39,7 +40,7 @@ fn connection(session: &Session) -> Connection {
     }
 }
 
-fn request(session: SessionId) -> RequestRow {
+pub(super) fn request(session: SessionId) -> RequestRow {
     RequestRow {
         session,
         method: "tools/call".into(),
@@ -130,6 +131,38 @@ async fn an_ended_connection_stays_ended(store: &dyn SessionStore) {
     assert_eq!(store.connections_of(first.id).await.unwrap(), vec![]);
 }
 
+async fn a_batch_may_hold_one_key_twice(store: &dyn SessionStore) {
+    let first = session();
+    let open = connection(&first);
+    let relinked = Connection { link: Some("up-2".into()), ..open.clone() };
+    let ended = Connection { ended_at: Some(at(3)), ..open.clone() };
+    let batch = Batch {
+        created: vec![first.clone(), first.clone()],
+        connections: vec![open.clone(), ended.clone(), relinked.clone()],
+        ..Batch::default()
+    };
+    store.apply(&batch).await.unwrap();
+    let expected = Connection { ended_at: ended.ended_at, ..relinked };
+    assert_eq!(store.connection(open.handle).await.unwrap(), Some(expected));
+}
+
+async fn text_of_any_kind_harms_nobody(store: &dyn SessionStore) {
+    let mut first = session();
+    first.client.capabilities = Some(r#"{"a":"\u0000\ud800","b":1e999999}"#.into());
+    first.protocol_version = "a\0b".into();
+    let mut nul = request(first.id);
+    (nul.method, nul.tool, nul.error) = ("\0".into(), Some("a\0".into()), Some("\0\0".into()));
+    (nul.duration_us, nul.prompt_tokens, nul.cost_micros) = (i64::MAX / 2, i64::MAX, i64::MAX);
+    let batch = Batch {
+        created: vec![first.clone()],
+        connections: vec![Connection { link: Some("\0".into()), ..connection(&first) }],
+        requests: vec![nul],
+        ..Batch::default()
+    };
+    store.apply(&batch).await.unwrap();
+    assert!(store.session(first.id).await.unwrap().is_some());
+}
+
 async fn a_request_without_a_session_harms_nobody(store: &dyn SessionStore) {
     let first = session();
     let batch = Batch {
@@ -201,6 +234,26 @@ macro_rules! suite {
                 store.close().await;
             })*
         }
+
+        mod postgres_store {
+            $(#[tokio::test]
+            async fn $test() {
+                let url = super::server::new_database("").await;
+                let store = super::PostgresStore::open(&url).await.unwrap();
+                super::$test(&store).await;
+                store.close().await;
+            })*
+        }
+
+        mod pooled_postgres_store {
+            $(#[tokio::test]
+            async fn $test() {
+                let url = super::server::new_database("?pgbouncer=true").await;
+                let store = super::PostgresStore::open(&url).await.unwrap();
+                super::$test(&store).await;
+                store.close().await;
+            })*
+        }
     };
 }
 
@@ -210,6 +263,8 @@ suite! {
     a_fingerprint_is_kept_until_it_is_struck_out,
     the_first_end_wins,
     an_ended_connection_stays_ended,
+    a_batch_may_hold_one_key_twice,
+    text_of_any_kind_harms_nobody,
     a_request_without_a_session_harms_nobody,
     a_call_is_in_the_ledger_until_it_is_closed,
     events_are_kept_until_they_are_forgotten,

@@ -16,9 +16,9 @@ use tokio::process::{Child, Command};
 use crate::config::StdioConfig;
 use crate::supervise::{HUGE_PAGES, Report, THIS_PROGRAM, send_pipes};
 
-/// What speaks of us to ourselves is not the command's business, and neither is what our own supervisor
-/// told us.
-const OUR_VARIABLES: [&str; 3] = ["ARCHON_", "LISTEN_", "NOTIFY_SOCKET"];
+/// What speaks of us to ourselves is not the command's business, our database's password least of all, and
+/// neither is what our own supervisor told us.
+const OUR_VARIABLES: [&str; 4] = ["ARCHON_", "DATABASE_URL", "LISTEN_", "NOTIFY_SOCKET"];
 
 /// Our ends of a command's pipes.
 pub struct Pipes {

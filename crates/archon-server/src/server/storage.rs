@@ -1,0 +1,56 @@
+//! The database behind the store: opened at the start, closed at the end.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use archon_sessions::store::SessionStore;
+use archon_sessions::store::memory::MemoryStore;
+use archon_sessions::store::postgres::PostgresStore;
+use archon_sessions::store::sqlite::SqliteStore;
+
+use crate::config::Database;
+
+/// An open database.
+pub enum Storage {
+    Memory(Arc<MemoryStore>),
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+impl Storage {
+    /// Opens it.
+    pub async fn open(database: &Database) -> anyhow::Result<Self> {
+        let opened = match database {
+            Database::Memory => return Ok(Self::Memory(Arc::default())),
+            Database::Sqlite(path) => SqliteStore::open(path).await.map(Self::Sqlite),
+            Database::Postgres(url) => PostgresStore::open(url).await.map(Self::Postgres),
+        };
+        opened.with_context(|| format!("could not open the database {database}"))
+    }
+
+    /// Returns the store in it.
+    pub fn store(&self) -> Arc<dyn SessionStore> {
+        match self {
+            Self::Memory(store) => store.clone(),
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// Returns where the demo server can keep its tables: it speaks SQLite only.
+    pub fn sqlite(&self) -> Option<&SqliteStore> {
+        match self {
+            Self::Sqlite(store) => Some(store),
+            Self::Memory(_) | Self::Postgres(_) => None,
+        }
+    }
+
+    /// Closes it. Call when nothing is written any more.
+    pub async fn close(&self) {
+        match self {
+            Self::Memory(_) => {}
+            Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close().await,
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Keeps everything in a PostgreSQL database, 13 or later.
+//!
+//! One connection writes, a few read. Each is replaced when it fails, so that a database that was away is used
+//! again once it is back. Nothing lasts longer on a connection than its transaction, so that a pooler may stand in
+//! between: no settings, no listening, and with `?pgbouncer=true` no prepared statements.
+
+mod address;
+mod days;
+mod requests;
+mod rows;
+#[cfg(test)]
+pub(crate) mod server;
+#[cfg(test)]
+mod tests;
+mod unfinished;
+
+pub use address::{PostgresUrl, PostgresUrlError};
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use const_format::concatcp;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, Row};
+use tokio::sync::Mutex;
+
+use super::{Batch, OpenCall, Price, SessionStore, StoreError, StoredEvent};
+use crate::protocol::event_id::StreamId;
+use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
+use days::Days;
+use requests::Doubt;
+
+type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// Readers beside the one writer: enough for the API's lists, few enough for a small server.
+const READERS: u32 = 4;
+/// How long a read may take, and so how long a client whose handle is not in memory waits for a database that
+/// is away.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+/// How long a batch may take before its connection is given up.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+/// Begins a transaction that the server ends by itself if we are gone, so that it does not hold its locks.
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '25s';
+                     SET LOCAL idle_in_transaction_session_timeout = '30s'";
+/// Two processes may lock rows in different orders; then one of them is told to begin again.
+const ATTEMPTS: usize = 3;
+/// What PostgreSQL answers then: a serialization failure, or a deadlock.
+const BEGIN_AGAIN: [&str; 2] = ["40001", "40P01"];
+/// Names the lock that only one process at a time holds while it brings the schema up to date.
+const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(4713289650174205)";
+
+/// A store in a PostgreSQL database.
+#[derive(Clone)]
+pub struct PostgresStore {
+    writer: Arc<Mutex<Writer>>,
+    readers: PgPool,
+    is_pooled: bool,
+}
+
+impl PostgresStore {
+    /// Connects to the database, which must be there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// If it cannot be reached or its schema is newer than this version.
+    pub async fn open(url: &PostgresUrl) -> Result<Self, StoreError> {
+        let (options, is_pooled) = (url.options()?, url.is_pooled());
+        let mut connection = within(READ_LIMIT, async { Ok(options.connect().await?) }).await?;
+        // As long as it takes: a large table is not changed in a moment.
+        migrate(&mut connection).await?;
+        // It has done its work; how it ends is nobody's business.
+        let _ = connection.close().await;
+        let readers = PgPoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(READ_LIMIT)
+            .connect_lazy_with(options.clone());
+        let writer =
+            Writer { options, is_pooled, connection: None, days: Days::default(), doubt: None };
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers, is_pooled })
+    }
+
+    /// Returns the pool of readers, for queries beside the store's own.
+    pub fn pool(&self) -> &PgPool {
+        &self.readers
+    }
+
+    /// Drops the requests of the days (in UTC) before the day of this moment, and returns of how many days there
+    /// were any.
+    ///
+    /// # Errors
+    /// If the store is not available, or its requests are being read; what was dropped by then stays dropped.
+    pub async fn drop_requests_before(&self, day: Timestamp) -> Result<usize, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let dropped = days::drop_before(&mut connection, day).await?;
+        self.writer.lock().await.days.forget_before(day);
+        Ok(dropped)
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.lock().await.connection = None;
+    }
+
+    /// Reads rows. Behind a pooler even one statement needs a transaction: it is sent in two parts, and they
+    /// could meet two connections.
+    async fn read(&self, statement: Statement<'_>) -> Result<Vec<PgRow>, StoreError> {
+        within(READ_LIMIT, async {
+            if !self.is_pooled {
+                return Ok(statement.fetch_all(&self.readers).await?);
+            }
+            let mut transaction = self.readers.begin().await?;
+            let rows = statement.persistent(false).fetch_all(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(rows)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl SessionStore for PostgresStore {
+    async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        let mut attempts = 1;
+        loop {
+            let written = within(WRITE_LIMIT, writer.write(batch)).await;
+            match &written {
+                Err(error) if begins_again(error) && attempts < ATTEMPTS => attempts += 1,
+                Ok(()) => return written,
+                Err(_) => {
+                    // Whatever state it is in, the next one is new.
+                    writer.connection = None;
+                    return written;
+                }
+            }
+        }
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        const SQL: &str = concatcp!(
+            "SELECT ",
+            rows::SESSION_COLUMNS,
+            " FROM archon_mcp_sessions WHERE session_id = $1"
+        );
+        let rows = self.read(sqlx::query(SQL).bind(id.as_uuid())).await?;
+        rows.first().map(rows::read_session).transpose()
+    }
+
+    async fn connection(&self, handle: McpSessionId) -> Result<Option<Connection>, StoreError> {
+        const SQL: &str = concatcp!(
+            "SELECT ",
+            rows::CONNECTION_COLUMNS,
+            " FROM archon_mcp_connections c WHERE handle = $1"
+        );
+        let rows = self.read(sqlx::query(SQL).bind(handle.as_uuid())).await?;
+        rows.first().map(rows::read_connection).transpose()
+    }
+
+    async fn connections_of(&self, session: SessionId) -> Result<Vec<Connection>, StoreError> {
+        const SQL: &str = concatcp!(
+            "SELECT ",
+            rows::CONNECTION_COLUMNS,
+            " FROM archon_mcp_connections c WHERE session_id = $1 AND ended_at IS NULL"
+        );
+        let rows = self.read(sqlx::query(SQL).bind(session.as_uuid())).await?;
+        rows.iter().map(rows::read_connection).collect()
+    }
+
+    async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
+        const SESSIONS: &str = concatcp!(
+            "SELECT ",
+            rows::SESSION_COLUMNS,
+            " FROM archon_mcp_sessions WHERE status = 'active'"
+        );
+        const CONNECTIONS: &str = concatcp!(
+            "SELECT ",
+            rows::CONNECTION_COLUMNS,
+            " FROM archon_mcp_sessions s JOIN archon_mcp_connections c USING (session_id)
+             WHERE s.status = 'active' AND c.ended_at IS NULL"
+        );
+        let sessions = self.read(sqlx::query(SESSIONS)).await?;
+        let connections = self.read(sqlx::query(CONNECTIONS)).await?;
+        let sessions = sessions.iter().map(rows::read_session).collect::<Result<_, _>>()?;
+        let connections =
+            connections.iter().map(rows::read_connection).collect::<Result<_, _>>()?;
+        Ok((sessions, connections))
+    }
+
+    async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {
+        const SQL: &str = concatcp!("SELECT ", unfinished::CALL_COLUMNS, " FROM archon_mcp_calls");
+        self.read(sqlx::query(SQL)).await?.iter().map(unfinished::read_call).collect()
+    }
+
+    async fn events_of(&self, stream: StreamId) -> Result<Vec<StoredEvent>, StoreError> {
+        const SQL: &str = concatcp!(
+            "SELECT ",
+            unfinished::EVENT_COLUMNS,
+            " FROM archon_mcp_events WHERE stream_id = $1 ORDER BY seq"
+        );
+        let rows = self.read(sqlx::query(SQL).bind(stream.0)).await?;
+        rows.iter().map(unfinished::read_event).collect()
+    }
+
+    async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError> {
+        // Who comes first makes it; everybody reads the same.
+        let made = sqlx::query(
+            "INSERT INTO archon_mcp_keys VALUES ('fingerprint', $1) ON CONFLICT DO NOTHING",
+        );
+        self.read(made.bind(format!("{:x}", FingerprintKey::random()))).await?;
+        let key = sqlx::query("SELECT value FROM archon_mcp_keys WHERE name = 'fingerprint'");
+        let rows = self.read(key).await?;
+        let value: &str = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        value.parse().map_err(|_| StoreError::Corrupt { what: "fingerprint key" })
+    }
+
+    async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError> {
+        let price = sqlx::query(
+            "SELECT input_price_per_1k::float8, output_price_per_1k::float8 FROM archon_llm_pricing
+             WHERE model_name = $1 AND effective_date <= ($2::timestamptz AT TIME ZONE 'UTC')::date
+             ORDER BY effective_date DESC LIMIT 1",
+        );
+        let rows = self.read(price.bind(rows::text(model)).bind(rows::time(now))).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(Price { input_per_1k: row.try_get(0)?, output_per_1k: row.try_get(1)? }))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.read(sqlx::query("SELECT 1 FROM archon_mcp_sessions LIMIT 1")).await?;
+        Ok(())
+    }
+}
+
+/// What one process writes with.
+struct Writer {
+    options: PgConnectOptions,
+    is_pooled: bool,
+    /// `None` until it is needed, and after a failure.
+    connection: Option<PgConnection>,
+    days: Days,
+    /// The latest commit that was sent, until it is known to be one.
+    doubt: Option<Doubt>,
+}
+
+impl Writer {
+    async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let is_pooled = self.is_pooled;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.options.connect().await?),
+        };
+        if let Some(doubt) = &self.doubt {
+            let has_written = doubt.has_written(connection, &batch.requests, is_pooled).await?;
+            self.doubt = None;
+            if has_written {
+                return Ok(());
+            }
+        }
+        self.days.prepare(connection, &batch.requests).await?;
+        let connections = rows::latest(&batch.connections);
+        let mut touched = batch.touched.clone();
+        touched.sort_unstable();
+        let ended = rows::first_ends(&batch.ended);
+
+        let mut transaction = connection.begin_with(BEGIN).await?;
+        for statement in before_requests(batch, &connections) {
+            statement.persistent(!is_pooled).execute(&mut *transaction).await?;
+        }
+        let mut doubt = None;
+        if !batch.requests.is_empty() {
+            doubt = Some(requests::insert(&mut transaction, &batch.requests, is_pooled).await?);
+        }
+        for statement in after_requests(batch, &touched, &ended) {
+            statement.persistent(!is_pooled).execute(&mut *transaction).await?;
+        }
+        self.doubt = doubt;
+        transaction.commit().await?;
+        self.doubt = None;
+        Ok(())
+    }
+}
+
+/// Returns how to write what requests refer to. Nothing is sent for what is empty.
+fn before_requests<'a>(batch: &'a Batch, connections: &'a [Connection]) -> Vec<Statement<'a>> {
+    let mut statements = Vec::new();
+    if !batch.created.is_empty() {
+        statements.push(rows::sessions(&batch.created));
+    }
+    if !connections.is_empty() {
+        statements.push(rows::connections(connections));
+    }
+    if !batch.unguessed.is_empty() {
+        statements.push(rows::unguessed(&batch.unguessed));
+    }
+    if !batch.opened.is_empty() {
+        statements.push(unfinished::calls(&batch.opened));
+    }
+    statements
+}
+
+/// Returns how to write the rest. A call leaves the ledger in the transaction that writes its end.
+fn after_requests<'a>(
+    batch: &'a Batch,
+    touched: &'a [(SessionId, Timestamp)],
+    ended: &[&'a Session],
+) -> Vec<Statement<'a>> {
+    let mut statements = Vec::new();
+    if !batch.closed.is_empty() {
+        statements.push(unfinished::closed(&batch.closed));
+    }
+    if !batch.events.is_empty() {
+        statements.push(unfinished::events(&batch.events));
+    }
+    if !batch.forgotten.is_empty() {
+        statements.push(unfinished::forgotten(&batch.forgotten));
+    }
+    statements.extend(batch.forget_before.map(unfinished::expired));
+    if !touched.is_empty() {
+        statements.push(rows::touches(touched));
+    }
+    if !ended.is_empty() {
+        statements.push(rows::ends(ended));
+    }
+    statements
+}
+
+/// Brings the schema up to date in one transaction, so that the lock is a transaction's as well: a lock of the
+/// connection would stay behind on a pooler's.
+async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
+    // The migrator prepares statements by name, and a pooler's connection may know those names.
+    const FORGET_NAMES: &str = "DEALLOCATE ALL";
+    let mut migrator = sqlx::migrate!("migrations/postgres");
+    migrator.set_locking(false);
+    let mut transaction = connection.begin().await?;
+    transaction.execute(FORGET_NAMES).await?;
+    transaction.execute(MIGRATION_LOCK).await?;
+    migrator.run(&mut *transaction).await.map_err(|source| refused(source, &migrator))?;
+    transaction.execute(FORGET_NAMES).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn refused(source: MigrateError, known: &Migrator) -> StoreError {
+    let source = match source {
+        // The database went away: that is not about the schema.
+        MigrateError::Execute(error) => return error.into(),
+        source => source,
+    };
+    let advice = match &source {
+        MigrateError::VersionMissing(schema) | MigrateError::VersionTooNew(schema, _) => {
+            let known = known.iter().map(|migration| migration.version).max().unwrap_or(0);
+            format!(
+                "it has schema {schema}, and this version knows schemas up to {known}; start the \
+                 version that made it, or give this one a database of its own"
+            )
+        }
+        _ => "restore a copy from before, or give this version a database of its own".to_owned(),
+    };
+    StoreError::Schema { advice, source }
+}
+
+/// Gives the work up after so long: an answer may never come from a machine that is gone.
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let late = |_| Err(unavailable(io::ErrorKind::TimedOut, "the database does not answer"));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(late)
+}
+
+fn unavailable(kind: io::ErrorKind, why: &'static str) -> StoreError {
+    sqlx::Error::Io(io::Error::new(kind, why)).into()
+}
+
+fn begins_again(error: &StoreError) -> bool {
+    let StoreError::Unavailable(sqlx::Error::Database(error)) = error else { return false };
+    error.code().is_some_and(|code| BEGIN_AGAIN.contains(&&*code))
+}
