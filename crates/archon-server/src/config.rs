@@ -1,10 +1,12 @@
 //! The configuration: `archon.toml`, then the environment, then flags; each default with its reason.
 
+mod api;
 mod database;
 mod file;
 mod stdio;
 mod upstream;
 
+pub use api::{ApiConfig, TOKEN_VARIABLE, TokenDigest};
 pub use database::Database;
 pub use stdio::StdioConfig;
 pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
@@ -40,6 +42,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where the listener draws its lines.
     pub listen: ListenLimits,
+    /// Who may use the API.
+    pub api: ApiConfig,
     /// How log lines look.
     pub log: LogConfig,
 }
@@ -108,10 +112,21 @@ pub struct Overrides {
     pub durability: Option<Durability>,
     /// Added to those of the file.
     pub allowed_hosts: Vec<String>,
+    /// A token for the API that makes an operator. No flag: others can read a command line.
+    pub api_token: Option<ApiSecret>,
     /// See [`Config::inject_tools`].
     pub no_tools: bool,
     /// See [`LogConfig::format`].
     pub log_format: Option<LogFormat>,
+}
+
+/// A token in clear; it is never shown.
+pub struct ApiSecret(pub String);
+
+impl std::fmt::Debug for ApiSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiSecret")
+    }
 }
 
 /// Read if it is there and no other file is named.
@@ -132,7 +147,7 @@ impl Config {
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
-        let file::File { server, store, sessions, limits, tools, log, upstreams } = file;
+        let file::File { server, api, store, sessions, limits, tools, log, upstreams } = file;
         let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
@@ -144,6 +159,8 @@ impl Config {
                  server (or \"*\" to let in any name, which gives up the guard against DNS rebinding)"
             );
         }
+        let api = ApiConfig::read(api, overrides.api_token.map(|ApiSecret(token)| token))?;
+        api.check_reach(&host, is_loopback)?;
         let upstreams = if overrides.upstreams.is_empty() {
             upstream::from_file(upstreams)?
         } else {
@@ -160,6 +177,7 @@ impl Config {
             sessions: sessions.settings(&store, overrides.durability)?,
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
+            api,
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })

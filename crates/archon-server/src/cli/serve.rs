@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::config::{Config, Database, Durability, LogFormat, Overrides, split_variable};
+use crate::config::{ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, split_variable};
 use crate::server::Inherited;
 use crate::{logging, server};
 
@@ -89,6 +89,7 @@ impl Serve {
             db: Database::overridden(self.db),
             durability: self.durability,
             allowed_hosts: self.allowed_hosts,
+            api_token: std::env::var(TOKEN_VARIABLE).ok().map(ApiSecret),
             no_tools: self.no_tools,
             log_format: self.log_format,
         }
