@@ -215,7 +215,8 @@ fn shown(headers: &HeaderMap) -> Shown<'_> {
         let is_bearer = value.get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer "));
         return Shown::Token(if is_bearer { value[7..].trim_ascii() } else { value });
     }
-    let cookies = headers.get_all(COOKIE).iter().flat_map(|all| all.as_bytes().split(|b| *b == b';'));
+    let cookies =
+        headers.get_all(COOKIE).iter().flat_map(|all| all.as_bytes().split(|b| *b == b';'));
     let own = cookies.filter_map(|cookie| {
         cookie.trim_ascii().strip_prefix(COOKIE_NAME.as_bytes())?.strip_prefix(b"=")
     });

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use archon_sessions::session::SessionId;
+use archon_sessions::session::{SessionId, Timestamp};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -111,7 +111,9 @@ impl<const MIN: u64, const MAX: u64> Visitor<'_> for WholeVisitor<MIN, MAX> {
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
         let number = number.filter(|number| (MIN..=MAX).contains(number));
-        number.map(Whole).ok_or_else(|| E::custom(format!("not a whole number from {MIN} to {MAX}")))
+        number
+            .map(Whole)
+            .ok_or_else(|| E::custom(format!("not a whole number from {MIN} to {MAX}")))
     }
 }
 
@@ -136,6 +138,30 @@ impl<'de, const CHARS_MAX: usize> Deserialize<'de> for Text<CHARS_MAX> {
             return Err(D::Error::custom("control characters mean nothing here"));
         }
         Ok(Self(text))
+    }
+}
+
+/// A day in UTC, as `2026-01-11`; of a moment, as `2026-01-11T00:20:45Z`, its day counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date(Timestamp);
+
+impl Date {
+    /// Returns a moment of it.
+    pub fn start(self) -> Timestamp {
+        self.0
+    }
+
+    /// Parses a day alone, or a moment.
+    pub fn parse(text: &str) -> Option<Self> {
+        let day = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
+        Timestamp::parse(day.as_deref().unwrap_or(text)).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a day like 2026-01-11"))
     }
 }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::config::{ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, split_variable};
+use crate::config::{
+    ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, split_variable,
+};
 use crate::server::Inherited;
 use crate::{logging, server};
 

@@ -16,7 +16,7 @@ pub const TOKEN_VARIABLE: &str = "ARCHON_API_TOKEN";
 const TOKENS_MAX: usize = 1000;
 
 /// Who may use the API.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ApiConfig {
     /// Whoever shows one of these. Without any, the API is open to this machine, and only listens there.
     pub tokens: Vec<ApiToken>,
@@ -82,7 +82,10 @@ impl ApiConfig {
     ///
     /// # Errors
     /// With what is wrong, and never with a token.
-    pub(super) fn read(section: file::Api, from_environment: Option<String>) -> anyhow::Result<Self> {
+    pub(super) fn read(
+        section: file::Api,
+        from_environment: Option<String>,
+    ) -> anyhow::Result<Self> {
         let mut tokens = Vec::new();
         if let Some(token) = from_environment.filter(|token| !token.trim().is_empty()) {
             tokens.push(ApiToken {
@@ -104,7 +107,8 @@ impl ApiConfig {
             tokens.push(ApiToken { name, digest, role: token.role });
         }
         ensure!(tokens.len() <= TOKENS_MAX, "`api.tokens` holds more than {TOKENS_MAX} tokens");
-        let cors_origins = section.cors_origins.into_iter().map(origin).collect::<Result<_, _>>()?;
+        let cors_origins =
+            section.cors_origins.into_iter().map(origin).collect::<Result<_, _>>()?;
         Ok(Self { tokens, cors_origins })
     }
 

@@ -59,11 +59,7 @@ async fn login(
     post, path = "/api/mcp/logout", tag = "access",
     responses((status = 200, body = LoggedOut, description = "Logged out, now or before"))
 )]
-async fn logout(
-    State(access): State<Arc<Access>>,
-    headers: HeaderMap,
-    _: NoParams,
-) -> Response {
+async fn logout(State(access): State<Arc<Access>>, headers: HeaderMap, _: NoParams) -> Response {
     if let Shown::Cookie(cookie) = shown(&headers) {
         access.logins.end(cookie);
     }
@@ -76,11 +72,7 @@ async fn logout(
     get, path = "/api/mcp/me", tag = "access",
     responses((status = 200, body = Me, description = "What the caller may do"))
 )]
-async fn me(
-    State(access): State<Arc<Access>>,
-    Anybody(user): Anybody,
-    _: NoParams,
-) -> Answer<Me> {
+async fn me(State(access): State<Arc<Access>>, Anybody(user): Anybody, _: NoParams) -> Answer<Me> {
     Answer(describe(&access, user.as_ref()))
 }
 
@@ -94,8 +86,9 @@ fn describe(access: &Access, user: Option<&ApiUser>) -> Me {
 
 fn set_cookie(value: &str, seconds: u64, is_secure: bool) -> HeaderValue {
     let secure = if is_secure { "; Secure" } else { "" };
-    let text =
-        format!("{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    let text = format!(
+        "{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    );
     // Base64 and our own words.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(COOKIE_NAME))
 }

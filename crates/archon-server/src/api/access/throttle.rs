@@ -1,9 +1,9 @@
 //! Slows down who guesses tokens, and bounds what is logged about it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::collections::HashMap;
 
 use axum::http::StatusCode;
 
@@ -85,7 +85,12 @@ impl Throttle {
         }
         let peer = peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string());
         let status = status.as_u16();
-        tracing::warn!(peer, status, code, "a request to the API from {peer} was turned away: {code}");
+        tracing::warn!(
+            peer,
+            status,
+            code,
+            "a request to the API from {peer} was turned away: {code}"
+        );
     }
 }
 
