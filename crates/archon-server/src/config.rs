@@ -2,10 +2,12 @@
 
 mod database;
 mod file;
+mod reconnect;
 mod stdio;
 mod upstream;
 
 pub use database::Database;
+pub use reconnect::TokenVariables;
 pub use stdio::StdioConfig;
 pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
 
@@ -112,6 +114,8 @@ pub struct Overrides {
     pub no_tools: bool,
     /// See [`LogConfig::format`].
     pub log_format: Option<LogFormat>,
+    /// What the environment says of reconnect tokens.
+    pub tokens: TokenVariables,
 }
 
 /// Read if it is there and no other file is named.
@@ -150,6 +154,7 @@ impl Config {
             overrides.upstreams.iter().map(|text| text.parse()).collect::<Result<_, _>>()?
         };
         upstream::check_names(&upstreams)?;
+        let reconnect = sessions.reconnect(overrides.tokens, &limits)?;
         let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
@@ -157,7 +162,7 @@ impl Config {
             database: database.map_or(database::DEFAULT, String::as_str).parse()?,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
-            sessions: sessions.settings(&store, overrides.durability)?,
+            sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
@@ -232,6 +237,7 @@ impl file::Sessions {
                 standard.events_age_max,
             )?,
             guess_grace: standard.guess_grace,
+            reconnect: standard.reconnect,
             node: standard.node,
             predecessor: standard.predecessor,
         })

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::config::{Config, Database, Durability, LogFormat, Overrides, split_variable};
+use crate::config::{
+    Config, Database, Durability, LogFormat, Overrides, TokenVariables, split_variable,
+};
 use crate::server::Inherited;
 use crate::{logging, server};
 
@@ -91,6 +93,7 @@ impl Serve {
             allowed_hosts: self.allowed_hosts,
             no_tools: self.no_tools,
             log_format: self.log_format,
+            tokens: TokenVariables::read(),
         }
     }
 }
