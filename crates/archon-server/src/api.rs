@@ -14,6 +14,7 @@ mod params;
 mod pricing;
 mod problem;
 mod proof;
+mod reconnect;
 mod session;
 mod sessions;
 mod status;
@@ -120,6 +121,7 @@ fn for_all() -> OpenApiRouter<Api> {
         .merge(health::routes())
         .merge(access::routes())
         .merge(session::own_routes())
+        .merge(reconnect::routes())
 }
 
 /// Returns the API's description.

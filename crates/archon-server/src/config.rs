@@ -3,11 +3,13 @@
 mod api;
 mod database;
 mod file;
+mod reconnect;
 mod stdio;
 mod upstream;
 
 pub use api::{ApiConfig, TOKEN_VARIABLE, TokenDigest};
 pub use database::Database;
+pub use reconnect::TokenVariables;
 pub use stdio::StdioConfig;
 pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
 
@@ -118,6 +120,8 @@ pub struct Overrides {
     pub no_tools: bool,
     /// See [`LogConfig::format`].
     pub log_format: Option<LogFormat>,
+    /// What the environment says of reconnect tokens.
+    pub tokens: TokenVariables,
 }
 
 /// A token in clear; it is never shown.
@@ -167,6 +171,7 @@ impl Config {
             overrides.upstreams.iter().map(|text| text.parse()).collect::<Result<_, _>>()?
         };
         upstream::check_names(&upstreams)?;
+        let reconnect = sessions.reconnect(overrides.tokens, &limits)?;
         let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
@@ -174,7 +179,7 @@ impl Config {
             database: database.map_or(database::DEFAULT, String::as_str).parse()?,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
-            sessions: sessions.settings(&store, overrides.durability)?,
+            sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
             api,
@@ -250,6 +255,7 @@ impl file::Sessions {
                 standard.events_age_max,
             )?,
             guess_grace: standard.guess_grace,
+            reconnect: standard.reconnect,
             node: standard.node,
             predecessor: standard.predecessor,
         })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use archon_sessions::session::{SessionId, Timestamp};
-use archon_sessions::tracker::Presence;
+use archon_sessions::tracker::{NotActive, Presence};
 use axum::http::StatusCode;
 
 use super::problem::ApiError;
@@ -18,15 +18,15 @@ pub async fn active(
     id: SessionId,
     now: Timestamp,
 ) -> Result<Arc<Presence>, ApiError> {
-    find(overview, id, now).await.map_err(|missing| match missing {
-        Missing::Unknown => unknown(id),
-        Missing::Ended => ApiError::new(
+    overview.tracker.find(id, now).await.map_err(|missing| match missing {
+        NotActive::Unknown => unknown(id),
+        NotActive::Ended(_) => ApiError::new(
             StatusCode::BAD_REQUEST,
             "session_not_active",
             format!("session {id} has ended"),
             "its client begins a new one with its next request",
         ),
-        Missing::Store => ApiError::store(),
+        NotActive::StoreUnavailable => ApiError::store(),
     })
 }
 
@@ -39,10 +39,10 @@ pub async fn for_end(
     id: SessionId,
     now: Timestamp,
 ) -> Result<Arc<Presence>, ApiError> {
-    find(overview, id, now).await.map_err(|missing| match missing {
-        Missing::Unknown => unknown(id),
-        Missing::Ended => ended(id),
-        Missing::Store => ApiError::store(),
+    overview.tracker.find(id, now).await.map_err(|missing| match missing {
+        NotActive::Unknown => unknown(id),
+        NotActive::Ended(_) => ended(id),
+        NotActive::StoreUnavailable => ApiError::store(),
     })
 }
 
@@ -64,25 +64,4 @@ pub fn ended(id: SessionId) -> ApiError {
         format!("session {id} has ended already"),
         "nothing is left to do",
     )
-}
-
-enum Missing {
-    Unknown,
-    Ended,
-    Store,
-}
-
-async fn find(
-    overview: &Overview,
-    id: SessionId,
-    _now: Timestamp,
-) -> Result<Arc<Presence>, Missing> {
-    if let Some(presence) = overview.tracker.presence(id) {
-        return Ok(presence);
-    }
-    match overview.tracker.store().session(id).await {
-        Ok(Some(_)) => Err(Missing::Ended),
-        Ok(None) => Err(Missing::Unknown),
-        Err(_) => Err(Missing::Store),
-    }
 }

@@ -161,7 +161,7 @@ async fn heartbeat(
     let now = Timestamp::now();
     let presence = find::active(&overview, id, now).await?;
     proof.is_good_for(&presence)?;
-    overview.tracker.touch(&presence, now);
+    overview.tracker.heartbeat(&presence, now);
     Ok(Answer(Heartbeat {
         success: true,
         session_id: id.as_uuid(),

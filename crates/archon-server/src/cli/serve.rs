@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::config::{
-    ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, split_variable,
+    ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, TokenVariables,
+    split_variable,
 };
 use crate::server::Inherited;
 use crate::{logging, server};
@@ -94,6 +95,7 @@ impl Serve {
             api_token: std::env::var(TOKEN_VARIABLE).ok().map(ApiSecret),
             no_tools: self.no_tools,
             log_format: self.log_format,
+            tokens: TokenVariables::read(),
         }
     }
 }
