@@ -7,6 +7,7 @@ pub mod sqlite;
 #[cfg(test)]
 mod suite;
 mod unfinished;
+mod usage;
 
 pub use reports::Reports;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
