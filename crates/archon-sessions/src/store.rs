@@ -9,6 +9,7 @@ pub mod sqlite;
 #[cfg(test)]
 mod suite;
 mod unfinished;
+mod usage;
 
 pub use nodes::{NodeRow, Pruning};
 pub use reconnects::{ReconnectAttempt, StoredToken, TokenUse, TokenUsed};

@@ -100,7 +100,6 @@ pub fn complete(openapi: &mut utoipa::openapi::OpenApi) {
 fn complete_operation(path: &str, is_of_session: bool, operation: &mut Operation) {
     let mut answers = vec![
         ("403", "Not for you, or from a page elsewhere"),
-        ("414", "The query string is too long"),
         ("422", "A parameter or the body is wrong; it is named"),
         ("429", "Too many tries; Retry-After says when to go on"),
         ("503", "The session store cannot be asked right now"),

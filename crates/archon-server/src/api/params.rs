@@ -4,15 +4,14 @@ use std::fmt;
 
 use archon_sessions::session::{SessionId, Timestamp};
 use axum::extract::{FromRequestParts, Path};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::{DeserializeOwned, Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::problem::ApiError;
 
-/// Bytes of a query string; the longest that makes sense has a few hundred.
-const QUERY_BYTES_MAX: usize = 4096;
+/// Bytes of a query string: room for every parameter at its longest, each character as twelve bytes.
+const QUERY_BYTES_MAX: usize = 16 * 1024;
 
 /// The parameters of a query string. None may be unknown or given twice.
 #[derive(Debug)]
@@ -23,9 +22,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         if parts.uri.query().is_some_and(|query| query.len() > QUERY_BYTES_MAX) {
-            let detail = format!("the query string is longer than {QUERY_BYTES_MAX} bytes");
-            let hint = "ask for less at once";
-            return Err(ApiError::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail, hint));
+            let complaint = format!("the query string is longer than {QUERY_BYTES_MAX} bytes");
+            return Err(ApiError::parameter(&complaint));
         }
         let parsed = axum::extract::Query::<T>::try_from_uri(&parts.uri);
         parsed.map(|axum::extract::Query(read)| Self(read)).map_err(|rejection| {
@@ -198,6 +196,8 @@ mod tests {
             let complaint = complaint_about(query).await.unwrap_or_default();
             assert!(complaint.contains(word), "{query}: {complaint}");
         }
-        assert!(complaint_about(&"q=1&".repeat(2000)).await.unwrap().contains("uri_too_long"));
+        assert!(
+            complaint_about(&"q=1&".repeat(5000)).await.unwrap().contains("query string is longer")
+        );
     }
 }
