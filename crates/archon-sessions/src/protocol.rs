@@ -7,6 +7,7 @@ pub mod answer;
 mod depth;
 pub mod envelope;
 pub mod event_id;
+mod failure;
 pub mod legacy;
 pub mod modern;
 pub mod names;
@@ -17,5 +18,6 @@ mod text;
 
 pub use crate::session::Era;
 pub use envelope::{Envelope, Kind, Message};
+pub use failure::error_text;
 pub use presented::{Handle, Presented};
 pub use text::Text;

@@ -31,6 +31,7 @@ use papaya::HashMap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::events::{Events, Sign};
 use crate::session::{
     DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, SessionId,
     TimeoutRule, Timestamp,
@@ -159,6 +160,7 @@ struct Inner {
     orphans: Orphans,
     fingerprint_key: FingerprintKey,
     names: Names,
+    events: Events,
     writer: Arc<Writer>,
     slow: SlowPath,
     tasks: TaskTracker,
@@ -190,6 +192,7 @@ impl Tracker {
                 orphans: Orphans::default(),
                 fingerprint_key,
                 names: Names::since(Timestamp::now()),
+                events: Events::starting(Timestamp::now()),
                 writer: writer.clone(),
                 slow: SlowPath::default(),
                 tasks: TaskTracker::new(),
@@ -244,6 +247,11 @@ impl Tracker {
         &self.inner.store
     }
 
+    /// Returns where it is told what happens to sessions.
+    pub fn events(&self) -> &Events {
+        &self.inner.events
+    }
+
     /// Returns how writing goes.
     pub fn writer_health(&self) -> WriterHealth {
         self.inner.writer.health()
@@ -252,6 +260,12 @@ impl Tracker {
     /// Returns how many sessions are active.
     pub fn active_sessions(&self) -> usize {
         self.inner.sessions.pin().values().filter(|presence| !presence.has_ended()).count()
+    }
+
+    /// Returns the active sessions, from memory.
+    pub fn presences(&self) -> Vec<Arc<Presence>> {
+        let sessions = self.inner.sessions.pin();
+        sessions.values().filter(|presence| !presence.has_ended()).cloned().collect()
     }
 
     /// Returns an active session by its id, from memory.
@@ -271,6 +285,7 @@ impl Tracker {
     pub fn touch(&self, presence: &Presence, now: Timestamp) {
         presence.touch(now);
         self.inner.writer.touch(presence.id(), now);
+        self.inner.events.updated(presence.id(), presence.told(), Sign::Heartbeat, now);
     }
 
     /// Ends a session. Every end goes through here, whatever the reason. Returns `None` if it had
@@ -288,6 +303,7 @@ impl Tracker {
             session_id = %id, reason = reason.as_str(), seconds = ended.total_duration(),
             "session {id} cleaned up: {}", reason.as_str()
         );
+        inner.events.disconnected(&ended);
         inner.forget_kin(presence, |_| true);
         let mut closed = Vec::new();
         if reason.ends_connections() {

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use super::admit::{Kin, Proof};
 use super::log::{Purpose, StreamLog};
 use super::setup::ConnectionSetup;
+use crate::events::LastTold;
 use crate::protocol::Envelope;
 use crate::protocol::event_id::StreamId;
 use crate::session::{
@@ -29,6 +30,7 @@ pub struct Presence {
     session: Session,
     header: HeaderValue,
     last_activity: AtomicI64,
+    told: LastTold,
     in_flight: AtomicU32,
     streams: AtomicU32,
     end: OnceLock<End>,
@@ -49,6 +51,7 @@ impl Presence {
             last_activity: AtomicI64::new(session.last_activity.as_micros()),
             header: header(&session.id),
             session,
+            told: LastTold::default(),
             in_flight: AtomicU32::new(0),
             streams: AtomicU32::new(0),
             end: OnceLock::new(),
@@ -109,6 +112,11 @@ impl Presence {
     /// Returns the latest sign of life.
     pub fn last_activity(&self) -> Timestamp {
         Timestamp::from_micros(self.last_activity.load(Relaxed))
+    }
+
+    /// Returns when its listeners were told that it is alive.
+    pub(super) fn told(&self) -> &LastTold {
+        &self.told
     }
 
     /// Returns when the session will end if nothing more is heard of it.

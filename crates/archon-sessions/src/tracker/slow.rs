@@ -71,6 +71,7 @@ impl Tracker {
             "session {id} created for {}", session.client.kind()
         );
         self.inner.sessions.pin().insert(id, presence.clone());
+        self.inner.events.created(&session);
         self.inner.writer.durably(|batch| batch.created.push(session))
     }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
+use crate::protocol::error_text;
 use crate::session::Timestamp;
 use crate::store::{Outcome, Price, RequestRow};
 use crate::tracker::ledger::CallFacts;
@@ -55,7 +54,7 @@ impl Draft {
         let error = match self.outcome {
             Outcome::Success => None,
             Outcome::Error | Outcome::Timeout => {
-                self.error.or_else(|| error_in(&self.answer)).map(|text| shown(&text))
+                self.error.or_else(|| error_text(&self.answer)).map(|text| shown(&text))
             }
         };
         RequestRow {
@@ -77,33 +76,6 @@ impl Draft {
     }
 }
 
-/// Finds the message of an error, or the first text of a failed tool's result.
-fn error_in(answer: &[u8]) -> Option<Box<str>> {
-    #[derive(Deserialize)]
-    struct Answer {
-        error: Option<Error>,
-        result: Option<Failed>,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        message: Box<str>,
-    }
-    #[derive(Deserialize)]
-    struct Failed {
-        content: Vec<Content>,
-    }
-    #[derive(Deserialize)]
-    struct Content {
-        text: Option<Box<str>>,
-    }
-    let answer: Answer = serde_json::from_slice(answer).ok()?;
-    match (answer.error, answer.result) {
-        (Some(error), _) => Some(error.message),
-        (None, Some(failed)) => failed.content.into_iter().find_map(|content| content.text),
-        (None, None) => None,
-    }
-}
-
 fn shown(text: &str) -> Box<str> {
     text.chars().filter(|c| *c != '\0').take(ERROR_CHARS_MAX).collect::<String>().into()
 }
@@ -113,18 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_found_in_the_answer() {
-        for (answer, expected) in [
-            (r#"{"id":1,"error":{"code":-1,"message":"no \"such\""}}"#, Some("no \"such\"")),
-            (
-                r#"{"result":{"isError":true,"content":[{"type":"image"},{"text":"bad"}]}}"#,
-                Some("bad"),
-            ),
-            (r#"{"result":{"isError":true}}"#, None),
-            (r#"{"result":{"conte"#, None),
-        ] {
-            assert_eq!(error_in(answer.as_bytes()).as_deref(), expected, "{answer}");
-        }
+    fn a_long_error_is_cut_off() {
         assert_eq!(shown(&"x\0".repeat(900)).len(), ERROR_CHARS_MAX);
     }
 }
