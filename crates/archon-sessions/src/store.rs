@@ -2,11 +2,13 @@
 
 pub mod memory;
 pub mod postgres;
+pub mod reports;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
 mod unfinished;
 
+pub use reports::Reports;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
 
 use std::sync::Arc;
@@ -201,6 +203,16 @@ impl Outcome {
             Self::Success => "success",
             Self::Error => "error",
             Self::Timeout => "timeout",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn from_stored(word: &str) -> Option<Self> {
+        match word {
+            "success" => Some(Self::Success),
+            "error" => Some(Self::Error),
+            "timeout" => Some(Self::Timeout),
+            _ => None,
         }
     }
 }
