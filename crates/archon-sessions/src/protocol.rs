@@ -14,6 +14,7 @@ mod object;
 mod presented;
 pub mod sse;
 mod text;
+pub mod trace_context;
 
 pub use crate::session::Era;
 pub use envelope::{Envelope, Kind, Message};

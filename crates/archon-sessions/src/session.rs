@@ -12,7 +12,7 @@ mod principal;
 mod time;
 mod timeouts;
 
-pub use client::{ClientInfo, client_type};
+pub use client::{ClientInfo, client_type, is_product};
 pub use connection::Connection;
 pub use era::Era;
 pub use fingerprint::{Fingerprint, FingerprintKey};

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::session::Timestamp;
 use crate::store::{Outcome, Price, RequestRow};
 use crate::tracker::ledger::CallFacts;
+use crate::tracker::observer::{EndedRequest, ErrorType, Observer};
 use crate::tracker::tokens::Estimator;
 
 /// Stored error messages are cut off after so many characters.
@@ -20,6 +21,8 @@ pub struct Draft {
     pub duration_us: i64,
     pub outcome: Outcome,
     pub error: Option<Box<str>>,
+    /// The JSON-RPC code of our own answer, or of the upstream's once that was read.
+    pub code: Option<i64>,
     pub response_bytes: i64,
     /// The answer's JSON, or the beginning of it.
     pub answer: Vec<u8>,
@@ -43,6 +46,50 @@ impl Draft {
         self.facts.started.plus(took)
     }
 
+    /// Tells an observer how the request ended.
+    pub(super) fn tell(&mut self, observer: &dyn Observer) {
+        let error = self.error_type();
+        let facts = &self.facts;
+        observer.request_ended(&EndedRequest {
+            session: facts.session,
+            handle: facts.handle,
+            id: &facts.request,
+            method: &facts.method,
+            tool: facts.tool.as_deref(),
+            upstream: &facts.upstream,
+            protocol_version: &facts.protocol_version,
+            started: facts.started,
+            took: Duration::from_micros(u64::try_from(self.duration_us).unwrap_or(0)),
+            outcome: self.outcome,
+            error,
+            error_message: self.error.as_deref(),
+            request_bytes: u64::try_from(facts.request_bytes).unwrap_or(0),
+            response_bytes: u64::try_from(self.response_bytes).unwrap_or(0),
+            carried: facts.carried.as_deref(),
+        });
+    }
+
+    /// Returns how it failed; what is found in the answer for that is kept.
+    fn error_type(&mut self) -> Option<ErrorType> {
+        match self.outcome {
+            Outcome::Success => return None,
+            Outcome::Timeout => return Some(ErrorType::Timeout),
+            Outcome::Error => {}
+        }
+        if let Some(code) = self.code {
+            return Some(ErrorType::Code(code));
+        }
+        if self.answer.is_empty() {
+            return Some(ErrorType::Unanswered);
+        }
+        let Found { code, message } = error_in(&self.answer);
+        self.code = code;
+        self.error = self.error.take().or(message).map(|text| shown(&text));
+        // A long answer is not kept whole, so its code may be missing. JSON-RPC errors are short, and tools are
+        // what answers at length.
+        Some(code.map_or(ErrorType::Tool, ErrorType::Code))
+    }
+
     pub(super) fn into_row(
         self,
         estimator: &mut Estimator,
@@ -55,7 +102,7 @@ impl Draft {
         let error = match self.outcome {
             Outcome::Success => None,
             Outcome::Error | Outcome::Timeout => {
-                self.error.or_else(|| error_in(&self.answer)).map(|text| shown(&text))
+                self.error.or_else(|| error_in(&self.answer).message).map(|text| shown(&text))
             }
         };
         RequestRow {
@@ -77,8 +124,15 @@ impl Draft {
     }
 }
 
-/// Finds the message of an error, or the first text of a failed tool's result.
-fn error_in(answer: &[u8]) -> Option<Box<str>> {
+/// What an answer says of its error.
+#[derive(Debug, Default, PartialEq)]
+struct Found {
+    code: Option<i64>,
+    message: Option<Box<str>>,
+}
+
+/// Finds the code and message of an error, or the first text of a failed tool's result.
+fn error_in(answer: &[u8]) -> Found {
     #[derive(Deserialize)]
     struct Answer {
         error: Option<Error>,
@@ -86,6 +140,8 @@ fn error_in(answer: &[u8]) -> Option<Box<str>> {
     }
     #[derive(Deserialize)]
     struct Error {
+        #[serde(default)]
+        code: Option<i64>,
         message: Box<str>,
     }
     #[derive(Deserialize)]
@@ -96,11 +152,14 @@ fn error_in(answer: &[u8]) -> Option<Box<str>> {
     struct Content {
         text: Option<Box<str>>,
     }
-    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return Found::default() };
     match (answer.error, answer.result) {
-        (Some(error), _) => Some(error.message),
-        (None, Some(failed)) => failed.content.into_iter().find_map(|content| content.text),
-        (None, None) => None,
+        (Some(error), _) => Found { code: error.code, message: Some(error.message) },
+        (None, Some(failed)) => {
+            let message = failed.content.into_iter().find_map(|content| content.text);
+            Found { code: None, message }
+        }
+        (None, None) => Found::default(),
     }
 }
 
@@ -114,16 +173,22 @@ mod tests {
 
     #[test]
     fn an_error_is_found_in_the_answer() {
-        for (answer, expected) in [
-            (r#"{"id":1,"error":{"code":-1,"message":"no \"such\""}}"#, Some("no \"such\"")),
+        for (answer, code, message) in [
+            (
+                r#"{"id":1,"error":{"code":-1,"message":"no \"such\""}}"#,
+                Some(-1),
+                Some("no \"such\""),
+            ),
             (
                 r#"{"result":{"isError":true,"content":[{"type":"image"},{"text":"bad"}]}}"#,
+                None,
                 Some("bad"),
             ),
-            (r#"{"result":{"isError":true}}"#, None),
-            (r#"{"result":{"conte"#, None),
+            (r#"{"result":{"isError":true}}"#, None, None),
+            (r#"{"result":{"conte"#, None, None),
         ] {
-            assert_eq!(error_in(answer.as_bytes()).as_deref(), expected, "{answer}");
+            let expected = Found { code, message: message.map(Into::into) };
+            assert_eq!(error_in(answer.as_bytes()), expected, "{answer}");
         }
         assert_eq!(shown(&"x\0".repeat(900)).len(), ERROR_CHARS_MAX);
     }
