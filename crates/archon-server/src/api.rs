@@ -1,6 +1,7 @@
 //! The API on its own port: one resource a file.
 
 pub mod health;
+mod metrics;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub fn router(overview: Arc<Overview>, hosts: &AllowedHosts) -> Router {
         .route("/health", get(health::api))
         .route("/api/health", get(health::api))
         .route("/api/mcp/health", get(health::api))
+        .route("/metrics", get(metrics::show))
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "nothing here"))
         // Before anything else: a page that rebound its name to us learns nothing.
         .layer(middleware::from_fn_with_state(hosts.clone(), check_host))

@@ -234,6 +234,7 @@ impl file::Sessions {
             guess_grace: standard.guess_grace,
             node: standard.node,
             predecessor: standard.predecessor,
+            observer: standard.observer,
         })
     }
 }
