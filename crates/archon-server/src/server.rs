@@ -25,6 +25,7 @@ use tower::ServiceBuilder;
 use crate::api;
 use crate::config::Config;
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
+use crate::identity::{Gate, Identify, Identities};
 use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
@@ -63,8 +64,11 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let overview =
         Arc::new(Overview { started: Instant::now(), tracker: tracker.clone(), upstreams });
 
-    // As a request meets them: sessions, single messages, what may be repeated, our own tools, the upstream.
-    let endpoints = overview.upstreams.iter().map(|upstream| {
+    let address = sockets.mcp.listener.local_addr()?;
+    let identities = config.auth.as_ref().map(|auth| Identities::open(auth, address).map(Arc::new));
+    let identities = identities.transpose()?;
+    // As a request meets them: who sends it, sessions, single messages, what may be repeated, our own tools, the upstream.
+    let endpoints = overview.upstreams.iter().enumerate().map(|(place, upstream)| {
         let name: Arc<str> = upstream.name().into();
         let configured = config.upstreams.iter().find(|configured| *configured.name == *name);
         let call_timeout = configured.and_then(|configured| configured.call_timeout);
@@ -73,7 +77,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
         let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
         let repeats = Repeats::layer(name.clone(), is_trusted);
+        let gate = identities.clone().map(|identities| {
+            Gate::new(identities, config.limits.hosts.clone(), &routes::paths(&name, place == 0))
+        });
+        let gate = gate.map(Arc::new);
         let service = ServiceBuilder::new()
+            .layer_fn(move |inner| Identify::new(inner, gate.clone()))
             .layer(sessions)
             .layer_fn(Unbatched::new)
             .layer(repeats)
@@ -81,7 +90,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
             .service(upstream.clone());
         Endpoint { name, service }
     });
-    let routes = Routes::new(endpoints.collect(), overview.clone(), config.limits.hosts.clone());
+    let hosts = config.limits.hosts.clone();
+    let routes = Routes::new(endpoints.collect(), overview.clone(), identities.clone(), hosts);
 
     let pid_file = config.database.files().map(PidFile::beside);
     let handover = Handover::prepare(&sockets, pid_file.clone())?;

@@ -88,8 +88,14 @@ impl<S: Inner> Flow<S> {
             let message = Some(message.clone());
             let proof = admission.as_ref().map(|admission| admission.proof);
             let principal = caller.principal.clone();
-            let exchange =
-                Exchange { era: Era::Modern, message, presence, proof, connection: None, principal };
+            let exchange = Exchange {
+                era: Era::Modern,
+                message,
+                presence,
+                proof,
+                connection: None,
+                principal,
+            };
             let request = inner_request(parts, body, exchange);
             let answered = self.call_repeatably(&request, None).await;
             answered.map(|answered| (answered, request))
