@@ -121,6 +121,7 @@ def test_the_python_library_finds_out_how_to_get_a_token(
         auth = ClientCredentialsOAuthProvider(
             server_url=gateway.url,
             storage=Storage(),
+            issuer=issuer.url,
             client_id="robot",
             client_secret=issuer.secrets["robot"],
             token_endpoint_auth_method="client_secret_post",

@@ -138,6 +138,9 @@ impl Gate {
     }
 }
 
+/// The service's own answer, or what takes longer.
+type Answering<F, T> = Either<F, Pin<Box<dyn Future<Output = Result<T, Infallible>> + Send>>>;
+
 /// Stands before a service and says who sends its requests.
 #[derive(Clone)]
 pub struct Identify<S> {
@@ -165,8 +168,7 @@ where
 {
     type Response = S::Response;
     type Error = Infallible;
-    type Future =
-        Either<S::Future, Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>>;
+    type Future = Answering<S::Future, S::Response>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -201,8 +203,6 @@ where
     }
 }
 
-fn now<F, T: Send + 'static>(
-    answer: T,
-) -> Either<F, Pin<Box<dyn Future<Output = Result<T, Infallible>> + Send>>> {
+fn now<F, T: Send + 'static>(answer: T) -> Answering<F, T> {
     Either::Right(Box::pin(std::future::ready(Ok(answer))))
 }

@@ -23,7 +23,7 @@ use futures_util::future::join_all;
 use tower::ServiceBuilder;
 
 use crate::api;
-use crate::config::Config;
+use crate::config::{AuthConfig, Config};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identify, Identities};
 use drain::{Drain, Patience};
@@ -144,6 +144,10 @@ fn announce(config: &Config, overview: &Overview, sockets: &Sockets) -> anyhow::
         println!("  upstream:     {name} at http://{mcp}/mcp/{name}");
     }
     println!("  health:       http://{api}/health{}", sockets.api.origin());
+    println!(
+        "  clients:      {}",
+        config.auth.as_ref().map_or("anybody".into(), AuthConfig::to_string)
+    );
     println!("  database:     {}", config.database);
     println!("\nPaste into your client's MCP configuration:");
     println!(

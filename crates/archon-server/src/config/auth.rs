@@ -48,6 +48,21 @@ pub struct AuthConfig {
     pub public_url: Option<String>,
 }
 
+impl fmt::Display for AuthConfig {
+    /// Writes who is let in.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let issuer = self.issuer.as_ref().map(|issuer| format!("with a token of {}", issuer.name));
+        let keys = match self.api_keys.len() {
+            0 => None,
+            1 => Some("with an API key".to_owned()),
+            many => Some(format!("with one of {many} API keys")),
+        };
+        let nobody = (!self.is_required).then(|| "anonymous".to_owned());
+        let all: Vec<String> = [issuer, keys, nobody].into_iter().flatten().collect();
+        f.write_str(&all.join(", or "))
+    }
+}
+
 /// An OAuth authorization server.
 #[derive(Clone, Debug)]
 pub struct IssuerConfig {

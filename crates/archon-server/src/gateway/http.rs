@@ -60,6 +60,12 @@ impl HttpUpstream {
     /// # Errors
     /// If its certificates cannot be read.
     pub fn new(name: &str, config: &HttpConfig) -> anyhow::Result<Self> {
+        if config.forwarding.authorization && config.forwarding.keeps_api_key {
+            tracing::warn!(
+                upstream = name,
+                "upstream {name} gets its clients' tokens, which are made out to this server as well"
+            );
+        }
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);

@@ -207,7 +207,8 @@ fn moment(seconds: f64) -> Timestamp {
 fn text(value: Option<Value>) -> Option<Box<str>> {
     let Some(Value::String(text)) = value else { return None };
     let plain = text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX);
-    Some(plain.collect::<String>().into()).filter(|text: &Box<str>| !text.is_empty())
+    let plain: String = plain.collect();
+    (!plain.is_empty()).then(|| plain.into())
 }
 
 #[cfg(test)]

@@ -74,16 +74,22 @@ fn goes_on(name: &HeaderName, forwarding: &Forwarding) -> bool {
 fn is_for_us(name: &HeaderName) -> bool {
     const NAMES: [HeaderName; 4] =
         [header::HOST, header::COOKIE, header::ORIGIN, header::ACCEPT_ENCODING];
-    NAMES.contains(name) || name.as_str().starts_with("x-archon-")
+    NAMES.contains(name) || read_as(name.as_str()).take(OURS.len()).eq(OURS.bytes())
 }
 
+/// What the names of our own headers begin with.
+const OURS: &str = "x-archon-";
+
 /// Returns true if an upstream might take this header of the client's for the one in which we say who
-/// authenticated: to many frameworks `_` and `-` are one.
+/// authenticated.
 fn is_posing_as(name: &HeaderName, forwarding: &Forwarding) -> bool {
-    let Some(ours) = &forwarding.identity_header else { return false };
-    let (name, ours) = (name.as_str().bytes(), ours.as_str().bytes());
-    let plain = |byte| if byte == b'_' { b'-' } else { byte };
-    name.map(plain).eq(ours.map(plain))
+    let ours = forwarding.identity_header.as_ref();
+    ours.is_some_and(|ours| read_as(name.as_str()).eq(read_as(ours.as_str())))
+}
+
+/// To many frameworks `_` and `-` are one.
+fn read_as(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
 }
 
 /// What a server needs to understand a message, and to tell whose trace it belongs to.
@@ -144,7 +150,7 @@ mod tests {
         headers.keys().map(|name| name.as_str().to_owned()).collect()
     }
 
-    const SENT: [(&str, &str); 13] = [
+    const SENT: [(&str, &str); 14] = [
         ("accept", "application/json"),
         ("mcp-param-x", "1"),
         ("x-tenant", "t"),
@@ -158,6 +164,7 @@ mod tests {
         ("x-archon-session-id", "1"),
         ("x-archon-session-timeout", "9"),
         ("x-archon-principal", "me"),
+        ("x_archon_principal", "me"),
     ];
 
     #[test]
