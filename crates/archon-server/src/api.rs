@@ -1,6 +1,7 @@
 //! The API on its own port: one resource a file.
 
 pub mod health;
+pub mod ws;
 
 use std::sync::Arc;
 
@@ -13,13 +14,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 
 use crate::server::Overview;
+use ws::Feed;
 
 /// Returns the router of the API.
-pub fn router(overview: Arc<Overview>, hosts: &AllowedHosts) -> Router {
+pub fn router(overview: Arc<Overview>, hosts: &AllowedHosts, feed: Arc<Feed>) -> Router {
     Router::new()
         .route("/health", get(health::api))
         .route("/api/health", get(health::api))
         .route("/api/mcp/health", get(health::api))
+        .merge(ws::routes(feed))
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "nothing here"))
         // Before anything else: a page that rebound its name to us learns nothing.
         .layer(middleware::from_fn_with_state(hosts.clone(), check_host))

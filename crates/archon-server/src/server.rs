@@ -23,6 +23,7 @@ use futures_util::future::join_all;
 use tower::ServiceBuilder;
 
 use crate::api;
+use crate::api::ws::Feed;
 use crate::config::Config;
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use drain::{Drain, Patience};
@@ -90,13 +91,14 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     handover.say_ready(sockets.predecessor);
     let drain = Drain::default();
     let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, drain.clone());
-    let api = api::router(overview.clone(), &config.limits.hosts);
+    let feed = Feed::new(tracker.clone(), config.feed);
+    let api = api::router(overview.clone(), &config.limits.hosts, feed.clone());
     let api = listen::serve_api(sockets.api.listener, api, config.listen, drain.clone());
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
 
     let ending = handover.until_over(&mut signals).await;
     let patience = Patience::new(ending, call_time_max(&config), signals);
-    drain.leave(ending, patience, &tracker, async { tokio::join!(mcp, api) }).await;
+    drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
     storage.close().await;
