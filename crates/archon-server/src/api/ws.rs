@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
@@ -26,13 +26,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::problem;
+use super::params::Query;
+use super::problem::ApiError;
 use feed::Seat;
 use filter::Wish;
 use listener::Listener;
 
-/// Where a client that was turned away comes back, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// When a client that was turned away comes back.
+const RETRY_SECONDS: u64 = 1;
 /// The only version there is (RFC 6455, section 4.1).
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
@@ -52,18 +53,16 @@ async fn listen(
     let Some(key) = key_of(&request) else { return no_websocket() };
     let wish = match Wish::read(&query) {
         Ok(wish) => wish,
-        Err(complaint) => {
-            return problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", &complaint);
-        }
+        Err(complaint) => return ApiError::parameter(&complaint).into_response(),
     };
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return no_websocket();
     };
     if feed.is_closing() {
-        return try_again("leaving", "this process is leaving; connect again");
+        return try_again("leaving", "this process is leaving");
     }
     let Some(seat) = feed.join() else {
-        return try_again("too_many_listeners", "as many listeners as there may be");
+        return try_again("too_many_listeners", "there are as many listeners as there may be");
     };
     feed.spawn(serve(upgrade, seat, wish));
     let headers = [
@@ -105,8 +104,13 @@ fn has_word(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
 }
 
 fn no_websocket() -> Response {
-    let detail = "this is a WebSocket of version 13; connect with ws://";
-    let mut response = problem(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail);
+    let mut response = ApiError::new(
+        StatusCode::UPGRADE_REQUIRED,
+        "upgrade_required",
+        "this is a WebSocket",
+        "connect with a WebSocket client, version 13: ws://",
+    )
+    .into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -114,8 +118,8 @@ fn no_websocket() -> Response {
     response
 }
 
-fn try_again(code: &str, detail: &str) -> Response {
-    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, code, detail);
-    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-    response
+fn try_again(code: &'static str, detail: &'static str) -> Response {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, detail, "connect again in a moment")
+        .retry_after(RETRY_SECONDS)
+        .into_response()
 }

@@ -113,8 +113,9 @@ impl Tracker {
         })
     }
 
-    /// Returns what to wait for before what was begun may be sent.
-    pub fn before_sending(&self) -> Option<Durable> {
+    /// With strict durability, returns what to wait for until all that is queued now is durable: what was begun
+    /// before it is sent, and what ended before it is answered.
+    pub fn strict_barrier(&self) -> Option<Durable> {
         self.inner.settings.durability.is_strict().then(|| self.inner.writer.barrier())
     }
 }
@@ -174,7 +175,7 @@ impl Call {
             events.finished(now, || finished(&draft));
         }
         self.tracker.inner.writer.request(draft);
-        self.tracker.before_sending()
+        self.tracker.strict_barrier()
     }
 }
 

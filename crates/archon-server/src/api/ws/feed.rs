@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use archon_sessions::events::{Heard, Subscription};
 use archon_sessions::session::Timestamp;
-use archon_sessions::tracker::Tracker;
 use archon_sessions_api::frames::{FrameData, Snapshot};
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -16,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::filter::{Filter, Kind, Wish};
 use super::log::{Chunks, Log, Next, Place};
 use super::{encode, snapshot};
+use crate::server::Overview;
 
 /// Events are gathered for so long, so that a thousand listeners are written to forty times a second and not
 /// five thousand times. The first one after a pause does not wait.
@@ -41,7 +41,7 @@ pub struct FeedLimits {
 
 /// What listeners are fed from. Shared by all of them.
 pub struct Feed {
-    tracker: Tracker,
+    overview: Arc<Overview>,
     limits: FeedLimits,
     /// Held for single operations, never across an await.
     state: Mutex<State>,
@@ -73,11 +73,11 @@ struct Taken {
 
 impl Feed {
     /// Returns a feed that does nothing until somebody listens.
-    pub fn new(tracker: Tracker, limits: FeedLimits) -> Arc<Self> {
-        let log = Log::after(tracker.events().epoch(), limits.backlog_bytes);
+    pub fn new(overview: Arc<Overview>, limits: FeedLimits) -> Arc<Self> {
+        let log = Log::after(overview.tracker.events().epoch(), limits.backlog_bytes);
         let state = State { log, listeners: 0, is_fed: false, deserted: None };
         Arc::new(Self {
-            tracker,
+            overview,
             limits,
             state: Mutex::new(state),
             news: watch::Sender::new(()),
@@ -95,7 +95,7 @@ impl Feed {
         }
         if !state.is_fed {
             // What is to come cannot be missing.
-            let subscription = self.tracker.events().subscribe(None).ok()?;
+            let subscription = self.overview.tracker.events().subscribe(None).ok()?;
             state.log.skip_to(subscription.heard());
             state.is_fed = true;
             let feed = self.clone();
@@ -149,7 +149,8 @@ impl Feed {
         while let Some(heard) = next {
             match heard {
                 Heard::Events(events) => {
-                    events.iter().for_each(|event| encode::add(event, &mut chunks));
+                    let tracker = &self.overview.tracker;
+                    events.iter().for_each(|event| encode::add(event, tracker, &mut chunks));
                 }
                 Heard::Lost => {
                     tracing::warn!(
@@ -176,7 +177,7 @@ impl Feed {
                 return;
             }
             let now = Timestamp::now();
-            let what = FrameData::HealthUpdate(snapshot::health(&self.tracker, now).await);
+            let what = FrameData::HealthUpdate(snapshot::health(&self.overview, now).await);
             {
                 let mut state = self.state();
                 let (latest, mut chunks) = (state.log.latest(), Chunks::default());
@@ -220,7 +221,7 @@ impl Feed {
             let state = self.state();
             (state.log.end(), state.log.latest())
         };
-        let snapshot = snapshot::take(&self.tracker, session, Timestamp::now()).await;
+        let snapshot = snapshot::take(&self.overview, session, Timestamp::now()).await;
         Taken { at: Instant::now(), place, seq, snapshot: Arc::new(snapshot) }
     }
 
@@ -243,7 +244,8 @@ impl Seat {
             let (place, frame) = self.look(wish.filter, FrameData::Snapshot).await;
             return (place, Some(frame));
         };
-        let is_ours = wish.epoch.is_none_or(|epoch| epoch == self.feed.tracker.events().epoch());
+        let is_ours =
+            wish.epoch.is_none_or(|epoch| epoch == self.feed.overview.tracker.events().epoch());
         let known = self.feed.state().log.place_after(since).filter(|_| is_ours);
         match known {
             Some(place) => (place, None),

@@ -77,7 +77,7 @@ impl Wish {
     /// Reads the query.
     ///
     /// # Errors
-    /// With what is wrong with which parameter. Unknown parameters are somebody else's.
+    /// With what is wrong with which parameter.
     pub fn read(query: &[(String, String)]) -> Result<Self, String> {
         let mut wish =
             Self { filter: Filter { kinds: ALL, session: None }, since: None, epoch: None };
@@ -91,7 +91,7 @@ impl Wish {
                     wish.filter.session = Some(id);
                 }
                 "types" => wish.filter.kinds = kinds(value)?,
-                _ => {}
+                _ => return Err(format!("unknown parameter `{name}`")),
             }
         }
         Ok(wish)
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn without_a_wish_everything_comes() {
-        let wish = read(&[("token", "is somebody else's")]).unwrap();
+        let wish = read(&[]).unwrap();
         assert!(wish.filter.is_all());
         assert_eq!(wish.since, None);
     }
@@ -145,9 +145,14 @@ mod tests {
 
     #[test]
     fn a_bad_value_names_its_parameter() {
-        for (name, value) in
-            [("since", "-1"), ("since", ""), ("epoch", "x"), ("session_id", "1"), ("types", "all")]
-        {
+        for (name, value) in [
+            ("since", "-1"),
+            ("since", ""),
+            ("epoch", "x"),
+            ("session_id", "1"),
+            ("types", "all"),
+            ("typo", ""),
+        ] {
             let complaint = read(&[(name, value)]).unwrap_err();
             assert!(complaint.contains(&format!("`{name}`")), "{complaint}");
         }
