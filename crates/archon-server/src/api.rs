@@ -10,6 +10,7 @@ mod find;
 mod guard;
 pub mod health;
 mod logs;
+mod metrics;
 mod params;
 mod pricing;
 mod problem;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use archon_sessions::store::StoreError;
 use archon_sessions_api::status::Config as ShownConfig;
 use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::routing::get;
 use axum::{Router, middleware};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -84,7 +86,7 @@ pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports, feed: Arc<
     let (for_all, open) = for_all().split_for_parts();
     let viewers_only = middleware::from_fn_with_state(access.clone(), access::require_viewer);
     let router = Router::new()
-        .merge(for_viewers.route_layer(viewers_only.clone()))
+        .merge(for_viewers.route("/metrics", get(metrics::show)).route_layer(viewers_only.clone()))
         .merge(for_all)
         .with_state(api)
         .merge(ws::routes(feed).route_layer(viewers_only))

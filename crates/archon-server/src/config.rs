@@ -264,6 +264,7 @@ impl file::Sessions {
             reconnect: standard.reconnect,
             node: standard.node,
             predecessor: standard.predecessor,
+            observer: standard.observer,
         })
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::protocol::error_text;
+use crate::protocol::Found;
 use crate::session::{DisconnectReason, Session, SessionId, Timestamp};
 use crate::store::Outcome;
 use ring::Ring;
@@ -148,7 +148,7 @@ impl FinishedCall {
     pub fn error(&self) -> Option<Box<str>> {
         let text = match self.failure.as_ref()? {
             Failure::Said(text) => text.clone(),
-            Failure::Answered(answer) => error_text(answer)?,
+            Failure::Answered(answer) => Found::in_answer(answer).message?,
         };
         Some(text.chars().filter(|c| *c != '\0').take(TEXT_CHARS_MAX).collect::<String>().into())
     }

@@ -15,9 +15,10 @@ mod object;
 mod presented;
 pub mod sse;
 mod text;
+pub mod trace_context;
 
 pub use crate::session::Era;
 pub use envelope::{Envelope, Kind, Message};
-pub use failure::error_text;
+pub use failure::Found;
 pub use presented::{Handle, Presented};
 pub use text::Text;

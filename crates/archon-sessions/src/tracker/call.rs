@@ -10,6 +10,7 @@ use super::ledger::CallFacts;
 use super::writer::Draft;
 use super::{Admission, Durable, Presence, Tracker};
 use crate::events::{Failure, FinishedCall, Sign};
+use crate::protocol::trace_context::{TraceContext, TraceParent};
 use crate::protocol::{Envelope, Text};
 use crate::session::Timestamp;
 use crate::store::{CallId, Outcome};
@@ -30,12 +31,36 @@ pub struct Arrival {
     pub at: Timestamp,
     /// The same by the monotonic clock.
     pub began: Instant,
+    /// Where the HTTP request stands in a trace; only if somebody wants to know.
+    pub http_parent: Option<TraceParent>,
 }
 
 impl Arrival {
     /// Returns the arrival of a request that comes in now.
     pub fn now() -> Self {
-        Self { at: Timestamp::now(), began: Instant::now() }
+        Self { at: Timestamp::now(), began: Instant::now(), http_parent: None }
+    }
+}
+
+/// What a request carries for whoever traces it.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    /// Where the message stands in its client's trace.
+    pub context: Option<TraceContext>,
+    /// Where the HTTP request around it stands in one.
+    pub http_parent: Option<TraceParent>,
+    /// The prompt or resource that it is about, if it is about one.
+    pub target: Option<Box<str>>,
+}
+
+impl Carried {
+    /// Texts are copied: they must not keep a large body.
+    fn by(envelope: &Envelope, arrival: &Arrival) -> Self {
+        Self {
+            context: envelope.meta.source.as_deref().and_then(TraceContext::from_meta),
+            http_parent: arrival.http_parent,
+            target: envelope.target.as_deref().map(Into::into),
+        }
     }
 }
 
@@ -59,6 +84,8 @@ pub struct Ending {
     pub outcome: Outcome,
     /// What went wrong, if we know it without reading the answer.
     pub error: Option<Box<str>>,
+    /// The JSON-RPC error code, where the answer is our own.
+    pub code: Option<i64>,
     /// Bytes sent in answer.
     pub response_bytes: u64,
     /// The beginning of the answer's JSON, to estimate tokens and find the error's text in.
@@ -68,7 +95,14 @@ pub struct Ending {
 impl Ending {
     /// Returns an ending without an answer.
     pub fn without_answer(outcome: Outcome, error: impl Into<Box<str>>) -> Self {
-        Self { outcome, error: Some(error.into()), response_bytes: 0, answer: Vec::new() }
+        let (error, answer) = (Some(error.into()), Vec::new());
+        Self { outcome, error, code: None, response_bytes: 0, answer }
+    }
+
+    /// Returns a good ending of what is not answered by a message.
+    pub fn without_error(response_bytes: u64) -> Self {
+        let (outcome, answer) = (Outcome::Success, Vec::new());
+        Self { outcome, error: None, code: None, response_bytes, answer }
     }
 }
 
@@ -96,6 +130,8 @@ impl Tracker {
             method: envelope.method.clone(),
             tool: envelope.tool().cloned(),
             upstream: upstream.clone(),
+            protocol_version: protocol_version(admission, envelope),
+            carried: self.is_traced().then(|| Box::new(Carried::by(envelope, &arrival))),
             started: arrival.at,
             request_bytes: i64::try_from(request_bytes).unwrap_or(i64::MAX),
             params: Mutex::new(envelope.params.as_ref().map(kept).unwrap_or_default()),
@@ -118,6 +154,13 @@ impl Tracker {
     pub fn strict_barrier(&self) -> Option<Durable> {
         self.inner.settings.durability.is_strict().then(|| self.inner.writer.barrier())
     }
+}
+
+/// A legacy request speaks the version of its connection; a modern one says which.
+fn protocol_version(admission: &Admission, envelope: &Envelope) -> Text {
+    let connection = admission.connection.as_ref();
+    let version = connection.map(|connection| connection.shared_version());
+    version.or(envelope.meta.protocol_version.as_ref()).cloned().unwrap_or_default()
 }
 
 /// Shares a small body with the request; copies the beginning of a large one, to let the rest go.
@@ -164,6 +207,7 @@ impl Call {
             duration_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
             outcome: ending.outcome,
             error: ending.error,
+            code: ending.code,
             response_bytes: i64::try_from(ending.response_bytes).unwrap_or(i64::MAX),
             answer: ending.answer,
             is_in_ledger: false,

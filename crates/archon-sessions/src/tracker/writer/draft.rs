@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::error_text;
+use crate::protocol::Found;
 use crate::session::Timestamp;
 use crate::store::{Outcome, Price, RequestRow};
 use crate::tracker::ledger::CallFacts;
+use crate::tracker::observer::{EndedRequest, ErrorType, Observer};
 use crate::tracker::tokens::Estimator;
 
 /// Stored error messages are cut off after so many characters.
@@ -19,6 +20,8 @@ pub struct Draft {
     pub duration_us: i64,
     pub outcome: Outcome,
     pub error: Option<Box<str>>,
+    /// The JSON-RPC code of our own answer, or of the upstream's once that was read.
+    pub code: Option<i64>,
     pub response_bytes: i64,
     /// The answer's JSON, or the beginning of it.
     pub answer: Vec<u8>,
@@ -42,6 +45,50 @@ impl Draft {
         self.facts.started.plus(took)
     }
 
+    /// Tells an observer how the request ended.
+    pub(super) fn tell(&mut self, observer: &dyn Observer) {
+        let error = self.error_type();
+        let facts = &self.facts;
+        observer.request_ended(&EndedRequest {
+            session: facts.session,
+            handle: facts.handle,
+            id: &facts.request,
+            method: &facts.method,
+            tool: facts.tool.as_deref(),
+            upstream: &facts.upstream,
+            protocol_version: &facts.protocol_version,
+            started: facts.started,
+            took: Duration::from_micros(u64::try_from(self.duration_us).unwrap_or(0)),
+            outcome: self.outcome,
+            error,
+            error_message: self.error.as_deref(),
+            request_bytes: u64::try_from(facts.request_bytes).unwrap_or(0),
+            response_bytes: u64::try_from(self.response_bytes).unwrap_or(0),
+            carried: facts.carried.as_deref(),
+        });
+    }
+
+    /// Returns how it failed; what is found in the answer for that is kept.
+    fn error_type(&mut self) -> Option<ErrorType> {
+        match self.outcome {
+            Outcome::Success => return None,
+            Outcome::Timeout => return Some(ErrorType::Timeout),
+            Outcome::Error => {}
+        }
+        if let Some(code) = self.code {
+            return Some(ErrorType::Code(code));
+        }
+        if self.answer.is_empty() {
+            return Some(ErrorType::Unanswered);
+        }
+        let Found { code, message } = Found::in_answer(&self.answer);
+        self.code = code;
+        self.error = self.error.take().or(message).map(|text| shown(&text));
+        // A long answer is not kept whole, so its code may be missing. JSON-RPC errors are short, and tools are
+        // what answers at length.
+        Some(code.map_or(ErrorType::Tool, ErrorType::Code))
+    }
+
     pub(super) fn into_row(
         self,
         estimator: &mut Estimator,
@@ -53,9 +100,10 @@ impl Draft {
         let completion_tokens = estimator.tokens(&self.answer, self.response_bytes);
         let error = match self.outcome {
             Outcome::Success => None,
-            Outcome::Error | Outcome::Timeout => {
-                self.error.or_else(|| error_text(&self.answer)).map(|text| shown(&text))
-            }
+            Outcome::Error | Outcome::Timeout => self
+                .error
+                .or_else(|| Found::in_answer(&self.answer).message)
+                .map(|text| shown(&text)),
         };
         RequestRow {
             session: facts.session,
