@@ -16,6 +16,13 @@ pytestmark = pytest.mark.timeout(300)
 # Enough to find what a changed handler forgets, within half a minute; a thousand requests and more.
 EXAMPLES = 12
 RUN_S = 240
+# The contract has 400 for a token of a session that has ended, which no description of a request can tell.
+SETTINGS = """
+[[operations]]
+include-path = "/api/mcp/sessions/{session_id}/token"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", 400, 401, 403, 404]
+"""
 TOKEN = "operator-" + 40 * "o"
 
 
@@ -27,8 +34,12 @@ def test_the_api_keeps_to_its_description(start_archon, start_fixture, tmp_path,
     client = LegacyClient.connect(gateway.url)
     client.call("fail")
     ModernClient(gateway.url).call("echo", {"text": "hello"})
+    settings = tmp_path / "schemathesis.toml"
+    settings.write_text(SETTINGS)
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
+        "--config-file",
+        str(settings),
         "run",
         f"{gateway.api_url}/api/mcp/openapi.json",
         "--checks=all",

@@ -122,9 +122,10 @@ async fn end(
     reason: DisconnectReason,
 ) -> Result<Answer<Ended>, ApiError> {
     let now = Timestamp::now();
-    let presence = find::for_end(overview, id, now).await?;
+    let presence = find::active(overview, id, now, find::already_ended).await?;
     // Somebody else may have ended it in between.
-    let durable = overview.tracker.end(&presence, reason, now).ok_or_else(|| find::ended(id))?;
+    let durable =
+        overview.tracker.end(&presence, reason, now).ok_or_else(|| find::already_ended(id))?;
     if !durable.wait().await {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -159,7 +160,7 @@ async fn heartbeat(
 ) -> Result<Answer<Heartbeat>, ApiError> {
     let proof = check_proof(id, &headers, user.as_ref())?;
     let now = Timestamp::now();
-    let presence = find::active(&overview, id, now).await?;
+    let presence = find::active(&overview, id, now, find::not_active).await?;
     proof.is_good_for(&presence)?;
     overview.tracker.heartbeat(&presence, now);
     Ok(Answer(Heartbeat {
