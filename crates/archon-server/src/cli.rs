@@ -1,6 +1,12 @@
 //! The command line: one command a file.
 
+mod client_config;
+mod deployment;
+mod inspect;
+mod migrate;
+mod print;
 mod serve;
+mod token;
 mod upgrade;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +28,14 @@ enum Command {
     /// Have a running gateway start its program again, which may be a new version, without a refused connection
     /// or a failed call.
     Upgrade(upgrade::Upgrade),
+    /// Print what to paste into an agent (Claude Code, Cursor, VS Code, …) to use this deployment.
+    ClientConfig(client_config::ClientConfig),
+    /// Open the official MCP Inspector on this deployment; needs Node.
+    Inspect(inspect::Inspect),
+    /// Bring a database up to date without serving.
+    Migrate(migrate::Migrate),
+    /// Make a token for the API.
+    Token(token::Token),
     /// What the gateway starts for each child of a stdio upstream.
     #[command(hide = true)]
     Supervise(Supervise),
@@ -35,6 +49,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
+        Command::ClientConfig(client) => client.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Migrate(migrate) => migrate.run(),
+        Command::Token(token) => token.run(),
         Command::Supervise(supervise) => supervise.run(),
         Command::RunSupervised(run) => run.run(),
     }

@@ -11,6 +11,7 @@ mod upgrade;
 
 pub use pid_file::{Outcome, PidFile};
 pub use sockets::Inherited;
+pub use storage::Storage;
 pub use upgrade::{READY_LIMIT, predecessor};
 
 use std::sync::Arc;
@@ -29,7 +30,6 @@ use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
 use sockets::Sockets;
-use storage::Storage;
 use upgrade::Handover;
 
 /// What the endpoints and the API show of this process.

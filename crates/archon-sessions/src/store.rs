@@ -3,10 +3,12 @@
 pub mod memory;
 pub mod postgres;
 pub mod sqlite;
+mod steps;
 #[cfg(test)]
 mod suite;
 mod unfinished;
 
+pub use steps::SchemaStep;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
 
 use std::sync::Arc;
