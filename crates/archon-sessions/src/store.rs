@@ -6,6 +6,7 @@ pub mod sqlite;
 mod steps;
 #[cfg(test)]
 mod suite;
+pub mod transfer;
 mod unfinished;
 
 pub use steps::SchemaStep;
@@ -14,6 +15,7 @@ pub use unfinished::{CallId, OpenCall, StoredEvent};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::event_id::StreamId;
 use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
@@ -186,7 +188,8 @@ impl Batch {
 }
 
 /// How a tracked request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Answered with a result.
     Success,

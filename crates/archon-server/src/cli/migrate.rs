@@ -51,7 +51,9 @@ async fn migrate(database: &Database, is_check: bool) -> anyhow::Result<()> {
     let (steps, count) = (steps.join("\n"), missing.len());
     if is_check {
         let advice = "`archon migrate` and the next start do them; make a copy before";
-        return print::lines(&format!("the database {database} needs {count} steps:\n{steps}\n{advice}"));
+        return print::lines(&format!(
+            "the database {database} needs {count} steps:\n{steps}\n{advice}"
+        ));
     }
     Storage::open(database).await?.close().await;
     print::lines(&format!("the database {database} is up to date after {count} steps:\n{steps}"))
@@ -61,7 +63,9 @@ async fn missing(database: &Database) -> anyhow::Result<Vec<SchemaStep>> {
     let missing: Result<_, StoreError> = match database {
         Database::Sqlite(path) => SqliteStore::missing_steps(path).await,
         Database::Postgres(url) => PostgresStore::missing_steps(url).await,
-        Database::Memory => bail!("sessions that are in memory only have no database; name one with --db"),
+        Database::Memory => {
+            bail!("sessions that are in memory only have no database; name one with --db")
+        }
     };
     missing.with_context(|| format!("could not read the database {database}"))
 }

@@ -53,7 +53,9 @@ impl Token {
         let token = make()?;
         eprintln!("Put this into archon.toml and start archon again (or `archon upgrade`):\n");
         eprintln!("{}", lines(&self.name, self.role, &token));
-        eprintln!("\nThe token, which is not kept anywhere; give it to clients as ARCHON_API_TOKEN:\n");
+        eprintln!(
+            "\nThe token, which is not kept anywhere; give it to clients as ARCHON_API_TOKEN:\n"
+        );
         print::lines(&token)
     }
 }
@@ -74,8 +76,9 @@ fn lines(name: &str, role: Role, token: &str) -> String {
 /// One line of a log, and a plain text in TOML.
 fn name(text: &str) -> Result<String, String> {
     const LENGTH_MAX: usize = 64;
-    let is_plain =
-        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.' | '@' | ' ');
+    let is_plain = |letter: char| {
+        letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.' | '@' | ' ')
+    };
     if !text.trim().is_empty() && text.len() <= LENGTH_MAX && text.chars().all(is_plain) {
         return Ok(text.to_owned());
     }

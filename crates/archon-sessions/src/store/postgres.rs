@@ -12,6 +12,7 @@ mod rows;
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod unfinished;
 
 pub use address::{PostgresUrl, PostgresUrlError};
@@ -273,7 +274,8 @@ impl Writer {
                 return Ok(());
             }
         }
-        self.days.prepare(connection, &batch.requests).await?;
+        let moments = batch.requests.iter().map(|request| request.started);
+        self.days.prepare(connection, moments).await?;
         let connections = rows::latest(&batch.connections);
         let mut touched = batch.touched.clone();
         touched.sort_unstable();

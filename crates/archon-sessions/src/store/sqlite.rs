@@ -11,6 +11,7 @@ mod file;
 mod requests;
 mod rows;
 mod schema;
+mod transfer;
 mod unfinished;
 
 pub use file::Readers;

@@ -5,7 +5,8 @@ use std::fmt;
 use sqlx::migrate::{MigrateError, Migrator};
 
 /// How both databases tell which steps they have been through: version, checksum, and whether it was finished.
-pub(super) const TAKEN: &str = "SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version";
+pub(super) const TAKEN: &str =
+    "SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version";
 
 /// A row of [`TAKEN`].
 pub(super) type Taken = (i64, Vec<u8>, bool);

@@ -55,9 +55,15 @@ pub fn of(agent: Agent, url: &str, name: &str) -> Snippet {
         ),
         Agent::Inspector => (
             "Run this (or `archon inspect`); it needs Node:",
-            format!("npx @modelcontextprotocol/inspector --transport http --server-url {}", word(url)),
+            format!(
+                "npx @modelcontextprotocol/inspector --transport http --server-url {}",
+                word(url)
+            ),
         ),
-        Agent::Curl => ("Run this; its answer's Mcp-Session-Id goes into the next request's header:", curl(url)),
+        Agent::Curl => (
+            "Run this; its answer's Mcp-Session-Id goes into the next request's header:",
+            curl(url),
+        ),
         Agent::Rust => ("A main.rs, with `cargo add` for what its first lines name:", rust(url)),
         Agent::Python => ("A script, after `pip install mcp`:", python(url)),
     };
@@ -89,7 +95,8 @@ fn curl(url: &str) -> String {
         },
     });
     let mut text = format!("curl -i {} \\\n", word(url));
-    for header in ["Content-Type: application/json", "Accept: application/json, text/event-stream"] {
+    for header in ["Content-Type: application/json", "Accept: application/json, text/event-stream"]
+    {
         let _ = writeln!(text, "  -H '{header}' \\");
     }
     let _ = write!(text, "  -d '{initialize}'");

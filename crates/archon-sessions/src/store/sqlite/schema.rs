@@ -6,8 +6,8 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor, SqliteConnection};
 
-use crate::store::steps::{self, SchemaStep, Taken};
 use crate::store::StoreError;
+use crate::store::steps::{self, SchemaStep, Taken};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
