@@ -4,6 +4,7 @@ mod client_config;
 mod deployment;
 mod inspect;
 mod migrate;
+mod openapi;
 mod print;
 mod serve;
 mod token;
@@ -36,6 +37,9 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Make a token for the API.
     Token(token::Token),
+    /// Print the description of the API.
+    #[command(name = "openapi", hide = true)]
+    OpenApi(openapi::OpenApi),
     /// What the gateway starts for each child of a stdio upstream.
     #[command(hide = true)]
     Supervise(Supervise),
@@ -53,6 +57,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Inspect(inspect) => inspect.run(),
         Command::Migrate(migrate) => migrate.run(),
         Command::Token(token) => token.run(),
+        Command::OpenApi(openapi) => openapi.run(),
         Command::Supervise(supervise) => supervise.run(),
         Command::RunSupervised(run) => run.run(),
     }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use archon_sessions::layer::{Limits, SessionLayer};
+use archon_sessions::store::Reports;
 use archon_sessions::tracker::{Settings, Tracker};
 use futures_util::future::join_all;
 use tower::ServiceBuilder;
@@ -38,6 +39,8 @@ pub struct Overview {
     pub started: Instant,
     /// Its sessions.
     pub tracker: Tracker,
+    /// What the API asks the store.
+    pub reports: Arc<dyn Reports>,
     /// Its upstreams, the default one first.
     pub upstreams: Vec<Upstream>,
 }
@@ -50,6 +53,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         tracing::info!(pid, "taking over from process {pid}");
     }
     let sockets = Sockets::open(inherited, &config).await?;
+    let (mcp_address, api_address) =
+        (sockets.mcp.listener.local_addr()?, sockets.api.listener.local_addr()?);
+    // A socket that we inherited may be reached from elsewhere, whatever the configuration says.
+    config
+        .api
+        .check_reach(&api_address.to_string(), api_address.ip().to_canonical().is_loopback())?;
     let storage = Storage::open(&config.database).await?;
     let settings = Settings {
         node: process_name(std::process::id()),
@@ -60,8 +69,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         .await
         .context("could not recover the stored sessions")?;
     let upstreams = open_upstreams(&config, &storage).await?;
-    let overview =
-        Arc::new(Overview { started: Instant::now(), tracker: tracker.clone(), upstreams });
+    let overview = Arc::new(Overview {
+        started: Instant::now(),
+        tracker: tracker.clone(),
+        reports: storage.reports(),
+        upstreams,
+    });
 
     // As a request meets them: sessions, single messages, what may be repeated, our own tools, the upstream.
     let endpoints = overview.upstreams.iter().map(|upstream| {
@@ -90,7 +103,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     handover.say_ready(sockets.predecessor);
     let drain = Drain::default();
     let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, drain.clone());
-    let api = api::router(overview.clone(), &config.limits.hosts);
+    let ports = api::Ports { mcp: mcp_address.port(), api: api_address.port() };
+    let api = api::router(overview.clone(), &config, ports);
     let api = listen::serve_api(sockets.api.listener, api, config.listen, drain.clone());
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
 

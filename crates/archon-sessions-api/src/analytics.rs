@@ -16,7 +16,7 @@ pub struct Analytics {
     pub ratios: Ratios,
     /// How long answers took.
     pub response_times: ResponseTimes,
-    /// Against the period before, of the same length; `null` unless asked for.
+    /// Against the period before, of the same length; `null` if that was not asked for.
     pub comparison: Option<Comparison>,
 }
 
@@ -36,7 +36,7 @@ pub struct Daily {
     #[schema(format = Date)]
     pub date: String,
     /// Requests.
-    pub requests: u64,
+    pub requests: i64,
     /// Tokens, both ways.
     pub tokens: i64,
     /// In dollars.
@@ -51,7 +51,7 @@ pub struct Hourly {
     /// 0 to 23, in UTC.
     pub hour: u8,
     /// Requests.
-    pub requests: u64,
+    pub requests: i64,
     /// Milliseconds.
     pub avg_duration: f64,
 }
@@ -60,11 +60,11 @@ pub struct Hourly {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Ratios {
     /// Answered with a result.
-    pub success: u64,
+    pub success: i64,
     /// Answered with an error.
-    pub error: u64,
+    pub error: i64,
     /// Not answered in time.
-    pub timeout: u64,
+    pub timeout: i64,
     /// Percentage answered with a result, two decimals.
     pub success_rate: f64,
 }
@@ -96,7 +96,7 @@ pub struct ToolTimes {
     /// The longest.
     pub max_ms: f64,
     /// How many.
-    pub count: u64,
+    pub count: i64,
     /// Half took at most this long.
     pub p50: f64,
     /// 95 of 100 took at most this long.

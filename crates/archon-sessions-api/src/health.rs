@@ -48,22 +48,22 @@ pub struct SessionsHealth {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatusBreakdown {
     /// Present.
-    pub active: u64,
+    pub active: i64,
     /// Ended.
-    pub disconnected: u64,
+    pub disconnected: i64,
     /// All.
-    pub total: u64,
+    pub total: i64,
 }
 
 /// Active sessions by the time since their last activity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgeDistribution {
     /// Under five minutes.
-    pub healthy: u64,
+    pub healthy: i64,
     /// Five to ten minutes.
-    pub aging: u64,
+    pub aging: i64,
     /// Over ten minutes.
-    pub stale: u64,
+    pub stale: i64,
 }
 
 /// Sessions that began in the last 24 hours.
@@ -76,7 +76,7 @@ pub struct ConnectionHealth {
     /// Percentage that has ended, one decimal.
     pub disconnect_rate_percent: f64,
     /// How many.
-    pub total_sessions_24h: u64,
+    pub total_sessions_24h: i64,
 }
 
 /// One of the latest sessions.

@@ -32,6 +32,8 @@ pub struct LogEntry {
     /// The request.
     #[serde(flatten)]
     pub request: Request,
+    /// The type of its client.
+    pub client_type: Option<String>,
     /// How much it matters.
     pub level: Level,
     /// What happened, for people.
@@ -39,7 +41,7 @@ pub struct LogEntry {
 }
 
 /// Where a page is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pagination {
     /// Lines in all.
     pub total: u64,
@@ -49,4 +51,8 @@ pub struct Pagination {
     pub offset: u64,
     /// Whether there are more.
     pub has_more: bool,
+    /// False where there are more than `total` says: it was not worth counting on.
+    pub total_is_exact: bool,
+    /// What to send as `cursor` for the next page; `null` on the last.
+    pub next_cursor: Option<String>,
 }

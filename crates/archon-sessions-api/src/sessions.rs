@@ -89,6 +89,8 @@ pub struct Sessions {
     pub server_uptime_seconds: u64,
     /// How many there are of those that were asked for.
     pub total: u64,
+    /// False where there are more than `total` says: it was not worth counting on.
+    pub total_is_exact: bool,
     /// What to send as `cursor` for the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }
@@ -100,6 +102,8 @@ pub struct Clients {
     pub clients: Vec<Client>,
     /// How many there are.
     pub total: u64,
+    /// What to send as `cursor` for the next page; `null` on the last.
+    pub next_cursor: Option<String>,
 }
 
 /// Whether a client that is here does something.
@@ -157,16 +161,16 @@ pub struct EndedSession {
     #[serde(flatten)]
     pub session: Session,
     /// How many requests it made.
-    pub total_requests: u64,
+    pub total_requests: i64,
 }
 
 /// Ends in a period.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DisconnectStatistics {
     /// How many.
-    pub total_disconnected: u64,
+    pub total_disconnected: i64,
     /// How many for each reason.
-    pub disconnect_reasons: BTreeMap<String, u64>,
+    pub disconnect_reasons: BTreeMap<String, i64>,
     /// How long they lasted on average.
     pub avg_duration_seconds: i64,
     /// The longest.
@@ -209,9 +213,9 @@ pub struct SessionPage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionSummary {
     /// How many.
-    pub total_requests: u64,
+    pub total_requests: i64,
     /// How many of them failed or were not answered in time.
-    pub total_errors: u64,
+    pub total_errors: i64,
     /// Tokens that the client sent.
     pub total_prompt_tokens: i64,
     /// Tokens that came back.

@@ -26,7 +26,7 @@ pub struct UsageSummary {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsageTotals {
     /// Requests.
-    pub total_requests: u64,
+    pub total_requests: i64,
     /// Tokens that clients sent.
     pub total_prompt_tokens: i64,
     /// Tokens that came back.
@@ -36,14 +36,14 @@ pub struct UsageTotals {
     /// In dollars.
     pub total_cost: f64,
     /// Sessions that made requests.
-    pub unique_sessions: u64,
+    pub unique_sessions: i64,
 }
 
 /// A part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
     /// Requests.
-    pub count: u64,
+    pub count: i64,
     /// Tokens, both ways.
     pub tokens: i64,
     /// In dollars.

@@ -6,10 +6,12 @@
 
 mod admit;
 mod call;
+mod find;
 mod ledger;
 mod log;
 mod presence;
 mod reaper;
+mod reconnect;
 mod recovery;
 mod setup;
 mod slow;
@@ -19,8 +21,10 @@ mod writer;
 
 pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
 pub use call::{Arrival, Call, Ending};
+pub use find::NotActive;
 pub use log::{Missing, Purpose, Reader, Sent, StreamLog};
 pub use presence::{LiveConnection, Presence, StreamPlace};
+pub use reconnect::{Holder, ReconnectRate, ReconnectRefusal, ReconnectSettings, Reconnected};
 pub use setup::ConnectionSetup;
 pub use writer::{Durable, WriterHealth};
 
@@ -33,11 +37,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::session::{
     DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, SessionId,
-    TimeoutRule, Timestamp,
+    TimeoutRule, Timestamp, TokenKey,
 };
 use crate::store::{SessionStore, StoreError};
 use admit::Kin;
 use ledger::Interrupted;
+use reconnect::ReconnectLimiter;
 use recovery::{Orphans, Remembered};
 use slow::SlowPath;
 use streams::Names;
@@ -88,6 +93,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Sessions in memory; beyond it new ones are refused until others end.
     pub sessions_max: usize,
+    /// How sessions are taken back with tokens.
+    pub reconnect: ReconnectSettings,
     /// What a crash may cost.
     pub durability: Durability,
     /// This process among those that use the store, now or before.
@@ -122,6 +129,7 @@ impl Default for Settings {
             // Longer than clients wait by themselves; a tool that works for an hour reports progress.
             call_timeout: Duration::from_secs(300),
             sessions_max: 2_000_000,
+            reconnect: ReconnectSettings::default(),
             durability: Durability::default(),
             node: uuid::Uuid::new_v4().to_string().into(),
             predecessor: None,
@@ -158,6 +166,8 @@ struct Inner {
     /// Sessions whose clients have not been heard of since our restart.
     orphans: Orphans,
     fingerprint_key: FingerprintKey,
+    token_key: TokenKey,
+    reconnects: ReconnectLimiter,
     names: Names,
     writer: Arc<Writer>,
     slow: SlowPath,
@@ -177,9 +187,14 @@ impl Tracker {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         let fingerprint_key = store.fingerprint_key().await?;
+        let token_key = match &settings.reconnect.key {
+            Some(key) => key.clone(),
+            None => TokenKey::new(store.token_secret().await?.as_bytes()),
+        };
         let writer = Arc::new(Writer::new(store.clone(), &settings));
         let tracker = Self {
             inner: Arc::new(Inner {
+                reconnects: ReconnectLimiter::new(settings.reconnect.rate),
                 settings,
                 store,
                 sessions: HashMap::new(),
@@ -189,6 +204,7 @@ impl Tracker {
                 interrupted: Interrupted::default(),
                 orphans: Orphans::default(),
                 fingerprint_key,
+                token_key,
                 names: Names::since(Timestamp::now()),
                 writer: writer.clone(),
                 slow: SlowPath::default(),

@@ -76,7 +76,7 @@ impl<S: Inner> Flow<S> {
         {
             return failed(id, calls, &CallFailed::interrupted(), &admission).await;
         }
-        if let Some(durable) = tracker.before_sending().filter(|_| !calls.is_empty()) {
+        if let Some(durable) = tracker.strict_barrier().filter(|_| !calls.is_empty()) {
             durable.wait().await;
         }
         let transport = parts.extensions.get::<ClientTransport>().cloned();

@@ -81,7 +81,7 @@ impl<S: Inner> Flow<S> {
         let answered = if was_interrupted {
             Err(CallFailed::interrupted())
         } else {
-            if let Some(durable) = tracker.before_sending().filter(|_| !calls.is_empty()) {
+            if let Some(durable) = tracker.strict_barrier().filter(|_| !calls.is_empty()) {
                 durable.wait().await;
             }
             let presence = admission.as_ref().map(|admission| admission.presence.clone());

@@ -108,8 +108,9 @@ impl Tracker {
         })
     }
 
-    /// Returns what to wait for before what was begun may be sent.
-    pub fn before_sending(&self) -> Option<Durable> {
+    /// With strict durability, returns what to wait for until all that is queued now is durable: what was begun
+    /// before it is sent, and what ended before it is answered.
+    pub fn strict_barrier(&self) -> Option<Durable> {
         self.inner.settings.durability.is_strict().then(|| self.inner.writer.barrier())
     }
 }
@@ -161,7 +162,7 @@ impl Call {
             answer: ending.answer,
             is_in_ledger: false,
         });
-        self.tracker.before_sending()
+        self.tracker.strict_barrier()
     }
 }
 

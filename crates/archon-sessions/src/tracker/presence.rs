@@ -29,6 +29,9 @@ pub struct Presence {
     session: Session,
     header: HeaderValue,
     last_activity: AtomicI64,
+    reconnect_count: AtomicI64,
+    /// Without its end.
+    revision: AtomicI64,
     in_flight: AtomicU32,
     streams: AtomicU32,
     end: OnceLock<End>,
@@ -47,6 +50,8 @@ impl Presence {
     pub(super) fn new(session: Session, kin: Option<Kin>) -> Arc<Self> {
         Arc::new(Self {
             last_activity: AtomicI64::new(session.last_activity.as_micros()),
+            reconnect_count: AtomicI64::new(session.reconnect_count),
+            revision: AtomicI64::new(session.revision),
             header: header(&session.id),
             session,
             in_flight: AtomicU32::new(0),
@@ -74,6 +79,8 @@ impl Presence {
     pub fn session(&self) -> Session {
         let mut session = self.session.clone();
         session.last_activity = self.last_activity();
+        session.reconnect_count = self.reconnect_count.load(Relaxed);
+        session.revision = self.revision.load(Relaxed);
         if let Some(end) = self.end.get() {
             session.end = Some(*end);
             session.revision += 1;
@@ -139,6 +146,25 @@ impl Presence {
     pub(super) fn end(&self, reason: DisconnectReason, now: Timestamp) -> Option<Session> {
         let end = End { at: now, reason: Some(reason), imported: false };
         self.end.set(end).ok().map(|()| self.session())
+    }
+
+    /// Its client has it back by a token: so many times by now.
+    pub(super) fn reconnected(&self, count: i64, revision: i64, now: Timestamp) {
+        self.reconnect_count.fetch_max(count, Relaxed);
+        self.revision.fetch_max(revision, Relaxed);
+        self.touch(now);
+    }
+
+    /// Returns true if no connection is bound to it and no stream is open, and of calls there is one at most.
+    pub(super) fn has_nothing_but_one_call(&self) -> bool {
+        self.handles().is_empty()
+            && self.streams.load(Relaxed) == 0
+            && self.in_flight.load(Relaxed) <= 1
+    }
+
+    /// Returns how the session ended.
+    pub(super) fn end_if_any(&self) -> Option<End> {
+        self.end.get().copied()
     }
 
     /// Returns when the session ended.
