@@ -18,6 +18,7 @@ mod reconnect;
 mod session;
 mod sessions;
 mod status;
+mod transfer;
 mod usage;
 mod wire;
 
@@ -35,6 +36,7 @@ use crate::server::Overview;
 use access::Access;
 use guard::Guard;
 use problem::ApiError;
+pub use transfer::Transfers;
 
 /// What handlers are given.
 #[derive(Clone)]
@@ -106,6 +108,7 @@ fn for_viewers() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(sessions::routes())
         .merge(session::routes())
+        .merge(transfer::routes())
         .merge(clients::routes())
         .merge(usage::routes())
         .merge(pricing::routes())

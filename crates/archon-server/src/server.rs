@@ -24,7 +24,7 @@ use archon_sessions::tracker::{Settings, Tracker};
 use futures_util::future::join_all;
 use tower::ServiceBuilder;
 
-use crate::api;
+use crate::api::{self, Transfers};
 use crate::config::Config;
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use drain::{Drain, Patience};
@@ -41,6 +41,8 @@ pub struct Overview {
     pub tracker: Tracker,
     /// What the API asks the store.
     pub reports: Arc<dyn Reports>,
+    /// What gives rows out and takes them in; `None` where nothing is stored.
+    pub transfers: Option<Transfers>,
     /// Its upstreams, the default one first.
     pub upstreams: Vec<Upstream>,
 }
@@ -73,6 +75,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         started: Instant::now(),
         tracker: tracker.clone(),
         reports: storage.reports(),
+        transfers: storage.transfer().map(Transfers::new),
         upstreams,
     });
 

@@ -8,7 +8,7 @@ use archon_sessions::store::sqlite::SqliteStore;
 use archon_sessions::store::{SchemaStep, StoreError};
 use clap::Args;
 
-use super::print;
+use super::{print, runtime};
 use crate::config::{Config, Database, Overrides};
 use crate::server::Storage;
 
@@ -34,11 +34,7 @@ impl Migrate {
     pub fn run(self) -> anyhow::Result<()> {
         let overrides = Overrides { db: Database::overridden(self.db), ..Overrides::default() };
         let database = Config::load(self.config.as_deref(), overrides)?.database;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("could not start the runtime")?;
-        runtime.block_on(migrate(&database, self.check))
+        runtime::block_on(migrate(&database, self.check))
     }
 }
 

@@ -20,3 +20,8 @@ pub fn written(result: io::Result<()>) -> anyhow::Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Returns text that others chose without what a terminal would obey.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
