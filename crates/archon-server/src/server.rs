@@ -11,6 +11,7 @@ mod upgrade;
 
 pub use pid_file::{Outcome, PidFile};
 pub use sockets::Inherited;
+pub use storage::Storage;
 pub use upgrade::{READY_LIMIT, predecessor};
 
 use std::sync::Arc;
@@ -24,8 +25,8 @@ use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
-use crate::api;
 use crate::api::ws::Feed;
+use crate::api::{self, Transfers};
 use crate::config::{AuthConfig, Config};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identify, Identities};
@@ -34,7 +35,6 @@ use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
 use sockets::Sockets;
-use storage::Storage;
 use upgrade::Handover;
 
 /// What the endpoints and the API show of this process.
@@ -45,6 +45,8 @@ pub struct Overview {
     pub tracker: Tracker,
     /// What the API asks the store.
     pub reports: Arc<dyn Reports>,
+    /// What gives rows out and takes them in; `None` where nothing is stored.
+    pub transfers: Option<Transfers>,
     /// Its upstreams, the default one first.
     pub upstreams: Vec<Upstream>,
     /// Its open connections.
@@ -92,6 +94,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         started: Instant::now(),
         tracker: tracker.clone(),
         reports: storage.reports(),
+        transfers: storage.transfer().map(Transfers::new),
         upstreams,
         open: OpenConnections::default(),
         telemetry,
