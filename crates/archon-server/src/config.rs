@@ -32,6 +32,8 @@ pub struct Config {
     pub server_port: u16,
     /// Where sessions are kept.
     pub database: Database,
+    /// The name of this gateway among those that use the database, if the operator gave it one.
+    pub node: Option<String>,
     /// The servers we stand in front of; the first is the default.
     pub upstreams: Vec<UpstreamConfig>,
     /// Whether our own tools stand beside the upstream's.
@@ -114,6 +116,8 @@ pub struct Overrides {
     pub no_tools: bool,
     /// See [`LogConfig::format`].
     pub log_format: Option<LogFormat>,
+    /// See [`Config::node`].
+    pub node: Option<String>,
     /// What the environment says of reconnect tokens.
     pub tokens: TokenVariables,
 }
@@ -136,7 +140,7 @@ impl Config {
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
-        let file::File { server, store, sessions, limits, tools, log, upstreams } = file;
+        let file::File { server, node, store, sessions, limits, tools, log, upstreams } = file;
         let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
@@ -160,6 +164,7 @@ impl Config {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
             server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
             database: database.map_or(database::DEFAULT, String::as_str).parse()?,
+            node: node_name(overrides.node.or(node.name))?,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
             sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
@@ -168,6 +173,16 @@ impl Config {
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
+    }
+}
+
+/// Returns the name if it can be told from an incarnation's.
+fn node_name(name: Option<String>) -> anyhow::Result<Option<String>> {
+    match &name {
+        Some(text) if text.is_empty() || text.contains('#') => {
+            bail!("`node.name` must be a text without `#`, not {text:?}")
+        }
+        Some(_) | None => Ok(name),
     }
 }
 
@@ -193,6 +208,14 @@ impl file::Sessions {
                 self.idle_timeout_seconds,
                 standard.idle_timeout,
             )?,
+            absolute_timeout: self
+                .absolute_timeout_seconds
+                .map(|limit| {
+                    let name = "sessions.absolute_timeout_seconds";
+                    seconds(name, Some(limit), Duration::ZERO)
+                })
+                .transpose()?,
+            retention: store.retention()?,
             idle_timeout_max: seconds(
                 "sessions.idle_timeout_seconds_max",
                 self.idle_timeout_seconds_max,
@@ -241,6 +264,13 @@ impl file::Sessions {
             node: standard.node,
             predecessor: standard.predecessor,
         })
+    }
+}
+
+impl file::Store {
+    fn retention(&self) -> anyhow::Result<Option<Duration>> {
+        let Some(days) = self.retention_days else { return Ok(None) };
+        seconds("store.retention_days", Some(days * 86_400.0), Duration::ZERO).map(Some)
     }
 }
 

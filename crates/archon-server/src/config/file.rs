@@ -13,6 +13,7 @@ use super::{Durability, LogFormat};
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     pub server: Server,
+    pub node: Node,
     pub store: Store,
     pub sessions: Sessions,
     pub limits: Limits,
@@ -32,9 +33,16 @@ pub struct Server {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct Node {
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Store {
     pub database: Option<String>,
     pub durability: Option<Durability>,
+    pub retention_days: Option<f64>,
     pub events_bytes_per_client: Option<usize>,
     pub events_bytes_max: Option<usize>,
     pub events_seconds_max: Option<f64>,
@@ -44,6 +52,7 @@ pub struct Store {
 #[serde(deny_unknown_fields, default)]
 pub struct Sessions {
     pub idle_timeout_seconds: Option<f64>,
+    pub absolute_timeout_seconds: Option<f64>,
     pub idle_timeout_seconds_max: Option<f64>,
     pub timeouts: Vec<TimeoutRule>,
     pub reap_every_seconds: Option<f64>,

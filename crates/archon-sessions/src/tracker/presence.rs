@@ -142,6 +142,26 @@ impl Presence {
         self.in_flight.load(Relaxed) == 0 && now >= self.expires_at()
     }
 
+    /// Returns true if a call is in flight.
+    pub(super) fn is_calling(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
+    }
+
+    /// Returns how long ago it began.
+    pub(super) fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.session.connected_at)
+    }
+
+    /// Learns what another process has written of it.
+    pub(super) fn refresh(&self, stored: &Session) {
+        self.reconnected(stored.reconnect_count, stored.revision, stored.last_activity);
+    }
+
+    /// Ends it as another process did; returns true if it had not ended.
+    pub(super) fn end_as(&self, end: End) -> bool {
+        self.end.set(end).is_ok()
+    }
+
     /// Ends it once; returns the session with its end for the record.
     pub(super) fn end(&self, reason: DisconnectReason, now: Timestamp) -> Option<Session> {
         let end = End { at: now, reason: Some(reason), imported: false };
