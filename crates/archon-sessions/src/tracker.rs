@@ -18,6 +18,8 @@ mod retention;
 mod setup;
 mod slow;
 mod streams;
+#[cfg(test)]
+mod together;
 mod tokens;
 mod writer;
 

@@ -9,13 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Presence, Tracker};
-use crate::session::{End, Timestamp};
+use crate::session::{End, SessionId, Timestamp};
 use crate::store::{Batch, NodeRow, StoreError};
 
 /// How often a process says that it is there.
 const HEARD_EVERY: Duration = Duration::from_secs(20);
 /// One that was not heard of for so long is gone: it missed three times.
 const GONE_AFTER: Duration = Duration::from_secs(70);
+
+/// How often a process looks for what others ended: so long a handle that was ended elsewhere may still be good here.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A look begins so long before the last one: clocks differ, and an end is stored after its moment.
+const LOOK_BACK: Duration = Duration::from_secs(5);
+/// Ends that are looked at together.
+const ENDS_AT_ONCE: u32 = 1000;
 
 /// Returns the node that a process is of; nothing for one without such a name.
 fn node_of(process: &str) -> &str {
@@ -71,7 +78,7 @@ impl Tracker {
             // Either branch lost loses nothing: the next process settles what is left.
             tokio::select! {
                 () = self.inner.leaving.cancelled() => return,
-                () = tokio::time::sleep(HEARD_EVERY) => {}
+                () = self.look_for_ends_for(HEARD_EVERY) => {}
             }
             let now = Timestamp::now();
             let row = self.sign_of_life(now);
@@ -83,6 +90,41 @@ impl Tracker {
                 tracing::warn!("could not look for processes that are gone: {error}");
             }
         }
+    }
+
+    /// While others use the store, looks for what they end, again and again for so long.
+    async fn look_for_ends_for(&self, period: Duration) {
+        let (began, now) = (tokio::time::Instant::now(), Timestamp::now());
+        let is_alone = self.others(now).await.is_ok_and(|others| others.is_nobody());
+        if is_alone {
+            return tokio::time::sleep(period).await;
+        }
+        let mut since = now.minus(HEARD_EVERY);
+        while began.elapsed() < period {
+            tokio::time::sleep(LOOK_EVERY).await;
+            since = self.learn_ends(since).await;
+        }
+    }
+
+    /// Ends in memory what other processes have ended since. Returns where the next look begins.
+    pub(super) async fn learn_ends(&self, since: Timestamp) -> Timestamp {
+        let mut from = (since.minus(LOOK_BACK), SessionId::from_uuid(uuid::Uuid::nil()));
+        while self.writer_health().is_writing {
+            let look = self.inner.store.ended_since(from, ENDS_AT_ONCE);
+            let Ok(ended) = self.look_up(look).await else { return since };
+            let is_all = ended.len() < ENDS_AT_ONCE as usize;
+            for session in ended {
+                let Some(end) = session.end else { continue };
+                from = (end.at, session.id);
+                if let Some(presence) = self.presence(session.id) {
+                    self.ended_elsewhere(&presence, end);
+                }
+            }
+            if is_all {
+                break;
+            }
+        }
+        since.max(from.0)
     }
 
     /// Says that this process is leaving, so that nobody waits for it.
