@@ -151,7 +151,7 @@ def test_each_refusal_has_its_word_and_no_effect(start_archon):
 
 
 def test_a_token_that_is_too_old_is_refused(start_archon, config):
-    gateway = start_archon(*config(sessions={"reconnect_token_minutes": 0.02}))
+    gateway = start_archon(*config(sessions={"reconnect_token_minutes": 0.02, "reconnects_per_minute": 0}))
     client = connect("legacy", gateway)
     issued = content(client.call("get_reconnect_token"))
     session, token = issued["session_id"], issued["reconnect_token"]
