@@ -4,6 +4,7 @@ pub mod memory;
 mod nodes;
 pub mod postgres;
 mod reconnects;
+pub mod reports;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -11,6 +12,7 @@ mod unfinished;
 
 pub use nodes::{NodeRow, Pruning};
 pub use reconnects::{ReconnectAttempt, StoredToken, TokenUse, TokenUsed};
+pub use reports::Reports;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
 
 use std::sync::Arc;
@@ -272,6 +274,16 @@ impl Outcome {
             Self::Success => "success",
             Self::Error => "error",
             Self::Timeout => "timeout",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn from_stored(word: &str) -> Option<Self> {
+        match word {
+            "success" => Some(Self::Success),
+            "error" => Some(Self::Error),
+            "timeout" => Some(Self::Timeout),
+            _ => None,
         }
     }
 }

@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::config::{
-    Config, Database, Durability, LogFormat, Overrides, TokenVariables, split_variable,
+    ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, TokenVariables,
+    split_variable,
 };
 use crate::server::Inherited;
 use crate::{logging, server};
@@ -94,6 +95,7 @@ impl Serve {
             db: Database::overridden(self.db),
             durability: self.durability,
             allowed_hosts: self.allowed_hosts,
+            api_token: std::env::var(TOKEN_VARIABLE).ok().map(ApiSecret),
             no_tools: self.no_tools,
             log_format: self.log_format,
             node: self.node,

@@ -158,6 +158,8 @@ impl Tracker {
         }
         let (id, reason) = (presence.id(), end.reason.map(|reason| reason.as_str()));
         tracing::info!(session_id = %id, reason, "session {id} was ended by another process");
+        // Whoever ended it counted it; who listens here hears of it as well.
+        self.inner.events.disconnected(&presence.session());
         self.inner.forget_kin(presence, |_| true);
         if end.reason.is_some_and(|reason| reason.ends_connections()) {
             self.end_connections(presence, end.at);

@@ -50,11 +50,17 @@ impl Tracker {
         self.inner.orphans.sweep();
         self.inner.connections.pin().values().for_each(|one| one.forget_useless_logs());
         // What is active here must not look silent to other processes.
-        calling.iter().for_each(|presence| self.touch(presence, now));
+        for presence in calling {
+            presence.touch(now);
+            self.inner.writer.touch(presence.id(), now);
+        }
         let ended = self.end_due(due, now).await;
         // Until an end is stored, memory is all that knows of it.
         if self.writer_health().is_writing {
             forgotten.iter().for_each(|presence| self.forget(presence));
+        }
+        if let Some(observer) = self.observer() {
+            observer.reaped(ended);
         }
         if ended > 0 {
             let active = self.active_sessions();
@@ -116,6 +122,8 @@ impl Tracker {
         for some in silent.chunks_mut(ROWS_AT_ONCE) {
             for session in some.iter_mut() {
                 session.disconnect(DisconnectReason::TimeoutNoActivity, now);
+                self.inner.events.disconnected(session);
+                self.say_ended(session);
             }
             let some = some.to_vec();
             let ended = self.inner.writer.durably(|batch| batch.ended.extend(some));

@@ -63,8 +63,8 @@ pub(super) async fn reconnect(
         return refused("bad_arguments", BAD_ARGUMENTS);
     };
     let peer = request.extensions().get::<PeerAddress>().map(|peer| peer.0.ip());
-    let principal = held.principal().clone();
-    let caller = Caller { principal, peer, user_agent: None };
+    let principal = exchange.principal.clone();
+    let caller = Caller { principal, peer, ..Caller::default() };
     let Arguments { session_id: id, reconnect_token: token } = arguments;
     let Reconnected { presence, reconnect_count, next } =
         match tracker.reconnect(id, &token, &caller, now).await {
