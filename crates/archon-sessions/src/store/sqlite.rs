@@ -188,6 +188,16 @@ impl SessionStore for SqliteStore {
         silent.fetch_all(&self.pool()).await?.iter().map(rows::read_session).collect()
     }
 
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let (at, id) = (since.0.to_string(), since.1.to_string());
+        let ended = sqlx::query(lifecycle::ENDED).bind(at).bind(id).bind(max);
+        ended.fetch_all(&self.pool()).await?.iter().map(rows::read_session).collect()
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         let nodes = sqlx::query("SELECT * FROM archon_mcp_nodes").fetch_all(&self.pool()).await?;
         nodes.iter().map(lifecycle::read_node).collect()
