@@ -19,9 +19,12 @@ mod reconnect;
 mod session;
 mod sessions;
 mod status;
+mod transfer;
 mod usage;
 mod wire;
 pub mod ws;
+
+pub use transfer::Transfers;
 
 use std::sync::Arc;
 
@@ -111,6 +114,7 @@ fn for_viewers() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(sessions::routes())
         .merge(session::routes())
+        .merge(transfer::routes())
         .merge(clients::routes())
         .merge(usage::routes())
         .merge(pricing::routes())

@@ -11,6 +11,7 @@ mod upgrade;
 
 pub use pid_file::{Outcome, PidFile};
 pub use sockets::Inherited;
+pub use storage::Storage;
 pub use upgrade::{READY_LIMIT, predecessor};
 
 use std::sync::Arc;
@@ -24,9 +25,9 @@ use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
-use crate::api;
 use crate::api::ws::Feed;
-use crate::config::{AuthConfig, Config};
+use crate::api::{self, Transfers};
+use crate::config::{AuthConfig, Config, Database};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identify, Identities};
 use crate::telemetry::Telemetry;
@@ -34,7 +35,6 @@ use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
 use sockets::Sockets;
-use storage::Storage;
 use upgrade::Handover;
 
 /// What the endpoints and the API show of this process.
@@ -45,6 +45,8 @@ pub struct Overview {
     pub tracker: Tracker,
     /// What the API asks the store.
     pub reports: Arc<dyn Reports>,
+    /// What gives rows out and takes them in; `None` where nothing is stored.
+    pub transfers: Option<Transfers>,
     /// Its upstreams, the default one first.
     pub upstreams: Vec<Upstream>,
     /// Its open connections.
@@ -78,10 +80,11 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         .check_reach(&api_address.to_string(), api_address.ip().to_canonical().is_loopback())?;
     let storage = Storage::open(&config.database).await?;
     let telemetry = Telemetry::start()?;
+    let node = node_name(&config, &sockets)?;
     let settings = Settings {
         observer: Some(telemetry.clone()),
-        node: process_name(std::process::id()),
-        predecessor: predecessor().map(process_name),
+        node: process_name(&node, std::process::id()),
+        predecessor: predecessor().map(|pid| process_name(&node, pid)),
         ..config.sessions.clone()
     };
     let tracker = Tracker::start(storage.store(), settings)
@@ -92,6 +95,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         started: Instant::now(),
         tracker: tracker.clone(),
         reports: storage.reports(),
+        transfers: storage.transfer().map(Transfers::new),
         upstreams,
         open: OpenConnections::default(),
         telemetry,
@@ -155,8 +159,22 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
 }
 
 /// Returns how a process of ours signs what it has in flight.
-fn process_name(pid: u32) -> Arc<str> {
-    pid.to_string().into()
+fn process_name(node: &str, pid: u32) -> Arc<str> {
+    format!("{node}#{pid}").into()
+}
+
+/// Returns the name of this node among those that use the database: the same after a restart, and another one than
+/// theirs. A file is one gateway's, unless its operator says otherwise.
+fn node_name(config: &Config, sockets: &Sockets) -> anyhow::Result<String> {
+    match (&config.node, &config.database) {
+        (Some(name), _) => Ok(name.clone()),
+        (None, Database::Sqlite(_) | Database::Memory) => Ok("archon".to_owned()),
+        (None, Database::Postgres(_)) => {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let port = sockets.mcp.listener.local_addr()?.port();
+            Ok(format!("{}:{port}", host.trim()))
+        }
+    }
 }
 
 /// Returns how long the most patient upstream's calls may take.

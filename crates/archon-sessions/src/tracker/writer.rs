@@ -346,7 +346,9 @@ impl Writer {
         drafts.iter().for_each(|draft| touches.add(draft.facts.session, draft.ended_at()));
         // An end carries the last sign of life itself.
         batch.ended.iter().for_each(|session| touches.forget(session.id));
+        let urgent = touches.take(std::mem::take(&mut batch.touched));
         batch.touched = touches.due(is_stopping);
+        batch.touched.extend(urgent);
         let model = self.settings.pricing_model.as_ref().filter(|_| price.is_some());
         batch.requests =
             drafts.into_iter().map(|draft| draft.into_row(estimator, price, model)).collect();

@@ -79,6 +79,14 @@ impl SessionStore for Unsteady {
         self.inner.silent(now, max).await
     }
 
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.inner.ended_since(since, max).await
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         self.inner.nodes().await
     }
