@@ -6,6 +6,7 @@
 
 mod address;
 mod days;
+mod reports;
 mod requests;
 mod rows;
 #[cfg(test)]

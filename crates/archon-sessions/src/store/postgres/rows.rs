@@ -41,7 +41,7 @@ pub(super) fn read_time(row: &PgRow, column: &str) -> Result<Timestamp, StoreErr
     Ok(Timestamp::from_micros(row.try_get::<Time, _>(column)?.timestamp_micros()))
 }
 
-fn read_time_if_any(row: &PgRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn read_time_if_any(row: &PgRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let time: Option<Time> = row.try_get(column)?;
     Ok(time.map(|time| Timestamp::from_micros(time.timestamp_micros())))
 }
