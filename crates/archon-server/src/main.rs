@@ -4,9 +4,11 @@ mod api;
 mod cli;
 mod config;
 mod gateway;
+mod identity;
 mod logging;
 mod server;
 mod supervise;
+mod telemetry;
 
 use std::process::ExitCode;
 
