@@ -1,15 +1,19 @@
 //! The configuration: `archon.toml`, then the environment, then flags; each default with its reason.
 
+mod api;
 mod auth;
 mod database;
 mod file;
 mod forwarding;
+mod reconnect;
 mod stdio;
 mod upstream;
 
+pub use api::{ApiConfig, TOKEN_VARIABLE, TokenDigest};
 pub use auth::{ApiKeyConfig, AuthConfig, IssuerConfig, is_loopback, is_secure};
 pub use database::Database;
 pub use forwarding::{Forwarding, X_API_KEY};
+pub use reconnect::TokenVariables;
 pub use stdio::StdioConfig;
 pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
 
@@ -46,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where the listener draws its lines.
     pub listen: ListenLimits,
+    /// Who may use the API.
+    pub api: ApiConfig,
     /// How log lines look.
     pub log: LogConfig,
 }
@@ -114,10 +120,23 @@ pub struct Overrides {
     pub durability: Option<Durability>,
     /// Added to those of the file.
     pub allowed_hosts: Vec<String>,
+    /// A token for the API that makes an operator. No flag: others can read a command line.
+    pub api_token: Option<ApiSecret>,
     /// See [`Config::inject_tools`].
     pub no_tools: bool,
     /// See [`LogConfig::format`].
     pub log_format: Option<LogFormat>,
+    /// What the environment says of reconnect tokens.
+    pub tokens: TokenVariables,
+}
+
+/// A token in clear; it is never shown.
+pub struct ApiSecret(pub String);
+
+impl std::fmt::Debug for ApiSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiSecret")
+    }
 }
 
 /// Read if it is there and no other file is named.
@@ -138,7 +157,7 @@ impl Config {
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
-        let file::File { server, store, sessions, limits, tools, log, auth, upstreams } = file;
+        let file::File { server, api, store, sessions, limits, tools, log, auth, upstreams } = file;
         let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
@@ -150,6 +169,8 @@ impl Config {
                  server (or \"*\" to let in any name, which gives up the guard against DNS rebinding)"
             );
         }
+        let api = ApiConfig::read(api, overrides.api_token.map(|ApiSecret(token)| token))?;
+        api.check_reach(&host, is_loopback)?;
         let auth = auth.check(is_loopback)?;
         let mut upstreams: Vec<UpstreamConfig> = if overrides.upstreams.is_empty() {
             upstream::from_file(upstreams)?
@@ -162,6 +183,7 @@ impl Config {
                 http.forwarding.keeps_api_key = auth.is_some();
             }
         }
+        let reconnect = sessions.reconnect(overrides.tokens, &limits)?;
         let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
@@ -170,9 +192,10 @@ impl Config {
             auth,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
-            sessions: sessions.settings(&store, overrides.durability)?,
+            sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
+            api,
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
@@ -245,8 +268,10 @@ impl file::Sessions {
                 standard.events_age_max,
             )?,
             guess_grace: standard.guess_grace,
+            reconnect: standard.reconnect,
             node: standard.node,
             predecessor: standard.predecessor,
+            observer: standard.observer,
         })
     }
 }

@@ -8,6 +8,7 @@ mod identity;
 mod logging;
 mod server;
 mod supervise;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -18,14 +18,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use archon_sessions::layer::{Limits, SessionLayer};
+use archon_sessions::store::Reports;
 use archon_sessions::tracker::{Settings, Tracker};
 use futures_util::future::join_all;
+use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
 use crate::api;
 use crate::config::{AuthConfig, Config};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identify, Identities};
+use crate::telemetry::Telemetry;
 use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
@@ -39,8 +42,23 @@ pub struct Overview {
     pub started: Instant,
     /// Its sessions.
     pub tracker: Tracker,
+    /// What the API asks the store.
+    pub reports: Arc<dyn Reports>,
     /// Its upstreams, the default one first.
     pub upstreams: Vec<Upstream>,
+    /// Its open connections.
+    pub open: OpenConnections,
+    /// What it counts.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// The open connections of each port.
+#[derive(Debug, Default)]
+pub struct OpenConnections {
+    /// Of the MCP endpoint.
+    pub mcp: TaskTracker,
+    /// Of the API.
+    pub api: TaskTracker,
 }
 
 /// Runs the server until it is told to stop, or a successor has taken over.
@@ -51,8 +69,16 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         tracing::info!(pid, "taking over from process {pid}");
     }
     let sockets = Sockets::open(inherited, &config).await?;
+    let (mcp_address, api_address) =
+        (sockets.mcp.listener.local_addr()?, sockets.api.listener.local_addr()?);
+    // A socket that we inherited may be reached from elsewhere, whatever the configuration says.
+    config
+        .api
+        .check_reach(&api_address.to_string(), api_address.ip().to_canonical().is_loopback())?;
     let storage = Storage::open(&config.database).await?;
+    let telemetry = Telemetry::start()?;
     let settings = Settings {
+        observer: Some(telemetry.clone()),
         node: process_name(std::process::id()),
         predecessor: predecessor().map(process_name),
         ..config.sessions.clone()
@@ -61,37 +87,20 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         .await
         .context("could not recover the stored sessions")?;
     let upstreams = open_upstreams(&config, &storage).await?;
-    let overview =
-        Arc::new(Overview { started: Instant::now(), tracker: tracker.clone(), upstreams });
-
-    let address = sockets.mcp.listener.local_addr()?;
-    let identities = config.auth.as_ref().map(|auth| Identities::open(auth, address).map(Arc::new));
-    let identities = identities.transpose()?;
-    // As a request meets them: who sends it, sessions, single messages, what may be repeated, our own tools, the upstream.
-    let endpoints = overview.upstreams.iter().enumerate().map(|(place, upstream)| {
-        let name: Arc<str> = upstream.name().into();
-        let configured = config.upstreams.iter().find(|configured| *configured.name == *name);
-        let call_timeout = configured.and_then(|configured| configured.call_timeout);
-        let limits = Limits { call_timeout, ..config.limits.clone() };
-        let sessions = SessionLayer::with_limits(tracker.clone(), name.clone(), limits);
-        let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
-        let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
-        let repeats = Repeats::layer(name.clone(), is_trusted);
-        let gate = identities.clone().map(|identities| {
-            Gate::new(identities, config.limits.hosts.clone(), &routes::paths(&name, place == 0))
-        });
-        let gate = gate.map(Arc::new);
-        let service = ServiceBuilder::new()
-            .layer_fn(move |inner| Identify::new(inner, gate.clone()))
-            .layer(sessions)
-            .layer_fn(Unbatched::new)
-            .layer(repeats)
-            .layer(tools)
-            .service(upstream.clone());
-        Endpoint { name, service }
+    let overview = Arc::new(Overview {
+        started: Instant::now(),
+        tracker: tracker.clone(),
+        reports: storage.reports(),
+        upstreams,
+        open: OpenConnections::default(),
+        telemetry,
     });
+
+    let identities = config.auth.as_ref().map(|auth| Identities::open(auth, mcp_address));
+    let identities = identities.transpose()?.map(Arc::new);
+    let endpoints = endpoints(&config, &overview, identities.as_ref());
     let hosts = config.limits.hosts.clone();
-    let routes = Routes::new(endpoints.collect(), overview.clone(), identities.clone(), hosts);
+    let routes = Routes::new(endpoints, overview.clone(), identities, hosts);
 
     let pid_file = config.database.files().map(PidFile::beside);
     let handover = Handover::prepare(&sockets, pid_file.clone())?;
@@ -99,9 +108,13 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     announce(&config, &overview, &sockets)?;
     handover.say_ready(sockets.predecessor);
     let drain = Drain::default();
-    let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, drain.clone());
-    let api = api::router(overview.clone(), &config.limits.hosts);
-    let api = listen::serve_api(sockets.api.listener, api, config.listen, drain.clone());
+    let open = &overview.open;
+    let shared = (drain.clone(), open.mcp.clone());
+    let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, shared);
+    let ports = api::Ports { mcp: mcp_address.port(), api: api_address.port() };
+    let api = api::router(overview.clone(), &config, ports);
+    let shared = (drain.clone(), open.api.clone());
+    let api = listen::serve_api(sockets.api.listener, api, config.listen, shared);
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
 
     let ending = handover.until_over(&mut signals).await;
@@ -114,6 +127,36 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         pid_file.release();
     }
     Ok(())
+}
+
+/// Returns the upstreams with all that stands before them. As a request meets it: who sends it, sessions, single
+/// messages, what may be repeated, our own tools, the upstream.
+fn endpoints(
+    config: &Config,
+    overview: &Arc<Overview>,
+    identities: Option<&Arc<Identities>>,
+) -> Vec<Endpoint> {
+    let endpoint = |(place, upstream): (usize, &Upstream)| {
+        let name: Arc<str> = upstream.name().into();
+        let configured = config.upstreams.iter().find(|configured| *configured.name == *name);
+        let call_timeout = configured.and_then(|configured| configured.call_timeout);
+        let limits = Limits { call_timeout, ..config.limits.clone() };
+        let (hosts, paths) = (limits.hosts.clone(), routes::paths(&name, place == 0));
+        let gate = identities.map(|all| Arc::new(Gate::new(all.clone(), hosts, &paths)));
+        let sessions = SessionLayer::with_limits(overview.tracker.clone(), name.clone(), limits);
+        let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
+        let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
+        let repeats = Repeats::layer(name.clone(), is_trusted);
+        let service = ServiceBuilder::new()
+            .layer_fn(|inner| Identify::new(inner, gate.clone()))
+            .layer(sessions)
+            .layer_fn(Unbatched::new)
+            .layer(repeats)
+            .layer(tools)
+            .service(upstream.clone());
+        Endpoint { name, service }
+    };
+    overview.upstreams.iter().enumerate().map(endpoint).collect()
 }
 
 /// Returns how a process of ours signs what it has in flight.

@@ -12,8 +12,9 @@ mod lifecycle;
 mod principal;
 mod time;
 mod timeouts;
+mod token;
 
-pub use client::{ClientInfo, client_type};
+pub use client::{ClientInfo, client_type, is_product};
 pub use connection::Connection;
 pub use era::Era;
 pub use fingerprint::{Fingerprint, FingerprintKey};
@@ -23,6 +24,7 @@ pub use lifecycle::{DisconnectReason, End, Resumption, Status};
 pub use principal::Principal;
 pub use time::Timestamp;
 pub use timeouts::{Pattern, TimeoutRule, idle_timeout};
+pub use token::{IssuedToken, ReconnectToken, TOKEN_LIFETIME, TokenFault, TokenHash, TokenKey};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +68,10 @@ pub struct Session {
     pub fingerprint: Option<Fingerprint>,
     /// The session this one goes on from, after that one's idle timeout.
     pub continues: Option<SessionId>,
-    /// Counts saves; a store refuses a save whose revision is not the stored one plus one.
+    /// How often its client took it back with a reconnect token.
+    pub reconnect_count: i64,
+    /// Counts changes of what it is: reconnects and the end, not touches. A timeout that was decided on an older
+    /// revision is refused by the store; whatever ends a session on purpose ends it at any revision.
     pub revision: i64,
 }
 
@@ -93,6 +98,7 @@ impl Session {
             end: None,
             fingerprint: None,
             continues: None,
+            reconnect_count: 0,
             revision: 0,
         }
     }

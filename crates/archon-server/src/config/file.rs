@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use archon_sessions_api::access::Role;
 use serde::Deserialize;
 
 use super::auth::Auth;
@@ -14,6 +15,7 @@ use super::{Durability, LogFormat};
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     pub server: Server,
+    pub api: Api,
     pub store: Store,
     pub sessions: Sessions,
     pub limits: Limits,
@@ -30,6 +32,22 @@ pub struct Server {
     pub mcp_port: Option<u16>,
     pub server_port: Option<u16>,
     pub allowed_hosts: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    pub tokens: Vec<ApiToken>,
+    pub cors_origins: Vec<String>,
+}
+
+/// `[[api.tokens]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiToken {
+    pub name: String,
+    pub sha256: String,
+    pub role: Role,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,6 +69,9 @@ pub struct Sessions {
     pub reap_every_seconds: Option<f64>,
     pub resume_window_seconds: Option<f64>,
     pub call_timeout_seconds: Option<f64>,
+    pub reconnect_token_minutes: Option<f64>,
+    pub reconnects_per_minute: Option<u32>,
+    pub reconnects_per_minute_of_address: Option<u32>,
     pub calls_max: Option<u32>,
     pub streams_max: Option<u32>,
     pub sessions_max: Option<usize>,

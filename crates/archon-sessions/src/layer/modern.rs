@@ -81,7 +81,7 @@ impl<S: Inner> Flow<S> {
         let answered = if was_interrupted {
             Err(CallFailed::interrupted())
         } else {
-            if let Some(durable) = tracker.before_sending().filter(|_| !calls.is_empty()) {
+            if let Some(durable) = tracker.strict_barrier().filter(|_| !calls.is_empty()) {
                 durable.wait().await;
             }
             let presence = admission.as_ref().map(|admission| admission.presence.clone());
@@ -172,6 +172,7 @@ fn set_cookie<B>(response: &mut http::Response<B>, presented: &Presented, admiss
 pub(super) async fn end_all(calls: Vec<Call>, failed: &super::CallFailed) {
     for call in calls {
         let ending = Ending::without_answer(failed.outcome, failed.message.as_str());
+        let ending = Ending { code: Some(failed.code), ..ending };
         if let Some(durable) = call.end(ending) {
             durable.wait().await;
         }

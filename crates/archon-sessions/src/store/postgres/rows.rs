@@ -99,7 +99,7 @@ fn whole_seconds(timeout: Duration) -> i64 {
 pub(super) const SESSION_COLUMNS: &str = "
     session_id, client_name, client_version, client_capabilities::text AS client_capabilities, connected_at,
     last_activity, disconnected_at, status, disconnect_reason, principal, era, protocol_version, continues,
-    idle_timeout_seconds, revision, fingerprint, user_id, user_email, user_name";
+    idle_timeout_seconds, revision, fingerprint, reconnect_count, user_id, user_email, user_name";
 
 pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
     let reason: Option<&str> = row.try_get("disconnect_reason")?;
@@ -134,6 +134,7 @@ pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
         end,
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         continues: continues.map(SessionId::from_uuid),
+        reconnect_count: row.try_get::<i32, _>("reconnect_count")?.into(),
         revision: row.try_get("revision")?,
     })
 }
@@ -217,14 +218,17 @@ pub(super) fn touches(all: &[(SessionId, Timestamp)]) -> Statement<'_> {
         .bind(column(all, |(_, at)| time(*at)))
 }
 
+/// A timeout is an end on a condition: that nobody, on another node perhaps, has heard of the session since.
 const ENDS: &str = "
 UPDATE archon_mcp_sessions s SET
     status = 'disconnected', disconnected_at = done.at, disconnect_reason = done.reason,
     total_duration = done.duration, last_activity = greatest(s.last_activity, done.last_activity),
-    revision = done.revision
+    revision = s.revision + 1
 FROM UNNEST($1::uuid[], $2::timestamptz[], $3::text[], $4::integer[], $5::timestamptz[], $6::bigint[])
     AS done (session_id, at, reason, duration, last_activity, revision)
-WHERE s.session_id = done.session_id AND s.status = 'active'";
+WHERE s.session_id = done.session_id AND s.status = 'active'
+    AND (done.reason IS DISTINCT FROM 'timeout_no_activity'
+         OR (s.last_activity <= done.last_activity AND s.revision < done.revision))";
 
 /// Takes what [`first_ends`] has reduced.
 pub(super) fn ends<'a>(all: &[&Session]) -> Statement<'a> {

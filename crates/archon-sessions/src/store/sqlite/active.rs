@@ -24,7 +24,7 @@ const CACHE_KIB: &str = "-65536";
 const SESSIONS: &str = "
 SELECT json_array(session_id, client_name, client_version, client_capabilities, principal, era,
                   protocol_version, connected_at, last_activity, idle_timeout_seconds, continues, revision,
-                  fingerprint, user_id, user_email, user_name)
+                  fingerprint, reconnect_count, user_id, user_email, user_name)
 FROM archon_mcp_sessions WHERE status = 'active'";
 
 const CONNECTIONS: &str = "
@@ -87,6 +87,7 @@ struct SessionRow<'a>(
     Option<&'a str>,
     i64,
     Option<&'a str>,
+    i64,
     Option<Box<str>>,
     Option<Box<str>>,
     Option<Box<str>>,
@@ -107,6 +108,7 @@ fn session(row: &str) -> Option<Session> {
         continues,
         revision,
         fingerprint,
+        reconnect_count,
         user_id,
         user_email,
         user_name,
@@ -124,6 +126,7 @@ fn session(row: &str) -> Option<Session> {
         end: None,
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         continues: continues.and_then(|id| id.parse().ok()),
+        reconnect_count,
         revision,
     })
 }

@@ -108,6 +108,7 @@ pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
         end,
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         continues: continues.and_then(|id| id.parse().ok()),
+        reconnect_count: row.try_get("reconnect_count")?,
         revision: row.try_get("revision")?,
     })
 }
@@ -229,13 +230,16 @@ pub(super) fn touch((id, at): &(SessionId, Timestamp)) -> (String, String) {
     (id.to_string(), at.to_string())
 }
 
+/// A timeout is an end on a condition: that nobody, on another node perhaps, has heard of the session since.
 pub(super) const ENDS: &str = "
 UPDATE archon_mcp_sessions SET
     status = 'disconnected', disconnected_at = done.value->>1, disconnect_reason = done.value->>2,
     total_duration = done.value->>3, last_activity = max(last_activity, done.value->>4),
-    revision = done.value->>5
+    revision = revision + 1
 FROM json_each(?) AS done
-WHERE session_id = done.value->>0 AND +status = 'active'";
+WHERE session_id = done.value->>0 AND +status = 'active'
+    AND (done.value->>2 IS NOT 'timeout_no_activity'
+         OR (last_activity <= done.value->>4 AND revision < done.value->>5))";
 
 pub(super) type EndValues =
     (String, Option<String>, Option<&'static str>, Option<i64>, String, i64);
