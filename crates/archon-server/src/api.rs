@@ -19,8 +19,12 @@ mod reconnect;
 mod session;
 mod sessions;
 mod status;
+mod transfer;
 mod usage;
 mod wire;
+pub mod ws;
+
+pub use transfer::Transfers;
 
 use std::sync::Arc;
 
@@ -37,6 +41,7 @@ use crate::server::Overview;
 use access::Access;
 use guard::Guard;
 use problem::ApiError;
+use ws::Feed;
 
 /// What handlers are given.
 #[derive(Clone)]
@@ -74,7 +79,7 @@ pub struct Ports {
 }
 
 /// Returns the router of the API.
-pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports) -> Router {
+pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports, feed: Arc<Feed>) -> Router {
     let access = Arc::new(Access::new(config.api.clone()));
     let guard = Guard::new(config.limits.hosts.clone(), &config.api.cors_origins);
     let shown = Arc::new(status::shown(config, ports.mcp, ports.api));
@@ -84,9 +89,10 @@ pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports) -> Router 
     let (for_all, open) = for_all().split_for_parts();
     let viewers_only = middleware::from_fn_with_state(access.clone(), access::require_viewer);
     let router = Router::new()
-        .merge(for_viewers.route("/metrics", get(metrics::show)).route_layer(viewers_only))
+        .merge(for_viewers.route("/metrics", get(metrics::show)).route_layer(viewers_only.clone()))
         .merge(for_all)
         .with_state(api)
+        .merge(ws::routes(feed).route_layer(viewers_only))
         .merge(docs::router(described(openapi, open)))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
@@ -108,6 +114,7 @@ fn for_viewers() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(sessions::routes())
         .merge(session::routes())
+        .merge(transfer::routes())
         .merge(clients::routes())
         .merge(usage::routes())
         .merge(pricing::routes())

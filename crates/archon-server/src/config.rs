@@ -27,6 +27,8 @@ use archon_sessions::tracker::{self, Settings};
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use crate::api::ws::FeedLimits;
+
 /// A configuration that has been checked.
 #[derive(Debug)]
 pub struct Config {
@@ -52,6 +54,8 @@ pub struct Config {
     pub listen: ListenLimits,
     /// Who may use the API.
     pub api: ApiConfig,
+    /// Where the feed of live events draws its lines.
+    pub feed: FeedLimits,
     /// How log lines look.
     pub log: LogConfig,
 }
@@ -157,7 +161,18 @@ impl Config {
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
-        let file::File { server, api, store, sessions, limits, tools, log, auth, upstreams } = file;
+        let file::File {
+            server,
+            api,
+            store,
+            sessions,
+            limits,
+            websocket,
+            tools,
+            log,
+            auth,
+            upstreams,
+        } = file;
         let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
@@ -178,12 +193,12 @@ impl Config {
             overrides.upstreams.iter().map(|text| text.parse()).collect::<Result<_, _>>()?
         };
         upstream::check_names(&upstreams)?;
+        let reconnect = sessions.reconnect(overrides.tokens, &limits)?;
         for upstream in &mut upstreams {
             if let Reached::Http(http) = &mut upstream.reached {
                 http.forwarding.keeps_api_key = auth.is_some();
             }
         }
-        let reconnect = sessions.reconnect(overrides.tokens, &limits)?;
         let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
@@ -196,6 +211,7 @@ impl Config {
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
             api,
+            feed: websocket.feed(),
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
@@ -322,6 +338,17 @@ impl file::Limits {
             headers_max: self.headers_max.unwrap_or(ListenLimits::HEADERS_MAX),
             header_bytes_max: self.header_bytes_max.unwrap_or(64 * 1024).max(8 * 1024),
         })
+    }
+}
+
+impl file::WebSocket {
+    fn feed(&self) -> FeedLimits {
+        FeedLimits {
+            // Twice what a busy day has: people with a dashboard open.
+            listeners_max: self.listeners_max.unwrap_or(2000),
+            // Some seconds of five thousand events a second.
+            backlog_bytes: self.backlog_bytes.unwrap_or(16 * 1024 * 1024),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod upgrade;
 
 pub use pid_file::{Outcome, PidFile};
 pub use sockets::Inherited;
+pub use storage::Storage;
 pub use upgrade::{READY_LIMIT, predecessor};
 
 use std::sync::Arc;
@@ -24,7 +25,8 @@ use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
-use crate::api;
+use crate::api::ws::Feed;
+use crate::api::{self, Transfers};
 use crate::config::{AuthConfig, Config};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identify, Identities};
@@ -33,7 +35,6 @@ use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
 use sockets::Sockets;
-use storage::Storage;
 use upgrade::Handover;
 
 /// What the endpoints and the API show of this process.
@@ -44,6 +45,8 @@ pub struct Overview {
     pub tracker: Tracker,
     /// What the API asks the store.
     pub reports: Arc<dyn Reports>,
+    /// What gives rows out and takes them in; `None` where nothing is stored.
+    pub transfers: Option<Transfers>,
     /// Its upstreams, the default one first.
     pub upstreams: Vec<Upstream>,
     /// Its open connections.
@@ -91,6 +94,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         started: Instant::now(),
         tracker: tracker.clone(),
         reports: storage.reports(),
+        transfers: storage.transfer().map(Transfers::new),
         upstreams,
         open: OpenConnections::default(),
         telemetry,
@@ -111,15 +115,16 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let open = &overview.open;
     let shared = (drain.clone(), open.mcp.clone());
     let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, shared);
+    let feed = Feed::new(overview.clone(), config.feed);
     let ports = api::Ports { mcp: mcp_address.port(), api: api_address.port() };
-    let api = api::router(overview.clone(), &config, ports);
+    let api = api::router(overview.clone(), &config, ports, feed.clone());
     let shared = (drain.clone(), open.api.clone());
     let api = listen::serve_api(sockets.api.listener, api, config.listen, shared);
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
 
     let ending = handover.until_over(&mut signals).await;
     let patience = Patience::new(ending, call_time_max(&config), signals);
-    drain.leave(ending, patience, &tracker, async { tokio::join!(mcp, api) }).await;
+    drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
     storage.close().await;

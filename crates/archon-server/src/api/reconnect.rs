@@ -67,6 +67,7 @@ async fn reconnect(
     Json(Reconnect { token }): Json<Reconnect>,
 ) -> Result<Answer<Reconnected>, ApiError> {
     let caller = Caller {
+        // Who authenticated on the MCP port takes its session back there, with the gateway's own tool.
         principal: Principal::Anonymous,
         user: None,
         peer: peer_of(&extensions),

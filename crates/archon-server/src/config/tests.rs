@@ -106,6 +106,12 @@ fn the_variable_holds_a_line_for_each_command() {
     assert!(split("").is_empty());
 }
 
+/// What listening elsewhere than on loopback needs.
+fn api_token() -> String {
+    let hash = "0".repeat(64);
+    format!("[[api.tokens]]\nname = \"tv\"\nrole = \"viewer\"\nsha256 = \"{hash}\"\n")
+}
+
 #[test]
 fn an_issuer_or_a_key_makes_authentication_required() {
     let auth = |toml: &str| load(toml, Overrides::default()).unwrap().auth;
@@ -120,8 +126,11 @@ fn an_issuer_or_a_key_makes_authentication_required() {
     assert_eq!(keys.api_keys[0].sha256[..4], [0x01, 0x23, 0x45, 0x67]);
     assert!(!format!("{keys:?}").contains("103"));
     let public = "[server]\nhost = \"0.0.0.0\"\nallowed_hosts = [\"m.example\"]\n[auth]\n\
-                  issuer = \"https://i.example\"\npublic_url = \"https://M.example:443/\"";
-    assert_eq!(auth(public).unwrap().public_url.as_deref(), Some("https://m.example"));
+                  issuer = \"https://i.example\"\npublic_url = \"https://M.example:443/\"\n";
+    assert_eq!(
+        auth(&(public.to_owned() + &api_token())).unwrap().public_url.as_deref(),
+        Some("https://m.example")
+    );
 }
 
 #[test]
@@ -185,7 +194,8 @@ fn mistakes_in_authentication_are_named() {
         assert!(error.contains(hint) && !error.contains("secret"), "{toml}: {error}");
     }
     let host = "[server]\nhost = \"0.0.0.0\"\nallowed_hosts = [\"m\"]\n";
-    let error = load(&(host.to_owned() + &issuer("")), Overrides::default()).unwrap_err();
+    let toml = host.to_owned() + &issuer("") + &api_token();
+    let error = load(&toml, Overrides::default()).unwrap_err();
     assert!(error.to_string().contains("public_url"), "{error}");
 }
 

@@ -12,6 +12,7 @@ mod lifecycle;
 mod requests;
 mod rows;
 mod schema;
+mod transfer;
 mod unfinished;
 
 pub use file::Readers;
@@ -27,8 +28,8 @@ use tokio::sync::Mutex;
 use file::File;
 
 use super::{
-    Batch, NodeRow, OpenCall, Price, Pruning, SessionStore, StoreError, StoredEvent, TokenUse,
-    TokenUsed,
+    Batch, NodeRow, OpenCall, Price, Pruning, SchemaStep, SessionStore, StoreError, StoredEvent,
+    TokenUse, TokenUsed,
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{
@@ -54,6 +55,16 @@ impl SqliteStore {
         let file = File::open(path.clone()).await?;
         let readers = file.readers();
         Ok(Self { file: Arc::new(Mutex::new(file)), readers, path })
+    }
+
+    /// Returns the steps that [`SqliteStore::open`] would take to bring a file's schema up to date, and changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not one to go on from.
+    pub async fn missing_steps(path: &Path) -> Result<Vec<SchemaStep>, StoreError> {
+        let missing = schema::missing(path).await;
+        missing.map_err(|error| damage::named(error, path))
     }
 
     /// Returns the pool of readers, for queries beside the store's own. It may be closed, and another be in

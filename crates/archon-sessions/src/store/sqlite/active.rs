@@ -24,7 +24,7 @@ const CACHE_KIB: &str = "-65536";
 const SESSIONS: &str = "
 SELECT json_array(session_id, client_name, client_version, client_capabilities, principal, era,
                   protocol_version, connected_at, last_activity, idle_timeout_seconds, continues, revision,
-                  fingerprint, reconnect_count, user_id, user_email, user_name)
+                  fingerprint, reconnect_count, json_array(user_id, user_email, user_name))
 FROM archon_mcp_sessions WHERE status = 'active'";
 
 const CONNECTIONS: &str = "
@@ -88,9 +88,7 @@ struct SessionRow<'a>(
     i64,
     Option<&'a str>,
     i64,
-    Option<Box<str>>,
-    Option<Box<str>>,
-    Option<Box<str>>,
+    [Option<Box<str>>; 3],
 );
 
 fn session(row: &str) -> Option<Session> {
@@ -109,9 +107,7 @@ fn session(row: &str) -> Option<Session> {
         revision,
         fingerprint,
         reconnect_count,
-        user_id,
-        user_email,
-        user_name,
+        [user_id, user_email, user_name],
     ) = serde_json::from_str(row).ok()?;
     Some(Session {
         id: id.parse().ok()?,
