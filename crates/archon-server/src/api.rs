@@ -10,6 +10,7 @@ mod find;
 mod guard;
 pub mod health;
 mod logs;
+mod metrics;
 mod params;
 mod pricing;
 mod problem;
@@ -25,8 +26,9 @@ mod wire;
 use std::sync::Arc;
 
 use archon_sessions::store::StoreError;
-use archon_sessions_api::status::Config as ShownConfig;
+use archon_sessions_api::status::ServiceConfig;
 use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::routing::get;
 use axum::{Router, middleware};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -43,7 +45,7 @@ pub use transfer::Transfers;
 pub struct Api {
     overview: Arc<Overview>,
     access: Arc<Access>,
-    config: Arc<ShownConfig>,
+    config: Arc<ServiceConfig>,
 }
 
 impl FromRef<Api> for Arc<Overview> {
@@ -58,7 +60,7 @@ impl FromRef<Api> for Arc<Access> {
     }
 }
 
-impl FromRef<Api> for Arc<ShownConfig> {
+impl FromRef<Api> for Arc<ServiceConfig> {
     fn from_ref(api: &Api) -> Self {
         api.config.clone()
     }
@@ -84,7 +86,7 @@ pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports) -> Router 
     let (for_all, open) = for_all().split_for_parts();
     let viewers_only = middleware::from_fn_with_state(access.clone(), access::require_viewer);
     let router = Router::new()
-        .merge(for_viewers.route_layer(viewers_only))
+        .merge(for_viewers.route("/metrics", get(metrics::show)).route_layer(viewers_only))
         .merge(for_all)
         .with_state(api)
         .merge(docs::router(described(openapi, open)))
@@ -148,4 +150,20 @@ fn store_failed(error: StoreError) -> ApiError {
     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     tracing::warn!("could not answer a request to the API: {error}: {cause}");
     ApiError::store()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_description_is_that_of_the_code() {
+        let made = description().to_pretty_json().unwrap();
+        let committed = include_str!("../openapi.json");
+        assert!(
+            committed.trim() == made.trim(),
+            "openapi.json is not what the code says; make it again with \
+             `cargo run -p archon-server -- openapi > crates/archon-server/openapi.json`"
+        );
+    }
 }

@@ -258,6 +258,7 @@ impl file::Sessions {
             reconnect: standard.reconnect,
             node: standard.node,
             predecessor: standard.predecessor,
+            observer: standard.observer,
         })
     }
 }

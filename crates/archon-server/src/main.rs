@@ -7,6 +7,7 @@ mod gateway;
 mod logging;
 mod server;
 mod supervise;
+mod telemetry;
 
 use std::process::ExitCode;
 

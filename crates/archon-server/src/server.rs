@@ -22,11 +22,13 @@ use archon_sessions::layer::{Limits, SessionLayer};
 use archon_sessions::store::Reports;
 use archon_sessions::tracker::{Settings, Tracker};
 use futures_util::future::join_all;
+use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
 use crate::api::{self, Transfers};
 use crate::config::Config;
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
+use crate::telemetry::Telemetry;
 use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
@@ -45,6 +47,19 @@ pub struct Overview {
     pub transfers: Option<Transfers>,
     /// Its upstreams, the default one first.
     pub upstreams: Vec<Upstream>,
+    /// Its open connections.
+    pub open: OpenConnections,
+    /// What it counts.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// The open connections of each port.
+#[derive(Debug, Default)]
+pub struct OpenConnections {
+    /// Of the MCP endpoint.
+    pub mcp: TaskTracker,
+    /// Of the API.
+    pub api: TaskTracker,
 }
 
 /// Runs the server until it is told to stop, or a successor has taken over.
@@ -62,7 +77,9 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         .api
         .check_reach(&api_address.to_string(), api_address.ip().to_canonical().is_loopback())?;
     let storage = Storage::open(&config.database).await?;
+    let telemetry = Telemetry::start()?;
     let settings = Settings {
+        observer: Some(telemetry.clone()),
         node: process_name(std::process::id()),
         predecessor: predecessor().map(process_name),
         ..config.sessions.clone()
@@ -77,6 +94,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         reports: storage.reports(),
         transfers: storage.transfer().map(Transfers::new),
         upstreams,
+        open: OpenConnections::default(),
+        telemetry,
     });
 
     // As a request meets them: sessions, single messages, what may be repeated, our own tools, the upstream.
@@ -105,10 +124,13 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     announce(&config, &overview, &sockets)?;
     handover.say_ready(sockets.predecessor);
     let drain = Drain::default();
-    let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, drain.clone());
+    let open = &overview.open;
+    let shared = (drain.clone(), open.mcp.clone());
+    let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, shared);
     let ports = api::Ports { mcp: mcp_address.port(), api: api_address.port() };
     let api = api::router(overview.clone(), &config, ports);
-    let api = listen::serve_api(sockets.api.listener, api, config.listen, drain.clone());
+    let shared = (drain.clone(), open.api.clone());
+    let api = listen::serve_api(sockets.api.listener, api, config.listen, shared);
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
 
     let ending = handover.until_over(&mut signals).await;

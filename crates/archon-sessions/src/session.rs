@@ -13,7 +13,7 @@ mod time;
 mod timeouts;
 mod token;
 
-pub use client::{ClientInfo, client_type};
+pub use client::{ClientInfo, client_type, is_product};
 pub use connection::Connection;
 pub use era::Era;
 pub use fingerprint::{Fingerprint, FingerprintKey};

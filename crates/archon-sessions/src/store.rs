@@ -11,6 +11,7 @@ mod steps;
 mod suite;
 pub mod transfer;
 mod unfinished;
+mod usage;
 
 pub use nodes::{NodeRow, Pruning};
 pub use reconnects::{ReconnectAttempt, StoredToken, TokenUse, TokenUsed};

@@ -20,6 +20,9 @@ use super::proof::check_proof;
 use super::{Api, find, wire};
 use crate::server::Overview;
 
+/// Characters of a reconnect token; ours have a few hundred.
+const TOKEN_CHARS_MAX: usize = 4096;
+
 /// Returns the routes. They are open: each asks for a proof of its own.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(token)).routes(routes!(reconnect))
@@ -66,6 +69,9 @@ async fn reconnect(
     _: NoParams,
     Json(Reconnect { token }): Json<Reconnect>,
 ) -> Result<Answer<Reconnected>, ApiError> {
+    if token.chars().count() > TOKEN_CHARS_MAX {
+        return Err(ApiError::body(&format!("token: longer than {TOKEN_CHARS_MAX} characters")));
+    }
     let caller = Caller {
         principal: Principal::Anonymous,
         peer: peer_of(&extensions),

@@ -27,8 +27,13 @@ use crate::config::ListenLimits;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the MCP endpoint.
-pub async fn serve_mcp(listener: TcpListener, routes: Routes, limits: ListenLimits, drain: Drain) {
-    serve(listener, routes, limits, drain).await;
+pub async fn serve_mcp(
+    listener: TcpListener,
+    routes: Routes,
+    limits: ListenLimits,
+    shared: (Drain, TaskTracker),
+) {
+    serve(listener, routes, limits, shared).await;
 }
 
 /// Serves the API.
@@ -36,15 +41,20 @@ pub async fn serve_api(
     listener: TcpListener,
     router: axum::Router,
     limits: ListenLimits,
-    drain: Drain,
+    shared: (Drain, TaskTracker),
 ) {
     let service =
         router.map_request(|request: Request<Incoming>| request.map(axum::body::Body::new));
-    serve(listener, service, limits, drain).await;
+    serve(listener, service, limits, shared).await;
 }
 
-async fn serve<S, B>(listener: TcpListener, service: S, limits: ListenLimits, drain: Drain)
-where
+/// The tracker is shared with whoever counts connections.
+async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    limits: ListenLimits,
+    (drain, connections): (Drain, TaskTracker),
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
@@ -54,7 +64,6 @@ where
     B::Error: Into<BoxError>,
 {
     let places = Arc::new(Semaphore::new(limits.connections_max));
-    let connections = TaskTracker::new();
     // HTTP/1.1 only: nothing but TLS negotiates another version, and a peer that begins to speak HTTP/2
     // by guess is told so at once instead of being waited for.
     let mut builder = http1::Builder::new();

@@ -165,6 +165,7 @@ fn set_cookie<B>(response: &mut http::Response<B>, presented: &Presented, admiss
 pub(super) async fn end_all(calls: Vec<Call>, failed: &super::CallFailed) {
     for call in calls {
         let ending = Ending::without_answer(failed.outcome, failed.message.as_str());
+        let ending = Ending { code: Some(failed.code), ..ending };
         if let Some(durable) = call.end(ending) {
             durable.wait().await;
         }

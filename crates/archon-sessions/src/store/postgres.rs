@@ -15,6 +15,7 @@ pub(crate) mod server;
 mod tests;
 mod transfer;
 mod unfinished;
+mod usage;
 
 pub use address::{PostgresUrl, PostgresUrlError};
 
@@ -31,6 +32,7 @@ use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, Row};
 use tokio::sync::Mutex;
 
 use super::steps::{self, SchemaStep};
+use super::usage::slices;
 use super::{
     Batch, NodeRow, OpenCall, Price, Pruning, SessionStore, StoreError, StoredEvent, TokenUse,
     TokenUsed,
@@ -344,6 +346,8 @@ impl Writer {
         let mut doubt = None;
         if !batch.requests.is_empty() {
             doubt = Some(requests::insert(&mut transaction, &batch.requests, is_pooled).await?);
+            let used = slices(&batch.requests);
+            usage::sums(&used).persistent(!is_pooled).execute(&mut *transaction).await?;
         }
         for statement in after_requests(batch, &touched, &ended) {
             statement.persistent(!is_pooled).execute(&mut *transaction).await?;

@@ -9,11 +9,13 @@ mod active;
 mod damage;
 mod file;
 mod lifecycle;
+mod reports;
 mod requests;
 mod rows;
 mod schema;
 mod transfer;
 mod unfinished;
+mod usage;
 
 pub use file::Readers;
 
@@ -27,6 +29,7 @@ use tokio::sync::Mutex;
 
 use file::File;
 
+use super::usage::slices;
 use super::{
     Batch, NodeRow, OpenCall, Price, Pruning, SchemaStep, SessionStore, StoreError, StoredEvent,
     TokenUse, TokenUsed,
@@ -251,6 +254,12 @@ const COMMIT: &str = const_format::concatcp!(
     ";",
     unfinished::EXPIRED,
     ";",
+    usage::USAGE,
+    ";",
+    usage::LATENCY,
+    ";",
+    usage::TOTALS,
+    ";",
     rows::TOUCHES,
     ";",
     rows::ENDS,
@@ -264,6 +273,7 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
     let connections = json(&batch.connections, rows::connection)?;
     let unguessed = json(&batch.unguessed, ToString::to_string)?;
     let opened = json(&batch.opened, unfinished::call)?;
+    let used = usage::json(&slices(&batch.requests))?;
     let (many, few) = requests::split(&batch.requests);
     let first =
         |query| sqlx::query(query).bind(sessions).bind(connections).bind(unguessed).bind(opened);
@@ -280,6 +290,9 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
         .bind(json(&batch.events, unfinished::event)?)
         .bind(json(&batch.forgotten, unfinished::forgotten)?)
         .bind(batch.forget_before.map(|before| before.to_string()).unwrap_or_default())
+        .bind(&used)
+        .bind(&used)
+        .bind(&used)
         .bind(json(&batch.touched, rows::touch)?)
         .bind(json(&batch.ended, rows::end)?)
         .execute(writer)

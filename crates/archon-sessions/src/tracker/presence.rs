@@ -7,10 +7,12 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::admit::{Kin, Proof};
+use super::census::Place;
 use super::log::{Purpose, StreamLog};
 use super::setup::ConnectionSetup;
-use crate::protocol::Envelope;
+use crate::events::LastTold;
 use crate::protocol::event_id::StreamId;
+use crate::protocol::{Envelope, Text};
 use crate::session::{
     Connection, DisconnectReason, End, Era, Fingerprint, McpSessionId, Principal, Session,
     SessionId, Timestamp,
@@ -29,12 +31,15 @@ pub struct Presence {
     session: Session,
     header: HeaderValue,
     last_activity: AtomicI64,
+    told: LastTold,
     reconnect_count: AtomicI64,
     /// Without its end.
     revision: AtomicI64,
     in_flight: AtomicU32,
     streams: AtomicU32,
     end: OnceLock<End>,
+    /// Where it counts as active, until it has ended.
+    counted_at: OnceLock<Arc<Place>>,
     /// A bit for each kind of proof it has been found by, so that its reuse is logged once.
     seen_by: AtomicU8,
     pub(super) kin: Option<Kin>,
@@ -54,9 +59,11 @@ impl Presence {
             revision: AtomicI64::new(session.revision),
             header: header(&session.id),
             session,
+            told: LastTold::default(),
             in_flight: AtomicU32::new(0),
             streams: AtomicU32::new(0),
             end: OnceLock::new(),
+            counted_at: OnceLock::new(),
             seen_by: AtomicU8::new(0),
             has_called: AtomicBool::new(false),
             is_guessable: AtomicBool::new(matches!(kin, Some(Kin::Fingerprint(_)))),
@@ -118,6 +125,11 @@ impl Presence {
         Timestamp::from_micros(self.last_activity.load(Relaxed))
     }
 
+    /// Returns when its listeners were told that it is alive.
+    pub(super) fn told(&self) -> &LastTold {
+        &self.told
+    }
+
     /// Returns when the session will end if nothing more is heard of it.
     pub fn expires_at(&self) -> Timestamp {
         self.last_activity().plus(self.session.idle_timeout)
@@ -145,7 +157,18 @@ impl Presence {
     /// Ends it once; returns the session with its end for the record.
     pub(super) fn end(&self, reason: DisconnectReason, now: Timestamp) -> Option<Session> {
         let end = End { at: now, reason: Some(reason), imported: false };
-        self.end.set(end).ok().map(|()| self.session())
+        self.end.set(end).ok()?;
+        if let Some(place) = self.counted_at.get() {
+            place.leave();
+        }
+        Some(self.session())
+    }
+
+    /// Counts it as active from now on. Called before anybody can end it.
+    pub(super) fn is_counted_at(&self, place: Arc<Place>) {
+        if self.counted_at.set(place.clone()).is_ok() {
+            place.enter();
+        }
     }
 
     /// Its client has it back by a token: so many times by now.
@@ -216,6 +239,15 @@ impl Presence {
     }
 }
 
+impl Drop for Presence {
+    fn drop(&mut self) {
+        // Memory lets go of it without an end where the store knows better.
+        if let Some(place) = self.counted_at.get().filter(|_| self.end.get().is_none()) {
+            place.leave();
+        }
+    }
+}
+
 /// An id is hexadecimal digits and hyphens.
 fn header(id: &impl std::fmt::Display) -> HeaderValue {
     HeaderValue::try_from(id.to_string()).unwrap_or(HeaderValue::from_static("invalid"))
@@ -246,7 +278,7 @@ pub struct LiveConnection {
     header: HeaderValue,
     upstream: Arc<str>,
     principal: Principal,
-    protocol_version: Box<str>,
+    protocol_version: Text,
     initialize: Arc<str>,
     opened_at: Timestamp,
 }
@@ -274,7 +306,7 @@ impl LiveConnection {
             header: header(&record.handle),
             upstream: record.upstream,
             principal: record.principal,
-            protocol_version: record.protocol_version,
+            protocol_version: String::from(record.protocol_version).into(),
             initialize: record.initialize,
             opened_at: record.opened_at,
         })
@@ -287,6 +319,11 @@ impl LiveConnection {
 
     /// Returns the negotiated version.
     pub fn protocol_version(&self) -> &str {
+        &self.protocol_version
+    }
+
+    /// Returns the same, to be shared.
+    pub(super) fn shared_version(&self) -> &Text {
         &self.protocol_version
     }
 
@@ -414,7 +451,7 @@ impl LiveConnection {
             session: state.presence.id(),
             upstream: self.upstream.clone(),
             principal: self.principal.clone(),
-            protocol_version: self.protocol_version.clone(),
+            protocol_version: (&*self.protocol_version).into(),
             initialize: self.initialize.clone(),
             link: state.link.as_ref().and_then(|link| link.to_str().ok()).map(Box::from),
             setup: state.setup.as_deref().and_then(ConnectionSetup::to_stored),

@@ -75,7 +75,13 @@ impl Tracker {
             continues = session.continues.map(tracing::field::display),
             "session {id} created for {}", session.client.kind()
         );
+        let place = self.inner.census.place(session.client.kind());
+        if let Some(observer) = self.observer() {
+            observer.session_began(place.name(), &session);
+        }
+        presence.is_counted_at(place);
         self.inner.sessions.pin().insert(id, presence.clone());
+        self.inner.events.created(&session);
         self.inner.writer.durably(|batch| batch.created.push(session))
     }
 
@@ -193,7 +199,9 @@ impl Tracker {
     /// Takes a stored active session back into memory.
     pub(super) fn revive(&self, session: Session, connections: Vec<Connection>) -> Arc<Presence> {
         let kin = Kin::of_session(&session);
+        let place = self.inner.census.place(session.client.kind());
         let presence = self.with_kin(Presence::new(session, kin));
+        presence.is_counted_at(place);
         self.inner.sessions.pin().insert(presence.id(), presence.clone());
         for record in connections {
             self.revive_connection(record, &presence);

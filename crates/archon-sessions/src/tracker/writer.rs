@@ -8,6 +8,7 @@ mod failure;
 mod kept;
 #[cfg(test)]
 mod outage;
+mod telling;
 mod touches;
 
 use std::collections::HashMap;
@@ -99,6 +100,8 @@ struct Queue {
     /// Everything but requests and touches: must be durable soon.
     urgent: Batch,
     drafts: Vec<Draft>,
+    /// So many of the first drafts the observer has heard of.
+    told: usize,
     text_bytes: usize,
     /// Calls that have begun since the writer came by.
     begun: Vec<Arc<CallFacts>>,
@@ -307,11 +310,12 @@ impl Writer {
         (touches, kept): (&mut Touches, &mut Kept),
         is_stopping: bool,
     ) -> (Batch, Vec<oneshot::Sender<bool>>) {
-        let (mut batch, drafts, begun, touched, streams, waiting) = {
+        let (mut batch, mut drafts, told, begun, touched, streams, waiting) = {
             let mut queue = self.queue();
             let all = queue.drafts.len();
             let count = if queue.waiting.is_empty() { all.min(ROWS_MAX) } else { all };
             let rest = queue.drafts.split_off(count);
+            let told = queue.forget_told(count);
             let drafts = std::mem::replace(&mut queue.drafts, rest);
             let bytes: usize = drafts.iter().map(Draft::held_bytes).sum();
             queue.text_bytes = queue.text_bytes.saturating_sub(bytes);
@@ -322,6 +326,7 @@ impl Writer {
             (
                 batch,
                 drafts,
+                told,
                 std::mem::take(&mut queue.begun),
                 std::mem::take(&mut queue.touched),
                 std::mem::take(&mut queue.streams),
@@ -335,6 +340,7 @@ impl Writer {
             batch.events.extend(log.take_unstored());
             kept.add(log);
         }
+        self.tell_ended(&mut drafts[told..]);
         estimator.begin_batch();
         touched.into_iter().for_each(|(id, at)| touches.add(id, at));
         drafts.iter().for_each(|draft| touches.add(draft.facts.session, draft.ended_at()));
@@ -344,6 +350,7 @@ impl Writer {
         let model = self.settings.pricing_model.as_ref().filter(|_| price.is_some());
         batch.requests =
             drafts.into_iter().map(|draft| draft.into_row(estimator, price, model)).collect();
+        self.tell_counted(&batch.requests);
         (batch, waiting)
     }
 

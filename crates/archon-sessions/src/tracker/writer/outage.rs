@@ -124,6 +124,8 @@ fn facts(session: SessionId, id: i64, body: &Bytes) -> Arc<CallFacts> {
         method: part("tools/call"),
         tool: Some(part("echo")),
         upstream: "demo".into(),
+        protocol_version: Text::default(),
+        carried: None,
         started: Timestamp::now(),
         request_bytes: i64::try_from(body.len()).unwrap(),
         params: Mutex::new(body.clone()),
@@ -134,8 +136,8 @@ fn facts(session: SessionId, id: i64, body: &Bytes) -> Arc<CallFacts> {
 
 fn draft(facts: Arc<CallFacts>) -> Draft {
     let (outcome, answer) = (Outcome::Success, b"{}".to_vec());
-    let (error, is_in_ledger) = (None, false);
-    Draft { facts, duration_us: 1, outcome, error, response_bytes: 2, answer, is_in_ledger }
+    let (error, code, is_in_ledger) = (None, None, false);
+    Draft { facts, duration_us: 1, outcome, error, code, response_bytes: 2, answer, is_in_ledger }
 }
 
 async fn until(what: &str, condition: impl AsyncFn() -> bool) {
