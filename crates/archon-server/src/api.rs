@@ -22,6 +22,7 @@ mod status;
 mod transfer;
 mod usage;
 mod wire;
+pub mod ws;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use access::Access;
 use guard::Guard;
 use problem::ApiError;
 pub use transfer::Transfers;
+use ws::Feed;
 
 /// What handlers are given.
 #[derive(Clone)]
@@ -76,7 +78,7 @@ pub struct Ports {
 }
 
 /// Returns the router of the API.
-pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports) -> Router {
+pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports, feed: Arc<Feed>) -> Router {
     let access = Arc::new(Access::new(config.api.clone()));
     let guard = Guard::new(config.limits.hosts.clone(), &config.api.cors_origins);
     let shown = Arc::new(status::shown(config, ports.mcp, ports.api));
@@ -86,9 +88,10 @@ pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports) -> Router 
     let (for_all, open) = for_all().split_for_parts();
     let viewers_only = middleware::from_fn_with_state(access.clone(), access::require_viewer);
     let router = Router::new()
-        .merge(for_viewers.route("/metrics", get(metrics::show)).route_layer(viewers_only))
+        .merge(for_viewers.route("/metrics", get(metrics::show)).route_layer(viewers_only.clone()))
         .merge(for_all)
         .with_state(api)
+        .merge(ws::routes(feed).route_layer(viewers_only))
         .merge(docs::router(described(openapi, open)))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)

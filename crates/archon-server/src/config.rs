@@ -23,6 +23,8 @@ use archon_sessions::tracker::{self, Settings};
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use crate::api::ws::FeedLimits;
+
 /// A configuration that has been checked.
 #[derive(Debug)]
 pub struct Config {
@@ -46,6 +48,8 @@ pub struct Config {
     pub listen: ListenLimits,
     /// Who may use the API.
     pub api: ApiConfig,
+    /// Where the feed of live events draws its lines.
+    pub feed: FeedLimits,
     /// How log lines look.
     pub log: LogConfig,
 }
@@ -151,7 +155,8 @@ impl Config {
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
-        let file::File { server, api, store, sessions, limits, tools, log, upstreams } = file;
+        let file::File { server, api, store, sessions, limits, websocket, tools, log, upstreams } =
+            file;
         let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
@@ -183,6 +188,7 @@ impl Config {
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
             api,
+            feed: websocket.feed(),
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
@@ -309,6 +315,17 @@ impl file::Limits {
             headers_max: self.headers_max.unwrap_or(ListenLimits::HEADERS_MAX),
             header_bytes_max: self.header_bytes_max.unwrap_or(64 * 1024).max(8 * 1024),
         })
+    }
+}
+
+impl file::WebSocket {
+    fn feed(&self) -> FeedLimits {
+        FeedLimits {
+            // Twice what a busy day has: people with a dashboard open.
+            listeners_max: self.listeners_max.unwrap_or(2000),
+            // Some seconds of five thousand events a second.
+            backlog_bytes: self.backlog_bytes.unwrap_or(16 * 1024 * 1024),
+        }
     }
 }
 

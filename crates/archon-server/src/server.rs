@@ -25,6 +25,7 @@ use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
+use crate::api::ws::Feed;
 use crate::api::{self, Transfers};
 use crate::config::Config;
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
@@ -127,15 +128,16 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let open = &overview.open;
     let shared = (drain.clone(), open.mcp.clone());
     let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, shared);
+    let feed = Feed::new(overview.clone(), config.feed);
     let ports = api::Ports { mcp: mcp_address.port(), api: api_address.port() };
-    let api = api::router(overview.clone(), &config, ports);
+    let api = api::router(overview.clone(), &config, ports, feed.clone());
     let shared = (drain.clone(), open.api.clone());
     let api = listen::serve_api(sockets.api.listener, api, config.listen, shared);
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
 
     let ending = handover.until_over(&mut signals).await;
     let patience = Patience::new(ending, call_time_max(&config), signals);
-    drain.leave(ending, patience, &tracker, async { tokio::join!(mcp, api) }).await;
+    drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
     storage.close().await;

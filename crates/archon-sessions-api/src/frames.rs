@@ -26,6 +26,8 @@ pub struct Frame {
 }
 
 /// What happened.
+// One at a time, on its way to or from a text.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum FrameData {

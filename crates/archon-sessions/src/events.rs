@@ -64,7 +64,7 @@ pub enum SessionEvent {
         /// Which one.
         session: SessionId,
         /// How often that has happened to it.
-        reconnect_count: u32,
+        reconnect_count: i64,
     },
     /// A call of it has ended.
     Request(Box<FinishedCall>),
@@ -272,7 +272,7 @@ impl Events {
     }
 
     /// Tells that a client took its session back with a reconnect token.
-    pub fn reconnected(&self, session: SessionId, reconnect_count: u32, now: Timestamp) {
+    pub fn reconnected(&self, session: SessionId, reconnect_count: i64, now: Timestamp) {
         if self.is_heard() {
             self.publish(now, SessionEvent::Reconnected { session, reconnect_count });
         }

@@ -18,6 +18,7 @@ pub struct File {
     pub store: Store,
     pub sessions: Sessions,
     pub limits: Limits,
+    pub websocket: WebSocket,
     pub tools: Tools,
     pub log: Log,
     pub upstreams: BTreeMap<String, Upstream>,
@@ -98,6 +99,13 @@ pub struct Limits {
     pub header_seconds_max: Option<f64>,
     pub headers_max: Option<usize>,
     pub header_bytes_max: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSocket {
+    pub listeners_max: Option<usize>,
+    pub backlog_bytes: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

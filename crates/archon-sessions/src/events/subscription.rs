@@ -46,14 +46,15 @@ impl Subscription {
             let mut news = pin!(shared.news.notified());
             // Before the look at the ring, so that what is published after it wakes us.
             news.as_mut().enable();
-            if let Some(heard) = self.take() {
+            if let Some(heard) = self.try_next() {
                 return heard;
             }
             news.await;
         }
     }
 
-    fn take(&mut self) -> Option<Heard> {
+    /// Returns what comes next if it is there already.
+    pub fn try_next(&mut self) -> Option<Heard> {
         let ring = self.shared.ring();
         match ring.from(self.next, BATCH_MAX) {
             Some(events) if events.is_empty() => None,

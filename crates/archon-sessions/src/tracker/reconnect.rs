@@ -151,6 +151,7 @@ impl Tracker {
             Ok(reconnected) => {
                 let count = reconnected.reconnect_count;
                 tracing::info!(session_id = %id, count, "session {id} reconnected, {count} times by now");
+                self.inner.events.reconnected(id, count, now);
                 "reconnected"
             }
             Err(refusal) => {

@@ -7,7 +7,9 @@ use sqlx::{Connection as _, Executor, PgConnection, Row};
 use uuid::Uuid;
 
 use super::rows::{column, json, read_time, read_time_if_any, text, time};
-use super::{ATTEMPTS, BEGIN, PostgresStore, Statement, WRITE_LIMIT, Writer, begins_again, within};
+use super::{
+    ATTEMPTS, BEGIN, PostgresStore, Statement, WRITE_LIMIT, Writer, begins_again, usage, within,
+};
 use crate::session::{SessionId, Status};
 use crate::store::transfer::{
     Content, Known, PART_ROWS, Part, PriceRecord, RequestRecord, Selection, SessionRecord, Stored,
