@@ -1,14 +1,18 @@
 //! The configuration: `archon.toml`, then the environment, then flags; each default with its reason.
 
 mod api;
+mod auth;
 mod database;
 mod file;
+mod forwarding;
 mod reconnect;
 mod stdio;
 mod upstream;
 
 pub use api::{ApiConfig, TOKEN_VARIABLE, TokenDigest};
+pub use auth::{ApiKeyConfig, AuthConfig, IssuerConfig, is_loopback, is_secure};
 pub use database::Database;
+pub use forwarding::{Forwarding, X_API_KEY};
 pub use reconnect::TokenVariables;
 pub use stdio::StdioConfig;
 pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
@@ -36,6 +40,8 @@ pub struct Config {
     pub server_port: u16,
     /// Where sessions are kept.
     pub database: Database,
+    /// Who may use the MCP endpoint; `None` for everybody.
+    pub auth: Option<AuthConfig>,
     /// The servers we stand in front of; the first is the default.
     pub upstreams: Vec<UpstreamConfig>,
     /// Whether our own tools stand beside the upstream's.
@@ -155,8 +161,18 @@ impl Config {
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
-        let file::File { server, api, store, sessions, limits, websocket, tools, log, upstreams } =
-            file;
+        let file::File {
+            server,
+            api,
+            store,
+            sessions,
+            limits,
+            websocket,
+            tools,
+            log,
+            auth,
+            upstreams,
+        } = file;
         let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
@@ -170,18 +186,25 @@ impl Config {
         }
         let api = ApiConfig::read(api, overrides.api_token.map(|ApiSecret(token)| token))?;
         api.check_reach(&host, is_loopback)?;
-        let upstreams = if overrides.upstreams.is_empty() {
+        let auth = auth.check(is_loopback)?;
+        let mut upstreams: Vec<UpstreamConfig> = if overrides.upstreams.is_empty() {
             upstream::from_file(upstreams)?
         } else {
             overrides.upstreams.iter().map(|text| text.parse()).collect::<Result<_, _>>()?
         };
         upstream::check_names(&upstreams)?;
         let reconnect = sessions.reconnect(overrides.tokens, &limits)?;
+        for upstream in &mut upstreams {
+            if let Reached::Http(http) = &mut upstream.reached {
+                http.forwarding.keeps_api_key = auth.is_some();
+            }
+        }
         let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
             server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
             database: database.map_or(database::DEFAULT, String::as_str).parse()?,
+            auth,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
             sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
@@ -271,14 +294,14 @@ impl file::Sessions {
 
 impl file::TimeoutRule {
     fn rule(self) -> anyhow::Result<TimeoutRule> {
-        if self.client.is_none() && self.principal.is_none() {
-            bail!("a rule of `sessions.timeouts` names a `client`, a `principal`, or both");
+        if self.client.is_none() && self.principal.is_none() && self.user.is_none() {
+            bail!("a rule of `sessions.timeouts` names a `client`, a `principal`, or a `user`");
         }
         let name = "sessions.timeouts.idle_timeout_seconds";
         let idle_timeout = seconds(name, Some(self.idle_timeout_seconds), Duration::ZERO)?;
         let pattern = |text: Option<String>| text.as_deref().map(Pattern::new);
         let (client, principal) = (pattern(self.client), pattern(self.principal));
-        Ok(TimeoutRule { client, principal, idle_timeout })
+        Ok(TimeoutRule { client, principal, user: pattern(self.user), idle_timeout })
     }
 }
 

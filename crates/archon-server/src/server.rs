@@ -26,9 +26,11 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
 use crate::api::ws::Feed;
+use crate::api::ws::Feed;
 use crate::api::{self, Transfers};
-use crate::config::Config;
+use crate::config::{AuthConfig, Config};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
+use crate::identity::{Gate, Identify, Identities};
 use crate::telemetry::Telemetry;
 use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
@@ -99,8 +101,11 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         telemetry,
     });
 
-    // As a request meets them: sessions, single messages, what may be repeated, our own tools, the upstream.
-    let endpoints = overview.upstreams.iter().map(|upstream| {
+    let identities =
+        config.auth.as_ref().map(|auth| Identities::open(auth, mcp_address).map(Arc::new));
+    let identities = identities.transpose()?;
+    // As a request meets them: who sends it, sessions, single messages, what may be repeated, our own tools, the upstream.
+    let endpoints = overview.upstreams.iter().enumerate().map(|(place, upstream)| {
         let name: Arc<str> = upstream.name().into();
         let configured = config.upstreams.iter().find(|configured| *configured.name == *name);
         let call_timeout = configured.and_then(|configured| configured.call_timeout);
@@ -109,7 +114,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
         let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
         let repeats = Repeats::layer(name.clone(), is_trusted);
+        let gate = identities.clone().map(|identities| {
+            Gate::new(identities, config.limits.hosts.clone(), &routes::paths(&name, place == 0))
+        });
+        let gate = gate.map(Arc::new);
         let service = ServiceBuilder::new()
+            .layer_fn(move |inner| Identify::new(inner, gate.clone()))
             .layer(sessions)
             .layer_fn(Unbatched::new)
             .layer(repeats)
@@ -117,7 +127,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
             .service(upstream.clone());
         Endpoint { name, service }
     });
-    let routes = Routes::new(endpoints.collect(), overview.clone(), config.limits.hosts.clone());
+    let hosts = config.limits.hosts.clone();
+    let routes = Routes::new(endpoints.collect(), overview.clone(), identities.clone(), hosts);
 
     let pid_file = config.database.files().map(PidFile::beside);
     let handover = Handover::prepare(&sockets, pid_file.clone())?;
@@ -175,6 +186,10 @@ fn announce(config: &Config, overview: &Overview, sockets: &Sockets) -> anyhow::
         println!("  upstream:     {name} at http://{mcp}/mcp/{name}");
     }
     println!("  health:       http://{api}/health{}", sockets.api.origin());
+    println!(
+        "  clients:      {}",
+        config.auth.as_ref().map_or("anybody".into(), AuthConfig::to_string)
+    );
     println!("  database:     {}", config.database);
     println!("\nPaste into your client's MCP configuration:");
     println!(

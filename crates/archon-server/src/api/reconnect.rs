@@ -73,7 +73,9 @@ async fn reconnect(
         return Err(ApiError::body(&format!("token: longer than {TOKEN_CHARS_MAX} characters")));
     }
     let caller = Caller {
+        // Who authenticated on the MCP port takes its session back there, with the gateway's own tool.
         principal: Principal::Anonymous,
+        user: None,
         peer: peer_of(&extensions),
         user_agent: headers.get(USER_AGENT).cloned(),
     };

@@ -7,6 +7,7 @@ use anyhow::Context;
 use archon_sessions_api::access::Role;
 use serde::Deserialize;
 
+use super::auth::Auth;
 use super::{Durability, LogFormat};
 
 /// The whole file. An unknown key is an error: a misspelt limit must not pass for a limit.
@@ -21,6 +22,7 @@ pub struct File {
     pub websocket: WebSocket,
     pub tools: Tools,
     pub log: Log,
+    pub auth: Auth,
     pub upstreams: BTreeMap<String, Upstream>,
 }
 
@@ -84,6 +86,7 @@ pub struct Sessions {
 pub struct TimeoutRule {
     pub client: Option<String>,
     pub principal: Option<String>,
+    pub user: Option<String>,
     pub idle_timeout_seconds: f64,
 }
 
@@ -134,6 +137,11 @@ pub struct Upstream {
     pub connect_timeout_seconds: Option<f64>,
     pub restart_grace_seconds: Option<f64>,
     pub tls_ca_file: Option<PathBuf>,
+    pub forward_headers: Option<Vec<String>>,
+    #[serde(default)]
+    pub forward_authorization: bool,
+    pub bearer_env: Option<String>,
+    pub identity_header: Option<String>,
     // One that we start ourselves:
     pub command: Option<Command>,
     pub env: Option<BTreeMap<String, String>>,

@@ -44,7 +44,8 @@ impl Storage {
     pub fn reports(&self) -> Arc<dyn Reports> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
-            Self::Memory(_) | Self::Postgres(_) => Arc::new(absent::Absent),
+            Self::Postgres(store) => Arc::new(store.clone()),
+            Self::Memory(_) => Arc::new(absent::Absent),
         }
     }
 

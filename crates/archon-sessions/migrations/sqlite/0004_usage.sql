@@ -15,8 +15,6 @@ CREATE INDEX archon_mcp_sessions_client ON archon_mcp_sessions (client_type, las
 CREATE INDEX archon_mcp_sessions_of_user ON archon_mcp_sessions (user_id, last_activity)
     WHERE user_id IS NOT NULL;
 DROP INDEX archon_mcp_sessions_user;
-CREATE INDEX archon_mcp_sessions_ended ON archon_mcp_sessions (disconnected_at)
-    WHERE disconnected_at IS NOT NULL;
 CREATE INDEX archon_mcp_sessions_continues ON archon_mcp_sessions (continues)
     WHERE continues IS NOT NULL;
 

@@ -266,6 +266,7 @@ pub(super) fn exchange_of(admission: &Admission) -> Exchange {
         presence: Some(admission.presence.clone()),
         proof: Some(admission.proof),
         connection: admission.connection.clone(),
+        principal: admission.presence.principal().clone(),
     }
 }
 

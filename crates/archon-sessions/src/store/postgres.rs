@@ -7,6 +7,7 @@
 mod address;
 mod days;
 mod lifecycle;
+mod reports;
 mod requests;
 mod rows;
 #[cfg(test)]
