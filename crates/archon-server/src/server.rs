@@ -26,7 +26,6 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
 use crate::api::ws::Feed;
-use crate::api::ws::Feed;
 use crate::api::{self, Transfers};
 use crate::config::{AuthConfig, Config};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
