@@ -42,6 +42,8 @@ pub struct Config {
     pub listen: ListenLimits,
     /// How log lines look.
     pub log: LogConfig,
+    /// Where traces go.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Bounds on what a peer can open before it has said anything.
@@ -67,6 +69,13 @@ impl ListenLimits {
 pub struct LogConfig {
     /// Text or JSON.
     pub format: LogFormat,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, Default)]
+pub struct TelemetryConfig {
+    /// The address of an OpenTelemetry collector, without the path for traces. The standard variables win over it.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// The form of a log line.
@@ -132,7 +141,7 @@ impl Config {
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
-        let file::File { server, store, sessions, limits, tools, log, upstreams } = file;
+        let file::File { server, store, sessions, limits, tools, log, telemetry, upstreams } = file;
         let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
@@ -160,6 +169,7 @@ impl Config {
             sessions: sessions.settings(&store, overrides.durability)?,
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
+            telemetry: telemetry.checked()?,
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
@@ -236,6 +246,20 @@ impl file::Sessions {
             predecessor: standard.predecessor,
             observer: standard.observer,
         })
+    }
+}
+
+impl file::Telemetry {
+    fn checked(self) -> anyhow::Result<TelemetryConfig> {
+        let otlp_endpoint = self.otlp_endpoint;
+        let is_address = |text: &String| {
+            let uri = text.parse::<http::Uri>().ok();
+            uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
+        };
+        if !otlp_endpoint.as_ref().is_none_or(is_address) {
+            bail!("`telemetry.otlp_endpoint` must be an address such as http://127.0.0.1:4318");
+        }
+        Ok(TelemetryConfig { otlp_endpoint })
     }
 }
 

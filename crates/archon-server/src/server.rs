@@ -66,7 +66,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     }
     let sockets = Sockets::open(inherited, &config).await?;
     let storage = Storage::open(&config.database).await?;
-    let telemetry = Telemetry::start()?;
+    let telemetry = Telemetry::start(&config.telemetry)?;
     let settings = Settings {
         observer: Some(telemetry.clone()),
         node: process_name(std::process::id()),
@@ -124,6 +124,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     drain.leave(ending, patience, &tracker, async { tokio::join!(mcp, api) }).await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
+    overview.telemetry.stop().await;
     storage.close().await;
     if let Some(pid_file) = pid_file {
         pid_file.release();

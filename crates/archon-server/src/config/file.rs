@@ -18,6 +18,7 @@ pub struct File {
     pub limits: Limits,
     pub tools: Tools,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub upstreams: BTreeMap<String, Upstream>,
 }
 
@@ -89,6 +90,12 @@ pub struct Tools {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: Option<LogFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    pub otlp_endpoint: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
