@@ -7,11 +7,13 @@
 mod admit;
 mod call;
 mod census;
+mod find;
 mod ledger;
 mod log;
 mod observer;
 mod presence;
 mod reaper;
+mod reconnect;
 mod recovery;
 mod setup;
 mod slow;
@@ -21,9 +23,11 @@ mod writer;
 
 pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
 pub use call::{Arrival, Call, Carried, Ending};
+pub use find::NotActive;
 pub use log::{Missing, Purpose, Reader, Sent, StreamLog};
 pub use observer::{EndedRequest, ErrorType, Observer};
 pub use presence::{LiveConnection, Presence, StreamPlace};
+pub use reconnect::{Holder, ReconnectRate, ReconnectRefusal, ReconnectSettings, Reconnected};
 pub use setup::ConnectionSetup;
 pub use writer::{Durable, WriterHealth};
 
@@ -35,14 +39,16 @@ use papaya::HashMap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::events::{Events, Sign};
 use crate::session::{
     DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, Session,
-    SessionId, TimeoutRule, Timestamp,
+    SessionId, TimeoutRule, Timestamp, TokenKey,
 };
 use crate::store::{SessionStore, StoreError};
 use admit::Kin;
 use census::Census;
 use ledger::Interrupted;
+use reconnect::ReconnectLimiter;
 use recovery::{Orphans, Remembered};
 use slow::SlowPath;
 use streams::Names;
@@ -93,6 +99,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Sessions in memory; beyond it new ones are refused until others end.
     pub sessions_max: usize,
+    /// How sessions are taken back with tokens.
+    pub reconnect: ReconnectSettings,
     /// What a crash may cost.
     pub durability: Durability,
     /// This process among those that use the store, now or before.
@@ -129,6 +137,7 @@ impl Default for Settings {
             // Longer than clients wait by themselves; a tool that works for an hour reports progress.
             call_timeout: Duration::from_secs(300),
             sessions_max: 2_000_000,
+            reconnect: ReconnectSettings::default(),
             durability: Durability::default(),
             node: uuid::Uuid::new_v4().to_string().into(),
             predecessor: None,
@@ -168,7 +177,10 @@ struct Inner {
     /// Sessions whose clients have not been heard of since our restart.
     orphans: Orphans,
     fingerprint_key: FingerprintKey,
+    token_key: TokenKey,
+    reconnects: ReconnectLimiter,
     names: Names,
+    events: Events,
     writer: Arc<Writer>,
     slow: SlowPath,
     tasks: TaskTracker,
@@ -187,9 +199,14 @@ impl Tracker {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         let fingerprint_key = store.fingerprint_key().await?;
+        let token_key = match &settings.reconnect.key {
+            Some(key) => key.clone(),
+            None => TokenKey::new(store.token_secret().await?.as_bytes()),
+        };
         let writer = Arc::new(Writer::new(store.clone(), &settings));
         let tracker = Self {
             inner: Arc::new(Inner {
+                reconnects: ReconnectLimiter::new(settings.reconnect.rate),
                 settings,
                 store,
                 sessions: HashMap::new(),
@@ -200,7 +217,9 @@ impl Tracker {
                 interrupted: Interrupted::default(),
                 orphans: Orphans::default(),
                 fingerprint_key,
+                token_key,
                 names: Names::since(Timestamp::now()),
+                events: Events::starting(Timestamp::now()),
                 writer: writer.clone(),
                 slow: SlowPath::default(),
                 tasks: TaskTracker::new(),
@@ -255,6 +274,11 @@ impl Tracker {
         &self.inner.store
     }
 
+    /// Returns where it is told what happens to sessions.
+    pub fn events(&self) -> &Events {
+        &self.inner.events
+    }
+
     /// Returns how writing goes.
     pub fn writer_health(&self) -> WriterHealth {
         self.inner.writer.health()
@@ -286,6 +310,12 @@ impl Tracker {
         self.inner.settings.observer.as_deref()
     }
 
+    /// Returns the active sessions, from memory.
+    pub fn presences(&self) -> Vec<Arc<Presence>> {
+        let sessions = self.inner.sessions.pin();
+        sessions.values().filter(|presence| !presence.has_ended()).cloned().collect()
+    }
+
     /// Returns an active session by its id, from memory.
     pub fn presence(&self, id: SessionId) -> Option<Arc<Presence>> {
         self.inner.sessions.pin().get(&id).filter(|presence| !presence.has_ended()).cloned()
@@ -303,6 +333,7 @@ impl Tracker {
     pub fn touch(&self, presence: &Presence, now: Timestamp) {
         presence.touch(now);
         self.inner.writer.touch(presence.id(), now);
+        self.inner.events.updated(presence.id(), presence.told(), Sign::Heartbeat, now);
     }
 
     fn say_ended(&self, session: &Session) {
@@ -326,6 +357,7 @@ impl Tracker {
             session_id = %id, reason = reason.as_str(), seconds = ended.total_duration(),
             "session {id} cleaned up: {}", reason.as_str()
         );
+        inner.events.disconnected(&ended);
         self.say_ended(&ended);
         inner.forget_kin(presence, |_| true);
         let mut closed = Vec::new();

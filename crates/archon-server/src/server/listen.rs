@@ -88,6 +88,8 @@ async fn serve<S, B>(
             WithPeer { service: service.clone(), peer, transport, watched: watched.clone() };
         let connection =
             builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        // A WebSocket leaves here, and has an owner of its own.
+        let connection = connection.with_upgrades();
         connections.spawn(async move {
             // A connection that breaks is its client's business, and common.
             if let Err(error) = until_idle(connection, &watched).await {
@@ -103,7 +105,7 @@ async fn serve<S, B>(
 
 /// Serves a connection until it ends, or has been idle for long enough in a drain.
 async fn until_idle<S, B>(
-    connection: http1::Connection<TokioIo<TcpStream>, S>,
+    connection: http1::UpgradeableConnection<TokioIo<TcpStream>, S>,
     watched: &Watched,
 ) -> hyper::Result<()>
 where

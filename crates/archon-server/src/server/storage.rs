@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use archon_sessions::store::SessionStore;
 use archon_sessions::store::memory::MemoryStore;
 use archon_sessions::store::postgres::PostgresStore;
 use archon_sessions::store::sqlite::SqliteStore;
+use archon_sessions::store::transfer::Transfer;
+use archon_sessions::store::{Reports, SessionStore};
 
 use crate::config::Database;
+
+mod absent;
 
 /// An open database.
 pub enum Storage {
@@ -34,6 +37,20 @@ impl Storage {
             Self::Memory(store) => store.clone(),
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// Returns what the API asks of it.
+    pub fn reports(&self) -> Arc<dyn Reports> {
+        Arc::new(absent::Absent)
+    }
+
+    /// Returns what gives its rows out and takes them in; `None` where nothing is stored.
+    pub fn transfer(&self) -> Option<Arc<dyn Transfer>> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Sqlite(store) => Some(Arc::new(store.clone())),
+            Self::Postgres(store) => Some(Arc::new(store.clone())),
         }
     }
 

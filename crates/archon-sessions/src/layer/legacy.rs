@@ -79,7 +79,7 @@ impl<S: Inner> Flow<S> {
         {
             return failed(id, calls, &CallFailed::interrupted(), &admission).await;
         }
-        if let Some(durable) = tracker.before_sending().filter(|_| !calls.is_empty()) {
+        if let Some(durable) = tracker.strict_barrier().filter(|_| !calls.is_empty()) {
             durable.wait().await;
         }
         let transport = parts.extensions.get::<ClientTransport>().cloned();
@@ -266,6 +266,7 @@ pub(super) fn exchange_of(admission: &Admission) -> Exchange {
         presence: Some(admission.presence.clone()),
         proof: Some(admission.proof),
         connection: admission.connection.clone(),
+        principal: admission.presence.principal().clone(),
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::ledger::CallFacts;
 use super::writer::Draft;
 use super::{Admission, Durable, Presence, Tracker};
+use crate::events::{Failure, FinishedCall, Sign};
 use crate::protocol::trace_context::{TraceContext, TraceParent};
 use crate::protocol::{Envelope, Text};
 use crate::session::Timestamp;
@@ -18,6 +19,10 @@ use crate::store::{CallId, Outcome};
 const TEXT_SHARED_MAX: usize = 64 * 1024;
 /// Of a larger request, so much is kept to estimate its tokens from.
 const TEXT_COPIED: usize = 16 * 1024;
+
+/// An answer that says what went wrong is copied for listeners up to this size; a longer one is read from
+/// the record.
+const FAILURE_BYTES_MAX: usize = 16 * 1024;
 
 /// When a request came in, by both clocks: one to store, one to measure with.
 #[derive(Clone, Copy, Debug)]
@@ -144,8 +149,9 @@ impl Tracker {
         })
     }
 
-    /// Returns what to wait for before what was begun may be sent.
-    pub fn before_sending(&self) -> Option<Durable> {
+    /// With strict durability, returns what to wait for until all that is queued now is durable: what was begun
+    /// before it is sent, and what ended before it is answered.
+    pub fn strict_barrier(&self) -> Option<Durable> {
         self.inner.settings.durability.is_strict().then(|| self.inner.writer.barrier())
     }
 }
@@ -193,9 +199,10 @@ impl Call {
     fn record(&mut self, ending: Ending) -> Option<Durable> {
         let facts = self.facts.take()?;
         let took = self.began.elapsed();
-        self.presence.touch(facts.started.plus(took));
+        let now = facts.started.plus(took);
+        self.presence.touch(now);
         self.presence.finish_call();
-        self.tracker.inner.writer.request(Draft {
+        let draft = Draft {
             facts,
             duration_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
             outcome: ending.outcome,
@@ -204,8 +211,39 @@ impl Call {
             response_bytes: i64::try_from(ending.response_bytes).unwrap_or(i64::MAX),
             answer: ending.answer,
             is_in_ledger: false,
-        });
-        self.tracker.before_sending()
+        };
+        let events = self.tracker.events();
+        if events.is_heard() {
+            let by = if draft.facts.tool.is_some() { Sign::ToolCall } else { Sign::Request };
+            events.updated(self.presence.id(), self.presence.told(), by, now);
+            events.finished(now, || finished(&draft));
+        }
+        self.tracker.inner.writer.request(draft);
+        self.tracker.strict_barrier()
+    }
+}
+
+/// Returns what listeners are told of it, with texts of its own: a part of the body would keep all of it.
+fn finished(draft: &Draft) -> FinishedCall {
+    let facts = &draft.facts;
+    let failure = match (draft.outcome, &draft.error) {
+        (Outcome::Success, _) => None,
+        (Outcome::Error | Outcome::Timeout, Some(text)) => Some(Failure::Said(text.clone())),
+        (Outcome::Error | Outcome::Timeout, None) if draft.answer.len() <= FAILURE_BYTES_MAX => {
+            Some(Failure::Answered(Bytes::copy_from_slice(&draft.answer)))
+        }
+        (Outcome::Error | Outcome::Timeout, None) => None,
+    };
+    FinishedCall {
+        session: facts.session,
+        method: (&*facts.method).into(),
+        tool: facts.tool.as_deref().map(Into::into),
+        upstream: facts.upstream.clone(),
+        outcome: draft.outcome,
+        duration_us: draft.duration_us,
+        request_bytes: facts.request_bytes,
+        response_bytes: draft.response_bytes,
+        failure,
     }
 }
 

@@ -10,6 +10,7 @@ use super::admit::{Kin, Proof};
 use super::census::Place;
 use super::log::{Purpose, StreamLog};
 use super::setup::ConnectionSetup;
+use crate::events::LastTold;
 use crate::protocol::event_id::StreamId;
 use crate::protocol::{Envelope, Text};
 use crate::session::{
@@ -30,6 +31,10 @@ pub struct Presence {
     session: Session,
     header: HeaderValue,
     last_activity: AtomicI64,
+    told: LastTold,
+    reconnect_count: AtomicI64,
+    /// Without its end.
+    revision: AtomicI64,
     in_flight: AtomicU32,
     streams: AtomicU32,
     end: OnceLock<End>,
@@ -50,8 +55,11 @@ impl Presence {
     pub(super) fn new(session: Session, kin: Option<Kin>) -> Arc<Self> {
         Arc::new(Self {
             last_activity: AtomicI64::new(session.last_activity.as_micros()),
+            reconnect_count: AtomicI64::new(session.reconnect_count),
+            revision: AtomicI64::new(session.revision),
             header: header(&session.id),
             session,
+            told: LastTold::default(),
             in_flight: AtomicU32::new(0),
             streams: AtomicU32::new(0),
             end: OnceLock::new(),
@@ -78,6 +86,8 @@ impl Presence {
     pub fn session(&self) -> Session {
         let mut session = self.session.clone();
         session.last_activity = self.last_activity();
+        session.reconnect_count = self.reconnect_count.load(Relaxed);
+        session.revision = self.revision.load(Relaxed);
         if let Some(end) = self.end.get() {
             session.end = Some(*end);
             session.revision += 1;
@@ -113,6 +123,11 @@ impl Presence {
     /// Returns the latest sign of life.
     pub fn last_activity(&self) -> Timestamp {
         Timestamp::from_micros(self.last_activity.load(Relaxed))
+    }
+
+    /// Returns when its listeners were told that it is alive.
+    pub(super) fn told(&self) -> &LastTold {
+        &self.told
     }
 
     /// Returns when the session will end if nothing more is heard of it.
@@ -154,6 +169,25 @@ impl Presence {
         if self.counted_at.set(place.clone()).is_ok() {
             place.enter();
         }
+    }
+
+    /// Its client has it back by a token: so many times by now.
+    pub(super) fn reconnected(&self, count: i64, revision: i64, now: Timestamp) {
+        self.reconnect_count.fetch_max(count, Relaxed);
+        self.revision.fetch_max(revision, Relaxed);
+        self.touch(now);
+    }
+
+    /// Returns true if no connection is bound to it and no stream is open, and of calls there is one at most.
+    pub(super) fn has_nothing_but_one_call(&self) -> bool {
+        self.handles().is_empty()
+            && self.streams.load(Relaxed) == 0
+            && self.in_flight.load(Relaxed) <= 1
+    }
+
+    /// Returns how the session ended.
+    pub(super) fn end_if_any(&self) -> Option<End> {
+        self.end.get().copied()
     }
 
     /// Returns when the session ended.

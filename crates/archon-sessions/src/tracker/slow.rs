@@ -38,6 +38,11 @@ impl Lanes {
 }
 
 impl Tracker {
+    /// Waits for a session's turn to be brought to memory.
+    pub(super) async fn session_lane(&self, id: SessionId) -> MutexGuard<'_, ()> {
+        self.inner.slow.sessions.lane(id).await
+    }
+
     /// Puts a new session into memory and its row on the way to the store.
     pub(super) fn create(&self, session: Session, kin: Option<Kin>) -> Result<Admission, Refusal> {
         let inner = &self.inner;
@@ -76,6 +81,7 @@ impl Tracker {
         }
         presence.is_counted_at(place);
         self.inner.sessions.pin().insert(id, presence.clone());
+        self.inner.events.created(&session);
         self.inner.writer.durably(|batch| batch.created.push(session))
     }
 

@@ -26,7 +26,7 @@ use super::recovery::Remembered;
 use super::tokens::Estimator;
 use crate::protocol::event_id::StreamId;
 use crate::session::{SessionId, Timestamp};
-use crate::store::{Batch, CallId, Price, SessionStore};
+use crate::store::{Batch, CallId, Price, ReconnectAttempt, SessionStore};
 pub(super) use draft::Draft;
 use failure::Failure;
 use kept::Kept;
@@ -41,6 +41,8 @@ const QUEUE_MAX: usize = 100_000;
 /// Bytes of requests and answers that rows hold until their tokens are estimated; beyond it, rows are kept
 /// and their texts are not.
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Attempts to reconnect that wait; beyond it they are logged only. A flood of them must not fill the database.
+const ATTEMPTS_MAX: usize = 100;
 /// An answer waits at most this long for its durability: the record never outranks the client.
 const DURABLE_LIMIT: Duration = Duration::from_secs(2);
 /// How often damage is looked for: as often as an operator would like to hear of it.
@@ -112,6 +114,7 @@ struct Queue {
     /// Streams whose stored events are no longer needed.
     forgotten: Vec<StreamId>,
     touched: HashMap<SessionId, Timestamp>,
+    attempts: Vec<ReconnectAttempt>,
     waiting: Vec<oneshot::Sender<bool>>,
 }
 
@@ -125,7 +128,8 @@ impl Queue {
     }
 
     fn urgent_len(&self) -> usize {
-        self.urgent.created.len() + self.urgent.connections.len() + self.urgent.ended.len()
+        let Batch { created, connections, ended, tokens, .. } = &self.urgent;
+        created.len() + connections.len() + ended.len() + tokens.len()
     }
 }
 
@@ -194,6 +198,14 @@ impl Writer {
         let mut queue = self.queue();
         if queue.touched.len() < QUEUE_MAX {
             queue.touched.insert(id, at);
+        }
+    }
+
+    /// Queues an attempt to reconnect.
+    pub(super) fn note_attempt(&self, attempt: ReconnectAttempt) {
+        let mut queue = self.queue();
+        if queue.attempts.len() < ATTEMPTS_MAX {
+            queue.attempts.push(attempt);
         }
     }
 
@@ -316,6 +328,7 @@ impl Writer {
             let mut batch = std::mem::take(&mut queue.urgent);
             batch.closed = std::mem::take(&mut queue.closed);
             batch.forgotten = std::mem::take(&mut queue.forgotten);
+            batch.attempts = std::mem::take(&mut queue.attempts);
             (
                 batch,
                 drafts,

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
+use crate::protocol::Found;
 use crate::session::Timestamp;
 use crate::store::{Outcome, Price, RequestRow};
 use crate::tracker::ledger::CallFacts;
@@ -82,7 +81,7 @@ impl Draft {
         if self.answer.is_empty() {
             return Some(ErrorType::Unanswered);
         }
-        let Found { code, message } = error_in(&self.answer);
+        let Found { code, message } = Found::in_answer(&self.answer);
         self.code = code;
         self.error = self.error.take().or(message).map(|text| shown(&text));
         // A long answer is not kept whole, so its code may be missing. JSON-RPC errors are short, and tools are
@@ -101,9 +100,10 @@ impl Draft {
         let completion_tokens = estimator.tokens(&self.answer, self.response_bytes);
         let error = match self.outcome {
             Outcome::Success => None,
-            Outcome::Error | Outcome::Timeout => {
-                self.error.or_else(|| error_in(&self.answer).message).map(|text| shown(&text))
-            }
+            Outcome::Error | Outcome::Timeout => self
+                .error
+                .or_else(|| Found::in_answer(&self.answer).message)
+                .map(|text| shown(&text)),
         };
         RequestRow {
             session: facts.session,
@@ -124,45 +124,6 @@ impl Draft {
     }
 }
 
-/// What an answer says of its error.
-#[derive(Debug, Default, PartialEq)]
-struct Found {
-    code: Option<i64>,
-    message: Option<Box<str>>,
-}
-
-/// Finds the code and message of an error, or the first text of a failed tool's result.
-fn error_in(answer: &[u8]) -> Found {
-    #[derive(Deserialize)]
-    struct Answer {
-        error: Option<Error>,
-        result: Option<Failed>,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        #[serde(default)]
-        code: Option<i64>,
-        message: Box<str>,
-    }
-    #[derive(Deserialize)]
-    struct Failed {
-        content: Vec<Content>,
-    }
-    #[derive(Deserialize)]
-    struct Content {
-        text: Option<Box<str>>,
-    }
-    let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return Found::default() };
-    match (answer.error, answer.result) {
-        (Some(error), _) => Found { code: error.code, message: Some(error.message) },
-        (None, Some(failed)) => {
-            let message = failed.content.into_iter().find_map(|content| content.text);
-            Found { code: None, message }
-        }
-        (None, None) => Found::default(),
-    }
-}
-
 fn shown(text: &str) -> Box<str> {
     text.chars().filter(|c| *c != '\0').take(ERROR_CHARS_MAX).collect::<String>().into()
 }
@@ -172,24 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_found_in_the_answer() {
-        for (answer, code, message) in [
-            (
-                r#"{"id":1,"error":{"code":-1,"message":"no \"such\""}}"#,
-                Some(-1),
-                Some("no \"such\""),
-            ),
-            (
-                r#"{"result":{"isError":true,"content":[{"type":"image"},{"text":"bad"}]}}"#,
-                None,
-                Some("bad"),
-            ),
-            (r#"{"result":{"isError":true}}"#, None, None),
-            (r#"{"result":{"conte"#, None, None),
-        ] {
-            let expected = Found { code, message: message.map(Into::into) };
-            assert_eq!(error_in(answer.as_bytes()), expected, "{answer}");
-        }
+    fn a_long_error_is_cut_off() {
         assert_eq!(shown(&"x\0".repeat(900)).len(), ERROR_CHARS_MAX);
     }
 }

@@ -11,7 +11,9 @@ use crate::session::{
     ClientInfo, Connection, Era, FingerprintKey, McpSessionId, Principal, Session,
 };
 use crate::store::memory::MemoryStore;
-use crate::store::{OpenCall, Outcome, RequestRow, StoreError, StoredEvent};
+use crate::store::{
+    NodeRow, OpenCall, Outcome, Pruning, RequestRow, StoreError, StoredEvent, TokenUse, TokenUsed,
+};
 use crate::tracker::observer::{EndedRequest, Observer};
 
 /// A store that can be away, or not answer at all.
@@ -60,6 +62,30 @@ impl SessionStore for Unsteady {
 
     async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError> {
         self.inner.fingerprint_key().await
+    }
+
+    async fn token_secret(&self) -> Result<String, StoreError> {
+        self.inner.token_secret().await
+    }
+
+    async fn use_token(&self, using: &TokenUse) -> Result<Option<TokenUsed>, StoreError> {
+        self.inner.use_token(using).await
+    }
+
+    async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        self.inner.sessions_by_id(ids).await
+    }
+
+    async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError> {
+        self.inner.silent(now, max).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        self.inner.nodes().await
+    }
+
+    async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError> {
+        self.inner.prune(pruning).await
     }
 
     async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError> {
