@@ -79,7 +79,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         .api
         .check_reach(&api_address.to_string(), api_address.ip().to_canonical().is_loopback())?;
     let storage = Storage::open(&config.database).await?;
-    let telemetry = Telemetry::start()?;
+    let telemetry = Telemetry::start(&config.telemetry)?;
     let node = node_name(&config, &sockets)?;
     let settings = Settings {
         observer: Some(telemetry.clone()),
@@ -128,6 +128,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
+    overview.telemetry.stop().await;
     storage.close().await;
     if let Some(pid_file) = pid_file {
         pid_file.release();
