@@ -24,8 +24,6 @@ mod usage;
 mod wire;
 pub mod ws;
 
-pub use transfer::Transfers;
-
 use std::sync::Arc;
 
 use archon_sessions::store::StoreError;
@@ -41,6 +39,7 @@ use crate::server::Overview;
 use access::Access;
 use guard::Guard;
 use problem::ApiError;
+pub use transfer::Transfers;
 use ws::Feed;
 
 /// What handlers are given.
