@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use archon_sessions::store::postgres::PostgresStore;
 use archon_sessions::store::sqlite::SqliteStore;
+use archon_sessions::store::transfer::Transfer;
 use archon_sessions::store::{Reports, SessionStore};
 
 use crate::config::Database;
@@ -41,6 +42,15 @@ impl Storage {
         match self {
             Self::Memory(store) | Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// Returns what gives its rows out and takes them in; `None` where nothing is stored.
+    pub fn transfer(&self) -> Option<Arc<dyn Transfer>> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Sqlite(store) => Some(Arc::new(store.clone())),
+            Self::Postgres(store) => Some(Arc::new(store.clone())),
         }
     }
 
