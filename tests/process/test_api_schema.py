@@ -23,7 +23,7 @@ include-path = "/api/mcp/sessions/{session_id}/token"
 [operations.checks.positive_data_acceptance]
 expected-statuses = ["2xx", 400, 401, 403, 404]
 
-# It cannot make JSON Lines; test_transfer.py does.
+# It cannot make JSON Lines; test_cli_transfer.py does.
 [[operations]]
 include-path = "/api/mcp/sessions/import"
 enabled = false
