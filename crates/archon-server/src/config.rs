@@ -60,6 +60,8 @@ pub struct Config {
     pub feed: FeedLimits,
     /// How log lines look.
     pub log: LogConfig,
+    /// Where traces go.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Bounds on what a peer can open before it has said anything.
@@ -85,6 +87,13 @@ impl ListenLimits {
 pub struct LogConfig {
     /// Text or JSON.
     pub format: LogFormat,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, Default)]
+pub struct TelemetryConfig {
+    /// The address of an OpenTelemetry collector, without the path for traces. The standard variables win over it.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// The form of a log line.
@@ -175,6 +184,7 @@ impl Config {
             websocket,
             tools,
             log,
+            telemetry,
             auth,
             upstreams,
         } = file;
@@ -216,6 +226,7 @@ impl Config {
             sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
+            telemetry: telemetry.checked()?,
             api,
             feed: websocket.feed(),
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
@@ -320,6 +331,20 @@ impl file::Store {
     fn retention(&self) -> anyhow::Result<Option<Duration>> {
         let Some(days) = self.retention_days else { return Ok(None) };
         seconds("store.retention_days", Some(days * 86_400.0), Duration::ZERO).map(Some)
+    }
+}
+
+impl file::Telemetry {
+    fn checked(self) -> anyhow::Result<TelemetryConfig> {
+        let otlp_endpoint = self.otlp_endpoint;
+        let is_address = |text: &String| {
+            let uri = text.parse::<http::Uri>().ok();
+            uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
+        };
+        if !otlp_endpoint.as_ref().is_none_or(is_address) {
+            bail!("`telemetry.otlp_endpoint` must be an address such as http://127.0.0.1:4318");
+        }
+        Ok(TelemetryConfig { otlp_endpoint })
     }
 }
 

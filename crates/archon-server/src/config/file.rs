@@ -23,6 +23,7 @@ pub struct File {
     pub websocket: WebSocket,
     pub tools: Tools,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub auth: Auth,
     pub upstreams: BTreeMap<String, Upstream>,
 }
@@ -130,6 +131,12 @@ pub struct Tools {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: Option<LogFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    pub otlp_endpoint: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
