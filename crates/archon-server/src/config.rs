@@ -1,14 +1,18 @@
 //! The configuration: `archon.toml`, then the environment, then flags; each default with its reason.
 
 mod api;
+mod auth;
 mod database;
 mod file;
+mod forwarding;
 mod reconnect;
 mod stdio;
 mod upstream;
 
 pub use api::{ApiConfig, TOKEN_VARIABLE, TokenDigest};
+pub use auth::{ApiKeyConfig, AuthConfig, IssuerConfig, is_loopback, is_secure};
 pub use database::Database;
+pub use forwarding::{Forwarding, X_API_KEY};
 pub use reconnect::TokenVariables;
 pub use stdio::StdioConfig;
 pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
@@ -36,6 +40,10 @@ pub struct Config {
     pub server_port: u16,
     /// Where sessions are kept.
     pub database: Database,
+    /// The name of this gateway among those that use the database, if the operator gave it one.
+    pub node: Option<String>,
+    /// Who may use the MCP endpoint; `None` for everybody.
+    pub auth: Option<AuthConfig>,
     /// The servers we stand in front of; the first is the default.
     pub upstreams: Vec<UpstreamConfig>,
     /// Whether our own tools stand beside the upstream's.
@@ -52,6 +60,8 @@ pub struct Config {
     pub feed: FeedLimits,
     /// How log lines look.
     pub log: LogConfig,
+    /// Where traces go.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Bounds on what a peer can open before it has said anything.
@@ -77,6 +87,13 @@ impl ListenLimits {
 pub struct LogConfig {
     /// Text or JSON.
     pub format: LogFormat,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, Default)]
+pub struct TelemetryConfig {
+    /// The address of an OpenTelemetry collector, without the path for traces. The standard variables win over it.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// The form of a log line.
@@ -124,6 +141,8 @@ pub struct Overrides {
     pub no_tools: bool,
     /// See [`LogConfig::format`].
     pub log_format: Option<LogFormat>,
+    /// See [`Config::node`].
+    pub node: Option<String>,
     /// What the environment says of reconnect tokens.
     pub tokens: TokenVariables,
 }
@@ -155,8 +174,20 @@ impl Config {
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
-        let file::File { server, api, store, sessions, limits, websocket, tools, log, upstreams } =
-            file;
+        let file::File {
+            server,
+            api,
+            node,
+            store,
+            sessions,
+            limits,
+            websocket,
+            tools,
+            log,
+            telemetry,
+            auth,
+            upstreams,
+        } = file;
         let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
@@ -170,28 +201,47 @@ impl Config {
         }
         let api = ApiConfig::read(api, overrides.api_token.map(|ApiSecret(token)| token))?;
         api.check_reach(&host, is_loopback)?;
-        let upstreams = if overrides.upstreams.is_empty() {
+        let auth = auth.check(is_loopback)?;
+        let mut upstreams: Vec<UpstreamConfig> = if overrides.upstreams.is_empty() {
             upstream::from_file(upstreams)?
         } else {
             overrides.upstreams.iter().map(|text| text.parse()).collect::<Result<_, _>>()?
         };
         upstream::check_names(&upstreams)?;
         let reconnect = sessions.reconnect(overrides.tokens, &limits)?;
+        for upstream in &mut upstreams {
+            if let Reached::Http(http) = &mut upstream.reached {
+                http.forwarding.keeps_api_key = auth.is_some();
+            }
+        }
         let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
             server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
             database: database.map_or(database::DEFAULT, String::as_str).parse()?,
+            node: node_name(overrides.node.or(node.name))?,
+            auth,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
             sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
+            telemetry: telemetry.checked()?,
             api,
             feed: websocket.feed(),
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
+    }
+}
+
+/// Returns the name if it can be told from an incarnation's.
+fn node_name(name: Option<String>) -> anyhow::Result<Option<String>> {
+    match &name {
+        Some(text) if text.is_empty() || text.contains('#') => {
+            bail!("`node.name` must be a text without `#`, not {text:?}")
+        }
+        Some(_) | None => Ok(name),
     }
 }
 
@@ -217,6 +267,14 @@ impl file::Sessions {
                 self.idle_timeout_seconds,
                 standard.idle_timeout,
             )?,
+            absolute_timeout: self
+                .absolute_timeout_seconds
+                .map(|limit| {
+                    let name = "sessions.absolute_timeout_seconds";
+                    seconds(name, Some(limit), Duration::ZERO)
+                })
+                .transpose()?,
+            retention: store.retention()?,
             idle_timeout_max: seconds(
                 "sessions.idle_timeout_seconds_max",
                 self.idle_timeout_seconds_max,
@@ -269,16 +327,37 @@ impl file::Sessions {
     }
 }
 
+impl file::Store {
+    fn retention(&self) -> anyhow::Result<Option<Duration>> {
+        let Some(days) = self.retention_days else { return Ok(None) };
+        seconds("store.retention_days", Some(days * 86_400.0), Duration::ZERO).map(Some)
+    }
+}
+
+impl file::Telemetry {
+    fn checked(self) -> anyhow::Result<TelemetryConfig> {
+        let otlp_endpoint = self.otlp_endpoint;
+        let is_address = |text: &String| {
+            let uri = text.parse::<http::Uri>().ok();
+            uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
+        };
+        if !otlp_endpoint.as_ref().is_none_or(is_address) {
+            bail!("`telemetry.otlp_endpoint` must be an address such as http://127.0.0.1:4318");
+        }
+        Ok(TelemetryConfig { otlp_endpoint })
+    }
+}
+
 impl file::TimeoutRule {
     fn rule(self) -> anyhow::Result<TimeoutRule> {
-        if self.client.is_none() && self.principal.is_none() {
-            bail!("a rule of `sessions.timeouts` names a `client`, a `principal`, or both");
+        if self.client.is_none() && self.principal.is_none() && self.user.is_none() {
+            bail!("a rule of `sessions.timeouts` names a `client`, a `principal`, or a `user`");
         }
         let name = "sessions.timeouts.idle_timeout_seconds";
         let idle_timeout = seconds(name, Some(self.idle_timeout_seconds), Duration::ZERO)?;
         let pattern = |text: Option<String>| text.as_deref().map(Pattern::new);
         let (client, principal) = (pattern(self.client), pattern(self.principal));
-        Ok(TimeoutRule { client, principal, idle_timeout })
+        Ok(TimeoutRule { client, principal, user: pattern(self.user), idle_timeout })
     }
 }
 

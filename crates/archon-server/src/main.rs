@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod config;
 mod gateway;
+mod identity;
 mod logging;
 mod server;
 mod supervise;

@@ -7,6 +7,7 @@ mod connection;
 mod era;
 mod fingerprint;
 mod id;
+mod identity;
 mod lifecycle;
 mod principal;
 mod time;
@@ -18,12 +19,14 @@ pub use connection::Connection;
 pub use era::Era;
 pub use fingerprint::{Fingerprint, FingerprintKey};
 pub use id::{McpSessionId, SessionId};
+pub use identity::{Identity, User};
 pub use lifecycle::{DisconnectReason, End, Resumption, Status};
 pub use principal::Principal;
 pub use time::Timestamp;
 pub use timeouts::{Pattern, TimeoutRule, idle_timeout};
 pub use token::{IssuedToken, ReconnectToken, TOKEN_LIFETIME, TokenFault, TokenHash, TokenKey};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a session may be silent before the reaper ends its presence.
@@ -46,6 +49,8 @@ pub struct Session {
     pub client: ClientInfo,
     /// Who authenticated.
     pub principal: Principal,
+    /// Who that was to people when the session was created.
+    pub user: Option<Arc<User>>,
     /// How the client spoke when the session was created.
     pub era: Era,
     /// The protocol version in force, `2025-11-25` for example.
@@ -84,6 +89,7 @@ impl Session {
             id: SessionId::random(),
             client,
             principal,
+            user: None,
             era,
             protocol_version: protocol_version.into(),
             connected_at: now,

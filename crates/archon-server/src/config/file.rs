@@ -7,6 +7,7 @@ use anyhow::Context;
 use archon_sessions_api::access::Role;
 use serde::Deserialize;
 
+use super::auth::Auth;
 use super::{Durability, LogFormat};
 
 /// The whole file. An unknown key is an error: a misspelt limit must not pass for a limit.
@@ -14,6 +15,7 @@ use super::{Durability, LogFormat};
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     pub server: Server,
+    pub node: Node,
     pub api: Api,
     pub store: Store,
     pub sessions: Sessions,
@@ -21,6 +23,8 @@ pub struct File {
     pub websocket: WebSocket,
     pub tools: Tools,
     pub log: Log,
+    pub telemetry: Telemetry,
+    pub auth: Auth,
     pub upstreams: BTreeMap<String, Upstream>,
 }
 
@@ -31,6 +35,12 @@ pub struct Server {
     pub mcp_port: Option<u16>,
     pub server_port: Option<u16>,
     pub allowed_hosts: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Node {
+    pub name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,6 +64,7 @@ pub struct ApiToken {
 pub struct Store {
     pub database: Option<String>,
     pub durability: Option<Durability>,
+    pub retention_days: Option<f64>,
     pub events_bytes_per_client: Option<usize>,
     pub events_bytes_max: Option<usize>,
     pub events_seconds_max: Option<f64>,
@@ -63,6 +74,7 @@ pub struct Store {
 #[serde(deny_unknown_fields, default)]
 pub struct Sessions {
     pub idle_timeout_seconds: Option<f64>,
+    pub absolute_timeout_seconds: Option<f64>,
     pub idle_timeout_seconds_max: Option<f64>,
     pub timeouts: Vec<TimeoutRule>,
     pub reap_every_seconds: Option<f64>,
@@ -84,6 +96,7 @@ pub struct Sessions {
 pub struct TimeoutRule {
     pub client: Option<String>,
     pub principal: Option<String>,
+    pub user: Option<String>,
     pub idle_timeout_seconds: f64,
 }
 
@@ -120,6 +133,12 @@ pub struct Log {
     pub format: Option<LogFormat>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    pub otlp_endpoint: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
@@ -134,6 +153,11 @@ pub struct Upstream {
     pub connect_timeout_seconds: Option<f64>,
     pub restart_grace_seconds: Option<f64>,
     pub tls_ca_file: Option<PathBuf>,
+    pub forward_headers: Option<Vec<String>>,
+    #[serde(default)]
+    pub forward_authorization: bool,
+    pub bearer_env: Option<String>,
+    pub identity_header: Option<String>,
     // One that we start ourselves:
     pub command: Option<Command>,
     pub env: Option<BTreeMap<String, String>>,

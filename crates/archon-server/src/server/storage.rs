@@ -6,6 +6,7 @@ use anyhow::Context;
 use archon_sessions::store::memory::MemoryStore;
 use archon_sessions::store::postgres::PostgresStore;
 use archon_sessions::store::sqlite::SqliteStore;
+use archon_sessions::store::transfer::Transfer;
 use archon_sessions::store::{Reports, SessionStore};
 
 use crate::config::Database;
@@ -41,7 +42,20 @@ impl Storage {
 
     /// Returns what the API asks of it.
     pub fn reports(&self) -> Arc<dyn Reports> {
-        Arc::new(absent::Absent)
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
+            Self::Memory(_) => Arc::new(absent::Absent),
+        }
+    }
+
+    /// Returns what gives its rows out and takes them in; `None` where nothing is stored.
+    pub fn transfer(&self) -> Option<Arc<dyn Transfer>> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Sqlite(store) => Some(Arc::new(store.clone())),
+            Self::Postgres(store) => Some(Arc::new(store.clone())),
+        }
     }
 
     /// Returns where the demo server can keep its tables: it speaks SQLite only.

@@ -53,6 +53,7 @@ impl<S: Inner> Flow<S> {
             presence: None,
             proof: None,
             connection: None,
+            principal: caller.principal.clone(),
         };
         let request = inner_request(parts, body, exchange);
         let opened = match self.call_inner(request).await {

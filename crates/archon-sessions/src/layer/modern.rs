@@ -9,13 +9,13 @@ use http_body_util::Full;
 
 use super::body::{Nature, Observer, SessionBody, Watch};
 use super::edge::PeerAddress;
-use super::exchange::Repeatable;
+use super::exchange::{Rebound, Repeatable};
 use super::renew::CallOrigin;
 use super::restore::Answered;
 use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, edge, reject};
 use crate::protocol::names::{COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID};
 use crate::protocol::{Handle, Message, Presented, modern};
-use crate::session::{Era, Principal};
+use crate::session::{Era, Identity};
 use crate::tracker::{Admission, Arrival, Call, Caller, Ending, Proof, StreamPlace};
 
 /// What the row of a call says whose client closed its stream (MCP 2026-07-28, Cancellation).
@@ -87,8 +87,15 @@ impl<S: Inner> Flow<S> {
             let presence = admission.as_ref().map(|admission| admission.presence.clone());
             let message = Some(message.clone());
             let proof = admission.as_ref().map(|admission| admission.proof);
-            let exchange =
-                Exchange { era: Era::Modern, message, presence, proof, connection: None };
+            let principal = caller.principal.clone();
+            let exchange = Exchange {
+                era: Era::Modern,
+                message,
+                presence,
+                proof,
+                connection: None,
+                principal,
+            };
             let request = inner_request(parts, body, exchange);
             let answered = self.call_repeatably(&request, None).await;
             answered.map(|answered| (answered, request))
@@ -105,10 +112,11 @@ impl<S: Inner> Flow<S> {
             }
         };
         response.headers_mut().remove(MCP_SESSION_ID);
-        if let Some(admission) = &admission {
+        if let Some(admission) = admission {
+            let admission = Rebound::apply(response.extensions_mut(), admission);
             let id = admission.presence.header();
             response.headers_mut().insert(X_ARCHON_SESSION_ID, id.clone());
-            set_cookie(&mut response, &presented, admission);
+            set_cookie(&mut response, &presented, &admission);
         }
         response
     }
@@ -174,8 +182,11 @@ pub(super) async fn end_all(calls: Vec<Call>, failed: &super::CallFailed) {
 
 /// Returns who sends this request, as far as its extensions and headers tell.
 pub(super) fn caller(parts: &Parts) -> Caller {
+    let Identity { principal, user } =
+        parts.extensions.get::<Identity>().cloned().unwrap_or_default();
     Caller {
-        principal: parts.extensions.get::<Principal>().cloned().unwrap_or_default(),
+        principal,
+        user,
         peer: parts.extensions.get::<PeerAddress>().map(|peer| peer.0.ip()),
         user_agent: parts.headers.get(USER_AGENT).cloned(),
     }

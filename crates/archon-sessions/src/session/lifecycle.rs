@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Session, Timestamp};
 
 /// Whether a session is present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The client is here.
     Active,
@@ -142,6 +145,7 @@ impl Session {
         Session {
             continues: Some(self.id),
             fingerprint: self.fingerprint,
+            user: self.user.clone(),
             ..Session::new(
                 self.client.clone(),
                 self.principal.clone(),

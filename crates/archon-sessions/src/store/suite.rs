@@ -14,7 +14,7 @@ use super::{
 use crate::protocol::event_id::StreamId;
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, IDLE_TIMEOUT, McpSessionId, Principal, Session,
-    SessionId, Timestamp, TokenHash,
+    SessionId, Timestamp, TokenHash, User,
 };
 
 pub(super) fn at(seconds: i64) -> Timestamp {
@@ -67,6 +67,8 @@ pub(super) fn request(session: SessionId) -> RequestRow {
 async fn what_is_written_is_found(store: &dyn SessionStore) {
     let mut first = session();
     first.continues = Some(SessionId::random());
+    first.principal = connection(&first).principal;
+    first.user = User::known(Some("s".into()), Some("s@i.example".into()), Some("S\u{fc}".into()));
     let open = connection(&first);
     let batch =
         Batch { created: vec![first.clone()], connections: vec![open.clone()], ..Batch::default() };
@@ -155,6 +157,7 @@ async fn text_of_any_kind_harms_nobody(store: &dyn SessionStore) {
     let mut first = session();
     first.client.capabilities = Some(r#"{"a":"\u0000\ud800","b":1e999999}"#.into());
     first.protocol_version = "a\0b".into();
+    first.user = User::known(None, Some("\0".into()), Some("\0".into()));
     let mut nul = request(first.id);
     (nul.method, nul.tool, nul.error) = ("\0".into(), Some("a\0".into()), Some("\0\0".into()));
     (nul.duration_us, nul.prompt_tokens, nul.cost_micros) = (i64::MAX / 2, i64::MAX, i64::MAX);
@@ -299,6 +302,13 @@ async fn a_timeout_ends_what_nobody_has_heard_of_since(store: &dyn SessionStore)
     found.sort_by_key(|session| ids.iter().position(|id| *id == session.id));
     let has_ended: Vec<bool> = found.iter().map(|session| session.end.is_some()).collect();
     assert_eq!(has_ended, [false, false, true, true]);
+    let first = SessionId::from_uuid(uuid::Uuid::nil());
+    let ended_since = async |since, max| store.ended_since(since, max).await.unwrap();
+    assert_eq!(ended_since((at(400), first), 9).await.len(), 2);
+    assert_eq!(ended_since((at(401), first), 9).await.len(), 0);
+    let [one] = &ended_since((at(0), first), 1).await[..] else { panic!("one, and one more") };
+    let [other] = &ended_since((at(400), one.id), 9).await[..] else { panic!("the other one") };
+    assert!(one.id < other.id);
     assert_eq!(found[2].revision, 1);
 }
 
