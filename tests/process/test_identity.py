@@ -280,9 +280,10 @@ def lie(issuer: Issuer, how: str) -> str:
     """Makes an issuer answer with what cannot be believed; returns what the log says of it."""
     elsewhere = {"location": f"{issuer.url}/elsewhere"}
     endless = {"keys": [], "padding": "x" * (1 << 20)}
+    truth = issuer.metadata()
     lies = {
-        "of another": (METADATA, 200, {**issuer.metadata(), "issuer": "https://issuer.example"}, {}),
-        "insecure": (METADATA, 200, {**issuer.metadata(), "jwks_uri": "http://i.example/jwks"}, {}),
+        "of another": (METADATA, 200, {**truth, "issuer": "https://issuer.example"}, {}),
+        "insecure": (METADATA, 200, {**truth, "jwks_uri": "http://i.example/jwks"}, {}),
         "elsewhere": ("/jwks", 302, {}, elsewhere),
         "endless": ("/jwks", 200, endless, {}),
         "empty": ("/jwks", 200, {"keys": []}, {}),
