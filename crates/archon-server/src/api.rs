@@ -24,12 +24,10 @@ mod usage;
 mod wire;
 pub mod ws;
 
-pub use transfer::Transfers;
-
 use std::sync::Arc;
 
 use archon_sessions::store::StoreError;
-use archon_sessions_api::status::Config as ShownConfig;
+use archon_sessions_api::status::ServiceConfig;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -41,6 +39,7 @@ use crate::server::Overview;
 use access::Access;
 use guard::Guard;
 use problem::ApiError;
+pub use transfer::Transfers;
 use ws::Feed;
 
 /// What handlers are given.
@@ -48,7 +47,7 @@ use ws::Feed;
 pub struct Api {
     overview: Arc<Overview>,
     access: Arc<Access>,
-    config: Arc<ShownConfig>,
+    config: Arc<ServiceConfig>,
 }
 
 impl FromRef<Api> for Arc<Overview> {
@@ -63,7 +62,7 @@ impl FromRef<Api> for Arc<Access> {
     }
 }
 
-impl FromRef<Api> for Arc<ShownConfig> {
+impl FromRef<Api> for Arc<ServiceConfig> {
     fn from_ref(api: &Api) -> Self {
         api.config.clone()
     }
@@ -154,4 +153,20 @@ fn store_failed(error: StoreError) -> ApiError {
     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     tracing::warn!("could not answer a request to the API: {error}: {cause}");
     ApiError::store()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_description_is_that_of_the_code() {
+        let made = description().to_pretty_json().unwrap();
+        let committed = include_str!("../openapi.json");
+        assert!(
+            committed.trim() == made.trim(),
+            "openapi.json is not what the code says; make it again with \
+             `cargo run -p archon-server -- openapi > crates/archon-server/openapi.json`"
+        );
+    }
 }

@@ -27,7 +27,7 @@ use tower::ServiceBuilder;
 
 use crate::api::ws::Feed;
 use crate::api::{self, Transfers};
-use crate::config::{AuthConfig, Config};
+use crate::config::{AuthConfig, Config, Database};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identify, Identities};
 use crate::telemetry::Telemetry;
@@ -79,11 +79,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         .api
         .check_reach(&api_address.to_string(), api_address.ip().to_canonical().is_loopback())?;
     let storage = Storage::open(&config.database).await?;
-    let telemetry = Telemetry::start()?;
+    let telemetry = Telemetry::start(&config.telemetry)?;
+    let node = node_name(&config, &sockets)?;
     let settings = Settings {
         observer: Some(telemetry.clone()),
-        node: process_name(std::process::id()),
-        predecessor: predecessor().map(process_name),
+        node: process_name(&node, std::process::id()),
+        predecessor: predecessor().map(|pid| process_name(&node, pid)),
         ..config.sessions.clone()
     };
     let tracker = Tracker::start(storage.store(), settings)
@@ -127,6 +128,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
+    overview.telemetry.stop().await;
     storage.close().await;
     if let Some(pid_file) = pid_file {
         pid_file.release();
@@ -165,8 +167,22 @@ fn endpoints(
 }
 
 /// Returns how a process of ours signs what it has in flight.
-fn process_name(pid: u32) -> Arc<str> {
-    pid.to_string().into()
+fn process_name(node: &str, pid: u32) -> Arc<str> {
+    format!("{node}#{pid}").into()
+}
+
+/// Returns the name of this node among those that use the database: the same after a restart, and another one than
+/// theirs. A file is one gateway's, unless its operator says otherwise.
+fn node_name(config: &Config, sockets: &Sockets) -> anyhow::Result<String> {
+    match (&config.node, &config.database) {
+        (Some(name), _) => Ok(name.clone()),
+        (None, Database::Sqlite(_) | Database::Memory) => Ok("archon".to_owned()),
+        (None, Database::Postgres(_)) => {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let port = sockets.mcp.listener.local_addr()?.port();
+            Ok(format!("{}:{port}", host.trim()))
+        }
+    }
 }
 
 /// Returns how long the most patient upstream's calls may take.

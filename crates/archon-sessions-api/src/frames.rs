@@ -21,7 +21,7 @@ pub struct Frame {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Uuid>,
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub timestamp: Time,
 }
 
@@ -78,7 +78,7 @@ pub struct SessionUpdate {
     /// What it was.
     pub update_type: UpdateType,
     /// When.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub last_activity: Time,
 }
 

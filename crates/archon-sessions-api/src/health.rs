@@ -40,7 +40,7 @@ pub struct SessionsHealth {
     /// The latest ten.
     pub recent_activity: Vec<RecentActivity>,
     /// When this was so.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub timestamp: Time,
 }
 

@@ -19,10 +19,10 @@ pub struct Pricing {
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// Who sells it.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     pub provider: String,
     /// The model.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     pub model_name: String,
     /// Dollars per thousand prompt tokens.
     #[schema(minimum = 0, maximum = 1000)]

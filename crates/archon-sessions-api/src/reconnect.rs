@@ -14,10 +14,10 @@ pub struct Heartbeat {
     /// Which session.
     pub session_id: Uuid,
     /// Now.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub last_activity: Time,
     /// When it ends if nothing more is heard of it.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub expires_at: Time,
 }
 

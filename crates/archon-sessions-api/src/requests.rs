@@ -32,7 +32,7 @@ pub struct Request {
     /// The upstream it went to.
     pub upstream: String,
     /// When it arrived.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub timestamp: Time,
     /// How long its answer took.
     pub duration_ms: i64,

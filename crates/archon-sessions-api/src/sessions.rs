@@ -36,10 +36,10 @@ pub struct Session {
     #[schema(value_type = Option<Object>)]
     pub client_capabilities: Option<serde_json::Value>,
     /// When it began.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub connected_at: Time,
     /// The latest sign of life.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub last_activity: Time,
     /// When it ends if nothing more is heard of it; `null` once it has ended.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -130,10 +130,10 @@ pub struct Client {
     /// Whether it does something.
     pub status: ClientStatus,
     /// When it came.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub connected_at: Time,
     /// The latest sign of life.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub last_activity: Time,
     /// Since then.
     pub idle_seconds: i64,
@@ -183,10 +183,10 @@ pub struct DisconnectStatistics {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Period {
     /// From this moment on.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub start_date: Time,
     /// Up to this one.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub end_date: Time,
     /// How many days that is; the first and the last may be parts of one.
     pub days: u32,
@@ -260,7 +260,7 @@ pub struct Ended {
     /// Why.
     pub disconnect_reason: String,
     /// When.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub disconnected_at: Time,
     /// Seconds from its start to its end.
     pub total_duration: i64,

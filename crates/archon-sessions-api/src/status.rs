@@ -9,7 +9,7 @@ use crate::Time;
 
 /// `GET /api/mcp/status`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Status {
+pub struct ServiceStatus {
     /// Always `running`.
     pub status: String,
     /// Seconds since the start.
@@ -30,7 +30,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
     /// When.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub timestamp: Time,
     /// `WARN` or `ERROR`.
     pub level: String,
@@ -64,7 +64,7 @@ pub struct UpstreamStatus {
 
 /// `GET /api/mcp/config`: what a client or an operator may want to know, and no secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Config {
+pub struct ServiceConfig {
     /// Where the MCP endpoint listens.
     pub host: String,
     /// Its port.

@@ -274,6 +274,20 @@ async fn batches_are_for_their_one_version() {
 }
 
 #[tokio::test]
+async fn a_call_whose_repetition_cannot_go_on_in_its_stream_is_lost_and_has_run() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    let answer = setup.send(client.post(&call(7, "unsteady"))).await;
+    assert_eq!(setup.server.ran("unsteady"), 2);
+    assert!(answer.body.contains("-31002"), "{}", answer.body);
+    assert!(
+        answer.body.contains("main") && answer.body.contains("may have run"),
+        "{}",
+        answer.body
+    );
+}
+
+#[tokio::test]
 async fn a_session_has_only_so_many_calls_at_once() {
     let mut setup = Setup::new().await;
     setup.restart(|settings| settings.calls_max = 1).await;

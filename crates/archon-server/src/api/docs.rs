@@ -10,9 +10,10 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::schema::{Object, Schema};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder, SecurityRequirement};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 use utoipa::{Modify, OpenApi};
 
 use super::params::NoParams;
@@ -55,8 +56,38 @@ impl Modify for Schemes {
     }
 }
 
+/// Schemas whose fields may be missing: bodies that clients send, and what is only said where there is cause.
+const SPARSE: &[&str] =
+    &["Disconnect", "Health", "Login", "NewPricing", "Price", "Reconnect", "Frame"];
+
+/// Says that answers have all their fields, even those that are `null`.
+fn require_fields(openapi: &mut utoipa::openapi::OpenApi) {
+    let Some(components) = &mut openapi.components else { return };
+    for (name, schema) in &mut components.schemas {
+        if SPARSE.contains(&name.as_str()) {
+            continue;
+        }
+        match schema {
+            RefOr::T(Schema::Object(object)) => require_all(object),
+            RefOr::T(Schema::AllOf(parts)) => {
+                for part in &mut parts.items {
+                    if let RefOr::T(Schema::Object(object)) = part {
+                        require_all(object);
+                    }
+                }
+            }
+            RefOr::T(_) | RefOr::Ref(_) => {}
+        }
+    }
+}
+
+fn require_all(object: &mut Object) {
+    object.required = object.properties.keys().cloned().collect();
+}
+
 /// Adds to each operation what any request may be answered with, and who may send it.
 pub fn complete(openapi: &mut utoipa::openapi::OpenApi) {
+    require_fields(openapi);
     for (path, item) in &mut openapi.paths.paths {
         let is_of_session = path.contains("{session_id}");
         for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.delete] {
@@ -67,15 +98,19 @@ pub fn complete(openapi: &mut utoipa::openapi::OpenApi) {
 }
 
 fn complete_operation(path: &str, is_of_session: bool, operation: &mut Operation) {
+    let is_cursor = |of: &RefOr<Parameter>| matches!(of, RefOr::T(of) if of.name == "cursor");
+    let is_paged = operation.parameters.iter().flatten().any(is_cursor);
     let mut answers = vec![
         ("403", "Not for you, or from a page elsewhere"),
-        ("414", "The query string is too long"),
         ("422", "A parameter or the body is wrong; it is named"),
         ("429", "Too many tries; Retry-After says when to go on"),
         ("503", "The session store cannot be asked right now"),
     ];
     if !path.ends_with("/health") || path.contains("/sessions/") {
         answers.push(("401", "Who are you?"));
+    }
+    if is_paged {
+        answers.push(("409", "The cursor is of another list, or of another order"));
     }
     if is_of_session {
         answers.push(("404", "There is no such session"));

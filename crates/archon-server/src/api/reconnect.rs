@@ -20,6 +20,9 @@ use super::proof::check_proof;
 use super::{Api, find, wire};
 use crate::server::Overview;
 
+/// Characters of a reconnect token; ours have a few hundred.
+const TOKEN_CHARS_MAX: usize = 4096;
+
 /// Returns the routes. They are open: each asks for a proof of its own.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(token)).routes(routes!(reconnect))
@@ -40,7 +43,7 @@ async fn token(
 ) -> Result<Answer<Token>, ApiError> {
     let proof = check_proof(id, &headers, user.as_ref())?;
     let now = Timestamp::now();
-    let presence = find::active(&overview, id, now).await?;
+    let presence = find::active(&overview, id, now, find::no_token).await?;
     proof.is_good_for(&presence)?;
     let issued = overview.tracker.issue_token(&presence, now).await.map_err(super::store_failed)?;
     let seconds = issued.expires_at.since(now).as_secs_f64();
@@ -66,6 +69,9 @@ async fn reconnect(
     _: NoParams,
     Json(Reconnect { token }): Json<Reconnect>,
 ) -> Result<Answer<Reconnected>, ApiError> {
+    if token.chars().count() > TOKEN_CHARS_MAX {
+        return Err(ApiError::body(&format!("token: longer than {TOKEN_CHARS_MAX} characters")));
+    }
     let caller = Caller {
         // Who authenticated on the MCP port takes its session back there, with the gateway's own tool.
         principal: Principal::Anonymous,

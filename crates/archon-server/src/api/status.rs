@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use archon_sessions_api::status::{
-    Config as ShownConfig, Status, StoreStatus, UpstreamConfig as ShownUpstream, UpstreamStatus,
+    ServiceConfig, ServiceStatus, StoreStatus, UpstreamConfig as ShownUpstream, UpstreamStatus,
 };
 use axum::Json as Answer;
 use axum::extract::State;
@@ -24,9 +24,9 @@ pub fn routes() -> OpenApiRouter<Api> {
 /// Says how this process runs.
 #[utoipa::path(
     get, path = "/api/mcp/status", tag = "service",
-    responses((status = 200, body = Status, description = "How it runs"))
+    responses((status = 200, body = ServiceStatus, description = "How it runs"))
 )]
-async fn status(State(overview): State<Arc<Overview>>, _: NoParams) -> Answer<Status> {
+async fn status(State(overview): State<Arc<Overview>>, _: NoParams) -> Answer<ServiceStatus> {
     let store = health::look_at_store(&overview).await;
     let [queued_rows, dropped_rows, lost_rows] = store.counts();
     let upstreams = overview.upstreams.iter().map(|upstream| {
@@ -36,7 +36,7 @@ async fn status(State(overview): State<Arc<Overview>>, _: NoParams) -> Answer<St
         };
         (upstream.name().to_owned(), status)
     });
-    Answer(Status {
+    Answer(ServiceStatus {
         status: "running".to_owned(),
         uptime: overview.started.elapsed().as_secs(),
         logs: logging::latest(),
@@ -56,14 +56,14 @@ async fn status(State(overview): State<Arc<Overview>>, _: NoParams) -> Answer<St
 /// Shows how this process is configured. It holds no secret, and no address of an upstream, which may hold one.
 #[utoipa::path(
     get, path = "/api/mcp/config", tag = "service",
-    responses((status = 200, body = ShownConfig, description = "How it is configured"))
+    responses((status = 200, body = ServiceConfig, description = "How it is configured"))
 )]
-async fn config(State(config): State<Arc<ShownConfig>>, _: NoParams) -> Answer<ShownConfig> {
+async fn config(State(config): State<Arc<ServiceConfig>>, _: NoParams) -> Answer<ServiceConfig> {
     Answer((*config).clone())
 }
 
 /// Returns what is shown of a configuration.
-pub fn shown(config: &Config, mcp_port: u16, api_port: u16) -> ShownConfig {
+pub fn shown(config: &Config, mcp_port: u16, api_port: u16) -> ServiceConfig {
     let upstream = |name: &str, kind: &str| ShownUpstream {
         name: name.to_owned(),
         path: format!("/mcp/{name}"),
@@ -78,7 +78,7 @@ pub fn shown(config: &Config, mcp_port: u16, api_port: u16) -> ShownConfig {
         upstreams.push(upstream("demo", "demo"));
     }
     let sessions = &config.sessions;
-    ShownConfig {
+    ServiceConfig {
         host: config.host.clone(),
         port: mcp_port,
         transport: "streamable-http".to_owned(),

@@ -7,6 +7,7 @@
 mod address;
 mod days;
 mod lifecycle;
+mod reports;
 mod requests;
 mod rows;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub(crate) mod server;
 mod tests;
 mod transfer;
 mod unfinished;
+mod usage;
 
 pub use address::{PostgresUrl, PostgresUrlError};
 
@@ -31,6 +33,7 @@ use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, Row};
 use tokio::sync::Mutex;
 
 use super::steps::{self, SchemaStep};
+use super::usage::slices;
 use super::{
     Batch, NodeRow, OpenCall, Price, Pruning, SessionStore, StoreError, StoredEvent, TokenUse,
     TokenUsed,
@@ -271,6 +274,14 @@ impl SessionStore for PostgresStore {
         self.read(lifecycle::silent(now, max)).await?.iter().map(rows::read_session).collect()
     }
 
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.read(lifecycle::ended(since, max)).await?.iter().map(rows::read_session).collect()
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         let nodes = sqlx::query("SELECT node, heard_at, expected_until FROM archon_mcp_nodes");
         self.read(nodes).await?.iter().map(lifecycle::read_node).collect()
@@ -344,6 +355,8 @@ impl Writer {
         let mut doubt = None;
         if !batch.requests.is_empty() {
             doubt = Some(requests::insert(&mut transaction, &batch.requests, is_pooled).await?);
+            let used = slices(&batch.requests);
+            usage::sums(&used).persistent(!is_pooled).execute(&mut *transaction).await?;
         }
         for statement in after_requests(batch, &touched, &ended) {
             statement.persistent(!is_pooled).execute(&mut *transaction).await?;

@@ -7,16 +7,18 @@
 mod cursor;
 mod days;
 mod requests;
+pub(crate) mod select;
 mod sessions;
+#[cfg(test)]
+mod suite;
 mod usage;
 
 pub use cursor::BadCursor;
-pub(crate) use cursor::Place;
 pub use days::{DAYS_MAX, Days};
 pub use requests::{Failures, OFFSET_MAX, RequestQuery, RequestRecord};
 pub use sessions::{
-    Ages, Disconnected, LastDay, Order, RECENT, SessionHealth, SessionQuery, SessionRecord,
-    SessionSort, Totals, User,
+    AGING_AFTER, Ages, Disconnected, LastDay, Order, RECENT, STALE_AFTER, SessionHealth,
+    SessionQuery, SessionRecord, SessionSort, Totals, User,
 };
 pub use usage::{
     Analytics, HOURS_OF_DAY, NamedUsage, Percentiles, ResponseTimes, Usage, UsageOfDay, UsageReport,
@@ -24,13 +26,13 @@ pub use usage::{
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{Outcome, StoreError};
 use crate::session::{SessionId, Timestamp};
 
 /// Rows of a page at most; more are asked for with its cursor.
 pub const PAGE_MAX: usize = 1000;
 /// Rows that one call looks at where no index serves a filter: a few hundredths of a second.
-pub const WINDOW: usize = 25_000;
+pub const WINDOW: usize = 10_000;
 /// Names that a report lists in each of its parts, those with the most requests first.
 pub const NAMES_MAX: usize = 1000;
 
@@ -120,12 +122,27 @@ pub struct Page<T> {
     pub total: Total,
 }
 
+impl<T> Page<T> {
+    /// Returns the page of these rows, of which there is one too many where the list goes on.
+    pub(crate) fn of(
+        mut rows: Vec<T>,
+        limit: usize,
+        total: Total,
+        cursor: impl Fn(&T) -> String,
+    ) -> Self {
+        let goes_on = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| goes_on).map(cursor);
+        Self { rows, next, total }
+    }
+}
+
 /// A count that is not always worth counting to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
     /// The count, or what was counted before it was given up.
     pub count: u64,
-    /// False where there are at least so many.
+    /// False where there may be more, or, where old rows were deleted, about so many.
     pub is_exact: bool,
 }
 
@@ -135,9 +152,27 @@ impl Total {
         Self { count, is_exact: true }
     }
 
-    /// Returns a count that was given up at [`WINDOW`].
-    pub(crate) const fn within_window(count: u64) -> Self {
-        Self { count, is_exact: count < WINDOW as u64 }
+    /// Returns how many of all, failed and unanswered requests these outcomes are; of all if there are none.
+    pub(crate) fn of_outcomes(
+        outcomes: &[Outcome],
+        (requests, errors, timeouts): (i64, i64, i64),
+        is_exact: bool,
+    ) -> Self {
+        let of = |outcome| match outcome {
+            Outcome::Success => requests - errors - timeouts,
+            Outcome::Error => errors,
+            Outcome::Timeout => timeouts,
+        };
+        let every = [Outcome::Success, Outcome::Error, Outcome::Timeout];
+        let is_meant = |outcome: &Outcome| outcomes.is_empty() || outcomes.contains(outcome);
+        let count: i64 = every.into_iter().filter(is_meant).map(of).sum();
+        Self { count: u64::try_from(count).unwrap_or(0), is_exact }
+    }
+
+    /// Returns the rows that are meant among those of a window.
+    pub(crate) fn within_window(window: i64, meant: i64) -> Self {
+        let count = u64::try_from(meant).unwrap_or(0);
+        Self { count, is_exact: window < WINDOW as i64 }
     }
 }
 

@@ -9,11 +9,13 @@ mod active;
 mod damage;
 mod file;
 mod lifecycle;
+mod reports;
 mod requests;
 mod rows;
 mod schema;
 mod transfer;
 mod unfinished;
+mod usage;
 
 pub use file::Readers;
 
@@ -27,6 +29,7 @@ use tokio::sync::Mutex;
 
 use file::File;
 
+use super::usage::slices;
 use super::{
     Batch, NodeRow, OpenCall, Price, Pruning, SchemaStep, SessionStore, StoreError, StoredEvent,
     TokenUse, TokenUsed,
@@ -188,6 +191,16 @@ impl SessionStore for SqliteStore {
         silent.fetch_all(&self.pool()).await?.iter().map(rows::read_session).collect()
     }
 
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let (at, id) = (since.0.to_string(), since.1.to_string());
+        let ended = sqlx::query(lifecycle::ENDED).bind(at).bind(id).bind(max);
+        ended.fetch_all(&self.pool()).await?.iter().map(rows::read_session).collect()
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         let nodes = sqlx::query("SELECT * FROM archon_mcp_nodes").fetch_all(&self.pool()).await?;
         nodes.iter().map(lifecycle::read_node).collect()
@@ -251,6 +264,12 @@ const COMMIT: &str = const_format::concatcp!(
     ";",
     unfinished::EXPIRED,
     ";",
+    usage::USAGE,
+    ";",
+    usage::LATENCY,
+    ";",
+    usage::TOTALS,
+    ";",
     rows::TOUCHES,
     ";",
     rows::ENDS,
@@ -264,6 +283,7 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
     let connections = json(&batch.connections, rows::connection)?;
     let unguessed = json(&batch.unguessed, ToString::to_string)?;
     let opened = json(&batch.opened, unfinished::call)?;
+    let used = usage::json(&slices(&batch.requests))?;
     let (many, few) = requests::split(&batch.requests);
     let first =
         |query| sqlx::query(query).bind(sessions).bind(connections).bind(unguessed).bind(opened);
@@ -280,6 +300,9 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
         .bind(json(&batch.events, unfinished::event)?)
         .bind(json(&batch.forgotten, unfinished::forgotten)?)
         .bind(batch.forget_before.map(|before| before.to_string()).unwrap_or_default())
+        .bind(&used)
+        .bind(&used)
+        .bind(&used)
         .bind(json(&batch.touched, rows::touch)?)
         .bind(json(&batch.ended, rows::end)?)
         .execute(writer)

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Outcome, StoreError};
+use super::{Outcome, RequestRow, StoreError};
 use crate::session::{DisconnectReason, SessionId, Status, Timestamp};
 
 /// Rows that are read, or written, at a time: some hundred kilobytes of them, and a transaction that others hardly
@@ -252,6 +252,28 @@ pub struct RequestRecord {
     pub response_bytes: i64,
     #[serde(default)]
     pub model: Option<String>,
+}
+
+impl RequestRecord {
+    /// Returns the row that the tracker would have written, for the sums that are kept of all rows.
+    pub(super) fn as_row(&self) -> RequestRow {
+        RequestRow {
+            session: SessionId::from_uuid(self.session_id),
+            method: self.method.as_str().into(),
+            tool: self.tool_name.as_deref().map(Into::into),
+            upstream: self.upstream.as_str().into(),
+            started: self.timestamp,
+            duration_us: self.duration_us,
+            outcome: self.status,
+            error: None,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            prompt_tokens: self.prompt_tokens.into(),
+            completion_tokens: self.completion_tokens.into(),
+            cost_micros: (dollars(self.estimated_cost) * 1e6).round() as i64,
+            model: None,
+        }
+    }
 }
 
 /// A price, as its row of `archon_llm_pricing` says.

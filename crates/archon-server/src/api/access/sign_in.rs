@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::logins::{COOKIE_NAME, LOGIN_LASTS};
-use super::{Access, Anybody, ApiUser, Shown, peer_of, shown};
+use super::{Access, Anybody, ApiUser, Shown, TOKEN_CHARS_MAX, peer_of, shown};
 use crate::api::Api;
 use crate::api::body::Json;
 use crate::api::params::NoParams;
@@ -35,6 +35,9 @@ async fn login(
     _: NoParams,
     Json(Login { token }): Json<Login>,
 ) -> Result<Response, ApiError> {
+    if token.chars().count() > TOKEN_CHARS_MAX {
+        return Err(ApiError::body("token: longer than 1024 characters"));
+    }
     if !access.is_required() {
         let user = ApiUser { role: archon_sessions_api::access::Role::Operator, name: None };
         return Ok(Answer(describe(&access, Some(&user))).into_response());

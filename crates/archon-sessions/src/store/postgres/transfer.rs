@@ -7,12 +7,15 @@ use sqlx::{Connection as _, Executor, PgConnection, Row};
 use uuid::Uuid;
 
 use super::rows::{column, json, read_time, read_time_if_any, text, time};
-use super::{ATTEMPTS, BEGIN, PostgresStore, Statement, WRITE_LIMIT, Writer, begins_again, within};
+use super::{
+    ATTEMPTS, BEGIN, PostgresStore, Statement, WRITE_LIMIT, Writer, begins_again, usage, within,
+};
 use crate::session::{SessionId, Status};
 use crate::store::transfer::{
     Content, Known, PART_ROWS, Part, PriceRecord, RequestRecord, Selection, SessionRecord, Stored,
     TakenIn, Transfer, dollars, guest_id, plan, value,
 };
+use crate::store::usage::slices;
 use crate::store::{Outcome, StoreError};
 
 const SESSION_COLUMNS: &str = "
@@ -148,6 +151,9 @@ impl Writer {
             let (new, more) = plan(&part.requests, known);
             counts += more;
             requests(&new).persistent(!is_pooled).execute(&mut *transaction).await?;
+            let rows: Vec<_> = new.iter().map(RequestRecord::as_row).collect();
+            let used = slices(&rows);
+            usage::sums(&used).persistent(!is_pooled).execute(&mut *transaction).await?;
             if let Some(last) = new.iter().map(|request| request.id).max().filter(|id| *id > 0) {
                 let count_on = sqlx::query(COUNT_ON).bind(last).persistent(!is_pooled);
                 count_on.execute(&mut *transaction).await?;

@@ -1,10 +1,16 @@
 //! Sessions as they are shown.
 
+use std::time::Duration;
+
 use super::cursor::{BadCursor, Place};
 use crate::session::{Session, SessionId, Status, Timestamp};
 
 /// Sessions in [`SessionHealth::recent`].
 pub const RECENT: usize = 10;
+/// A session that was not heard of for so long is aging.
+pub const AGING_AFTER: Duration = Duration::from_secs(5 * 60);
+/// A session that was not heard of for longer is stale.
+pub const STALE_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// Which sessions, and in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +107,14 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
+    /// Returns what a list that is ordered so is ordered by.
+    pub(crate) fn sort_key(&self, sort: SessionSort) -> Timestamp {
+        match sort {
+            SessionSort::LastActivity => self.session.last_activity,
+            SessionSort::ConnectedAt => self.session.connected_at,
+        }
+    }
+
     /// Returns the stored status.
     pub fn status(&self) -> Status {
         match self.session.end {
@@ -191,4 +205,23 @@ pub struct Disconnected {
     pub min_duration_seconds: Option<i64>,
     /// The longest, in seconds.
     pub max_duration_seconds: Option<i64>,
+}
+
+impl Disconnected {
+    /// Adds the sessions that ended for one reason.
+    pub(crate) fn add_reason(
+        &mut self,
+        reason: String,
+        sessions: i64,
+        seconds: i64,
+        min: i64,
+        max: i64,
+    ) {
+        self.reasons.push((reason, sessions));
+        self.total += sessions;
+        self.duration_seconds += seconds;
+        self.min_duration_seconds =
+            Some(self.min_duration_seconds.map_or(min, |least| least.min(min)));
+        self.max_duration_seconds = self.max_duration_seconds.max(Some(max));
+    }
 }

@@ -1,7 +1,10 @@
 //! Sums over requests as they are shown.
 
+use std::collections::BTreeMap;
+
 use super::Days;
 use crate::session::Timestamp;
+use crate::store::usage::percentiles;
 
 /// Hours of a day.
 pub const HOURS_OF_DAY: usize = 24;
@@ -131,4 +134,60 @@ pub struct Percentiles {
     pub p95_us: i64,
     /// Of 99.
     pub p99_us: i64,
+}
+
+impl Analytics {
+    /// Puts together what a store found: use by the hour, now and on as many days before; and by tool, as sums and
+    /// as answers by bucket, in ascending order of tools and buckets.
+    pub(crate) fn of(
+        days: Days,
+        hours: &[(Timestamp, Usage)],
+        previous: Usage,
+        tools: Vec<NamedUsage>,
+        answers: &[(String, u16, i64)],
+    ) -> Self {
+        let mut by_day: BTreeMap<Timestamp, Usage> =
+            days.each().map(|day| (day, Usage::default())).collect();
+        let (mut total, mut hourly) = (Usage::default(), [Usage::default(); HOURS_OF_DAY]);
+        for (hour, usage) in hours {
+            total.add(usage);
+            let since = hour.since(days.start()).as_secs() / 3600;
+            hourly[since as usize % HOURS_OF_DAY].add(usage);
+            if let Some((_, day)) = by_day.range_mut(..=*hour).next_back() {
+                day.add(usage);
+            }
+        }
+        let daily = by_day.into_iter().map(|(day, usage)| UsageOfDay { day, usage }).collect();
+        let mut all = BTreeMap::new();
+        for (_, bucket, count) in answers {
+            *all.entry(*bucket).or_default() += count;
+        }
+        let all: Vec<(u16, i64)> = all.into_iter().collect();
+        let by_tool = tools
+            .into_iter()
+            .map(|NamedUsage { name: tool, usage }| {
+                let from = answers.partition_point(|(name, _, _)| *name < tool);
+                let own: Vec<(u16, i64)> = answers[from..]
+                    .iter()
+                    .take_while(|(name, _, _)| *name == tool)
+                    .map(|(_, bucket, count)| (*bucket, *count))
+                    .collect();
+                ResponseTimes { tool, usage, percentiles: percentiles(&own).within(&usage) }
+            })
+            .collect();
+        let percentiles = percentiles(&all).within(&total);
+        Self { days, total, previous, daily, hourly, by_tool, percentiles }
+    }
+}
+
+impl Percentiles {
+    /// Corrects what is beyond the quickest or the slowest answer, for these are known.
+    fn within(self, usage: &Usage) -> Self {
+        let (min, max) = (usage.min_duration_us, usage.max_duration_us.max(usage.min_duration_us));
+        Self {
+            p50_us: self.p50_us.clamp(min, max),
+            p95_us: self.p95_us.clamp(min, max),
+            p99_us: self.p99_us.clamp(min, max),
+        }
+    }
 }

@@ -9,12 +9,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::rows::{parsed, time};
-use super::{SqliteStore, damage};
+use super::{SqliteStore, damage, usage};
 use crate::session::{SessionId, Status, Timestamp};
 use crate::store::transfer::{
     Content, Known, PART_ROWS, Part, PriceRecord, RequestRecord, Selection, SessionRecord, Stored,
     TakenIn, Transfer, dollars, guest_id, plan, value,
 };
+use crate::store::usage::slices;
 use crate::store::{Outcome, StoreError};
 
 const SESSIONS: &str = concatcp!(
@@ -99,6 +100,11 @@ async fn take_in(writer: &mut SqliteConnection, part: &Part) -> Result<TakenIn, 
     let sessions = sqlx::query(NEW_SESSIONS).bind(sessions(part)).execute(&mut *writer).await?;
     let (new, mut counts) = plan(&part.requests, known(writer, part).await?);
     sqlx::query(NEW_REQUESTS).bind(requests(&new)).execute(&mut *writer).await?;
+    let rows: Vec<_> = new.iter().map(RequestRecord::as_row).collect();
+    let used = usage::json(&slices(&rows))?;
+    for sums in [usage::USAGE, usage::LATENCY, usage::TOTALS] {
+        sqlx::query(sums).bind(&used).execute(&mut *writer).await?;
+    }
     sqlx::query("COMMIT").execute(writer).await?;
     counts.prices = prices.rows_affected();
     counts.sessions = sessions.rows_affected();
