@@ -13,8 +13,8 @@ from wire import LegacyClient, ModernClient
 
 pytestmark = pytest.mark.timeout(300)
 
-# Enough to find what a changed handler forgets, within half a minute: about a thousand requests.
-EXAMPLES = 8
+# Enough to find what a changed handler forgets, within half a minute: some eight hundred requests.
+EXAMPLES = 4
 RUN_S = 240
 # The contract has 400 for a token of a session that has ended, which no description of a request can tell.
 SETTINGS = """
