@@ -254,7 +254,7 @@ impl Config {
             listen: limits.listen()?,
             telemetry: telemetry.checked()?,
             api,
-            feed: websocket.feed(),
+            feed: websocket.feed()?,
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
@@ -424,13 +424,16 @@ impl file::Limits {
 }
 
 impl file::WebSocket {
-    fn feed(&self) -> FeedLimits {
-        FeedLimits {
+    fn feed(&self) -> anyhow::Result<FeedLimits> {
+        let ping = Duration::from_secs(20);
+        Ok(FeedLimits {
             // Twice what a busy day has: people with a dashboard open.
             listeners_max: self.listeners_max.unwrap_or(2000),
             // Some seconds of five thousand events a second.
             backlog_bytes: self.backlog_bytes.unwrap_or(16 * 1024 * 1024),
-        }
+            // Proxies close what is silent for a minute.
+            ping_every: seconds("websocket.ping_seconds", self.ping_seconds, ping)?,
+        })
     }
 }
 

@@ -51,17 +51,20 @@ pub fn append_compressed(to: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     append_with(to, WHOLE | COMPRESSED | opcode as u8, payload);
 }
 
-/// Returns the payload of the first of our own frames.
+/// Returns the payload of the first of our own frames; nothing of bytes that are none.
 pub fn payload(frame: &[u8]) -> &[u8] {
     let long = |from: usize, to: usize| {
-        let length = frame[from..to].iter().fold(0, |value, byte| value << 8 | usize::from(*byte));
-        &frame[to..to + length]
+        let length = frame.get(from..to)?.iter();
+        let length = length.fold(0, |value, byte| value << 8 | usize::from(*byte));
+        frame.get(to..to + length)
     };
-    match frame[1] {
-        126 => long(2, 4),
-        127 => long(2, 10),
-        length => &frame[2..2 + usize::from(length)],
-    }
+    let payload = match frame.get(1) {
+        Some(126) => long(2, 4),
+        Some(127) => long(2, 10),
+        Some(length) => frame.get(2..2 + usize::from(*length)),
+        None => None,
+    };
+    payload.unwrap_or_default()
 }
 
 fn append_with(to: &mut Vec<u8>, first: u8, payload: &[u8]) {

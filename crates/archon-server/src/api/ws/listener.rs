@@ -16,10 +16,6 @@ use super::filter::Wish;
 use super::frame::{self, ClientFrames, CloseCode, Opcode, Said};
 use super::log::{Next, Place};
 
-/// How often a listener is asked whether it is there; proxies close what is silent for a minute.
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// One that has not said anything for so long, though asked twice, is gone.
-const SILENT_MAX: Duration = Duration::from_secs(55);
 /// The last frame is waited for so long.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// A client says little.
@@ -89,7 +85,10 @@ impl Listener {
         let mut closing = pin!(closing.cancelled());
         let (mut place, first) = self.seat.begin(&self.wish).await;
         self.pending.extend(first);
-        let mut ticks = tokio::time::interval(PING_EVERY);
+        let ping_every = self.seat.ping_every();
+        // It was asked twice, and had most of the time until the third to answer.
+        let silent_max = ping_every.mul_f64(2.75);
+        let mut ticks = tokio::time::interval(ping_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
         let mut buffer = [0; READ_BYTES];
@@ -113,7 +112,7 @@ impl Listener {
                 },
                 () = self.seat.news(), if has_told_all => {}
                 _ = ticks.tick() => {
-                    if self.heard_at.elapsed() > SILENT_MAX {
+                    if self.heard_at.elapsed() > silent_max {
                         return End::Gone;
                     }
                     self.is_ping_due = true;
