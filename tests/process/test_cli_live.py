@@ -86,7 +86,7 @@ def test_sessions_are_listed_shown_and_ended(start_archon, tmp_path):
     again = archon("sessions", "end", id, "--yes", cwd=tmp_path, env=env, code=1)
     assert "has ended" in again.stderr
     nobody = "3f2b8c1e-0000-4000-8000-000000000001"
-    assert "not" in archon("sessions", "show", nobody, cwd=tmp_path, env=env, code=1).stderr
+    assert "there is no session" in archon("sessions", "show", nobody, cwd=tmp_path, env=env, code=1).stderr
     archon("sessions", "show", "x", cwd=tmp_path, env=env, code=2)
 
 

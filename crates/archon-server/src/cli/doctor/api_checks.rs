@@ -167,7 +167,8 @@ impl Patient {
         match self.oldest("connected_at").await {
             Err(error) => _ = report.add(name, Err(Complaint::of(&error, API))),
             Ok(oldest) => {
-                let up = Duration::from_secs(oldest.server_uptime_seconds);
+                // Whole seconds were cut off, and clocks differ a little.
+                let up = Duration::from_secs(oldest.server_uptime_seconds + 2);
                 let started = Timestamp::now().minus(up);
                 let first = oldest.sessions.first();
                 let is_older = first
