@@ -20,6 +20,36 @@ pub enum Command {
     Upstream(UpstreamArgs),
     /// Measure and compare.
     Run(Box<RunArgs>),
+    /// Fill a new database as a gateway would in months.
+    Generate(GenerateArgs),
+    /// Time the API's questions on such a database.
+    Reports(ReportsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// A file that is not there yet, or the URL of an empty PostgreSQL database.
+    #[arg(long)]
+    pub db: String,
+    /// Sessions; one of a thousand is active.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub sessions: u32,
+    /// Requests.
+    #[arg(long, default_value_t = 10_000_000)]
+    pub requests: u32,
+    /// Days over which they are spread, up to now.
+    #[arg(long, default_value_t = 90)]
+    pub days: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ReportsArgs {
+    /// The file, or the URL of a PostgreSQL database.
+    #[arg(long)]
+    pub db: String,
+    /// How often each question is asked.
+    #[arg(long, default_value_t = 100, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub repeats: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,6 +109,12 @@ pub struct RunArgs {
     /// How many of them are active; several are measured one after the other.
     #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
     pub active_sessions: Vec<usize>,
+    /// Listeners of the `events` scenario.
+    #[arg(long, default_value_t = 1_000)]
+    pub listeners: usize,
+    /// Finished calls a second in the `events` scenario.
+    #[arg(long, default_value_t = 5_000)]
+    pub events_per_second: u32,
     /// Where the results go as JSON.
     #[arg(long, default_value = "target/bench/results.json")]
     pub json: PathBuf,
@@ -118,6 +154,8 @@ pub enum Scenario {
     Relay,
     /// Memory and processor time of idle sessions and streams.
     Idle,
+    /// Live events on WebSockets: from the end of a call to each listener.
+    Events,
     /// Starts of a gateway that finds many sessions in its database.
     Recovery,
 }

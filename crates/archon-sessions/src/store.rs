@@ -163,6 +163,17 @@ pub trait SessionStore: Send + Sync + 'static {
     /// If the store is not available or a row is not readable.
     async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError>;
 
+    /// Returns at most `max` sessions that ended after this one at this moment, in the order of their ends and, of
+    /// those at one moment, of their ids.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+
     /// Returns the processes that have said that they use this store.
     ///
     /// # Errors

@@ -274,6 +274,14 @@ impl SessionStore for PostgresStore {
         self.read(lifecycle::silent(now, max)).await?.iter().map(rows::read_session).collect()
     }
 
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.read(lifecycle::ended(since, max)).await?.iter().map(rows::read_session).collect()
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         let nodes = sqlx::query("SELECT node, heard_at, expected_until FROM archon_mcp_nodes");
         self.read(nodes).await?.iter().map(lifecycle::read_node).collect()

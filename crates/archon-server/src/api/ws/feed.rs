@@ -273,8 +273,8 @@ impl Seat {
     }
 
     /// Returns what comes next at a place.
-    pub fn next(&self, place: &mut Place, filter: Filter) -> Next {
-        self.feed.state().log.next(place, filter)
+    pub fn next(&self, place: &mut Place) -> Next {
+        self.feed.state().log.next(place)
     }
 
     /// Waits until there may be something new.

@@ -31,6 +31,7 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 pub struct Listener {
     seat: Seat,
     wish: Wish,
+    is_deflated: bool,
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     frames: ClientFrames,
@@ -49,8 +50,8 @@ enum End {
 }
 
 impl Listener {
-    /// Returns a listener on a connection of which `read` was read already.
-    pub fn new(seat: Seat, wish: Wish, stream: TcpStream) -> Self {
+    /// Returns a listener on a connection; with `is_deflated` it takes compressed frames.
+    pub fn new(seat: Seat, wish: Wish, is_deflated: bool, stream: TcpStream) -> Self {
         if let Err(error) =
             rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES)
         {
@@ -60,9 +61,10 @@ impl Listener {
         Self {
             seat,
             wish,
+            is_deflated,
             reader,
             writer,
-            frames: ClientFrames::default(),
+            frames: ClientFrames::new(is_deflated),
             pending: VecDeque::new(),
             heard_at: Instant::now(),
             is_ping_due: false,
@@ -129,12 +131,13 @@ impl Listener {
             self.pending.push_back(ping.into());
         }
         loop {
-            match self.seat.next(place, self.wish.filter) {
-                // Nothing of this chunk was wanted.
-                Next::Frames(frames) if frames.is_empty() => {}
-                Next::Frames(frames) => {
-                    self.pending.push_back(frames);
-                    return;
+            match self.seat.next(place) {
+                Next::Part(part) => {
+                    let frames = part.choose(self.wish.filter, self.is_deflated);
+                    if !frames.is_empty() {
+                        self.pending.push_back(frames);
+                        return;
+                    }
                 }
                 Next::Wait => return,
                 Next::Lost => {

@@ -92,7 +92,7 @@ impl Transfer for SqliteStore {
         } else {
             file.is_through();
         }
-        written.map_err(|error| damage::named(error, &self.path))
+        written.map_err(|error| damage::named(error, self.place.path()))
     }
 }
 
