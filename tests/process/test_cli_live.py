@@ -11,6 +11,7 @@ import struct
 import subprocess
 import termios
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -27,18 +28,23 @@ def results(printed: str) -> dict[str, str]:
     return {line[7:].split(":")[0]: line[1:5] for line in lines}
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_the_doctor_finds_a_good_deployment_well(start_archon, request, tmp_path, database):
-    env = {}
-    if database == "postgres":
-        env = {"DATABASE_URL": request.getfixturevalue("postgres").url}
-    gateway = start_archon(env=env)
-    done = archon("doctor", cwd=tmp_path, env=at(gateway))
+def check_well(gateway: Archon, folder: Path) -> None:
+    """Expects that the doctor finds nothing wrong, and could look at everything but a restart."""
+    done = archon("doctor", cwd=folder, env=at(gateway))
     found = results(done.stdout)
     assert "FAIL" not in found.values(), done.stdout
     skipped = {name for name, result in found.items() if result == "SKIP"}
     assert skipped <= {"recovery"}, done.stdout
     assert {"legacy client", "modern client", "reconnect token", "WebSocket", "goodbye"} <= set(found)
+
+
+def test_the_doctor_finds_a_deployment_on_postgresql_well(start_archon, postgres, tmp_path):
+    check_well(start_archon(env={"DATABASE_URL": postgres.url}), tmp_path)
+
+
+def test_the_doctor_finds_a_good_deployment_well_and_sees_its_restart(start_archon, tmp_path):
+    gateway = start_archon()
+    check_well(gateway, tmp_path)
     client = LegacyClient.connect(gateway.url)
     gateway.kill()
     gateway.restart()
