@@ -156,7 +156,7 @@ impl Patient {
             ("status", text("active")),
             ("sort", text(by)),
             ("order", text("asc")),
-            ("limit", text("1")),
+            ("limit", text("10")),
         ];
         self.api.get("sessions", &asked).await
     }
@@ -169,7 +169,9 @@ impl Patient {
             Ok(oldest) => {
                 let up = Duration::from_secs(oldest.server_uptime_seconds);
                 let started = Timestamp::now().minus(up);
-                let first = oldest.sessions.first();
+                // Whole seconds: ours would pass for older within the first.
+                let is_ours = |name: &Option<String>| name.as_deref() == Some(CLIENT);
+                let first = oldest.sessions.iter().find(|s| !is_ours(&s.client_name));
                 let is_older = first
                     .and_then(|s| Timestamp::parse(&s.connected_at))
                     .is_some_and(|at| at < started);

@@ -86,6 +86,10 @@ impl Patient {
     pub(super) async fn id_is_accepted(&self, report: &mut Report, connection: &Connection) {
         let again = self.mcp.connect(Some(&connection.session)).await;
         let name = "X-Archon-Session-Id";
+        if let Ok(again) = &again {
+            // Else it would keep the session alive. What comes of it shows at the goodbye.
+            let _ = self.mcp.end(again).await;
+        }
         report.add(name, same(connection, again.map(|again| Some(again.session))));
     }
 
