@@ -186,3 +186,20 @@ def test_watch_gives_the_terminal_back(start_archon: Callable[..., Archon], end)
         watching.kill()
         watching.wait(30)
         screen.close()
+
+
+def test_watch_ends_with_its_terminal(start_archon: Callable[..., Archon]):
+    gateway = start_archon()
+    screen = Screen()
+    ends = {"stdin": screen.theirs, "stdout": screen.theirs, "stderr": screen.theirs}
+    env = {**os.environ, "TERM": "xterm-256color"}
+    command = [str(archon_bin()), "watch", "--api", gateway.api_url]
+    # It has no controlling terminal, so no SIGHUP tells it.
+    watching = subprocess.Popen(command, env=env, start_new_session=True, **ends)
+    try:
+        wait_for("the screen", lambda: screen.shows("quits;"))
+        screen.close()
+        wait_for("the end", lambda: watching.poll() is not None)
+    finally:
+        watching.kill()
+        watching.wait(30)

@@ -1,5 +1,6 @@
 //! A screen of the terminal's own, which is given back as it was however this ends.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -51,6 +52,10 @@ async fn show(mut terminal: DefaultTerminal, feed: Feed) -> anyhow::Result<()> {
                 is_stale = true;
             }
             _ = tick.tick() => {
+                // A terminal that is gone has keys for ever, all of them none.
+                if !std::io::stdin().is_terminal() {
+                    return Ok(());
+                }
                 while event::poll(Duration::ZERO)? {
                     match event::read()? {
                         Event::Key(key) if key.kind == KeyEventKind::Press => {
