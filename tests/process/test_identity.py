@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import json
 import secrets
 import threading
@@ -369,3 +370,20 @@ def test_where_it_is_not_required_nobody_is_asked(start_guarded, issuer):
     principals = [("anonymous",), (f"{issuer.url}#ada",)]
     rows.expect(gateway.db, principals, "SELECT principal FROM archon_mcp_sessions ORDER BY 1")
     assert json.loads(send(gateway.url.replace("/mcp", "/health"), "GET").body)["success"]
+
+
+def test_a_refused_client_goes_on_on_its_connection(start_guarded):
+    gateway = start_guarded()
+    body = encoded(initialize())
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", gateway.port)) as connection:
+        for _ in range(3):
+            connection.putrequest("POST", "/mcp")
+            for name, value in {**JSON_HEADERS, "content-length": str(len(body))}.items():
+                connection.putheader(name, value)
+            # As libraries do: the head goes first, and may be all that is there when it is judged.
+            connection.endheaders()
+            time.sleep(0.05)
+            connection.send(body)
+            answer = connection.getresponse()
+            assert answer.status == 401 and b"-31009" in answer.read()
+            assert connection.sock is not None, "it was not closed"

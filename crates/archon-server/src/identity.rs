@@ -12,6 +12,7 @@ mod refusal;
 mod resource;
 mod token;
 mod tokens;
+mod unread;
 
 pub use refusal::Denial;
 pub use resource::{Origins, described_by};
@@ -24,9 +25,11 @@ use std::task::{Context, Poll};
 
 use archon_sessions::layer::{AllowedHosts, SessionBody, codes, error_response};
 use archon_sessions::session::{Identity, Timestamp};
+use bytes::Bytes;
 use futures_util::future::Either;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body;
 use tower::Service;
 
 use crate::config::{AuthConfig, X_API_KEY};
@@ -34,6 +37,7 @@ use api_keys::ApiKeys;
 use credentials::{Shown, shown};
 use token::{Checked, Invalid};
 use tokens::Tokens;
+use unread::refuse_after;
 
 /// All that can be known of clients; one for the whole server.
 #[derive(Debug)]
@@ -163,7 +167,8 @@ where
         + Send
         + 'static,
     S::Future: Send,
-    A: Send + 'static,
+    A: Body<Data = Bytes> + Send + 'static,
+    A::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     B: Send + 'static,
 {
     type Response = S::Response;
@@ -188,7 +193,13 @@ where
                 return Either::Left(self.inner.call(request));
             }
             Ok(Judged::New(token)) => token,
-            Err(denial) => return now(gate.refuse(denial, &gate.metadata_url(&request))),
+            Err(denial) => {
+                let refusal = gate.refuse(denial, &gate.metadata_url(&request));
+                let body = request.into_body();
+                return Either::Right(Box::pin(
+                    async move { Ok(refuse_after(body, refusal).await) },
+                ));
+            }
         };
         let mut inner = self.inner.clone();
         Either::Right(Box::pin(async move {
@@ -197,7 +208,10 @@ where
                     request.extensions_mut().insert(identity);
                     inner.call(request).await
                 }
-                Err(denial) => Ok(gate.refuse(denial, &gate.metadata_url(&request))),
+                Err(denial) => {
+                    let refusal = gate.refuse(denial, &gate.metadata_url(&request));
+                    Ok(refuse_after(request.into_body(), refusal).await)
+                }
             }
         }))
     }
