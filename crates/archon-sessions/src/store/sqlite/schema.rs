@@ -122,8 +122,9 @@ mod tests {
     use sqlx::Connection as _;
 
     use super::*;
-    use crate::store::SessionStore;
+    use crate::store::reports::Days;
     use crate::store::sqlite::SqliteStore;
+    use crate::store::{Reports, SessionStore};
 
     /// A database as the first schema left it, with a session, its connection and a request.
     async fn of_the_first_schema(path: &Path) -> SqliteConnection {
@@ -166,6 +167,11 @@ mod tests {
             .await
             .unwrap();
         assert_eq!((requests, store.open_calls().await.unwrap().len()), (1, 0));
+        // What was there before the sums is in them.
+        let usage = store.usage(Days::until(sessions[0].last_activity, 90)).await.unwrap();
+        assert_eq!((usage.total.requests, usage.by_tool.len()), (1, 1));
+        let health = store.session_health(sessions[0].last_activity).await.unwrap();
+        assert_eq!((health.active, health.ended), (1, 0));
         store.close().await;
     }
 
