@@ -169,4 +169,17 @@ mod tests {
              `cargo run -p archon-server -- openapi > crates/archon-server/openapi.json`"
         );
     }
+    /// Clients that are made from the description name their functions by them.
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let made = serde_json::to_value(description()).unwrap();
+        let paths = made["paths"].as_object().unwrap();
+        let operations = paths.values().filter_map(|path| path.as_object()).flatten();
+        let mut names: Vec<_> =
+            operations.map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert!(all > 20 && names.len() == all, "{names:?}");
+    }
 }

@@ -37,7 +37,7 @@ struct Asked {
 
 /// Says how some days went.
 #[utoipa::path(
-    get, path = "/api/mcp/analytics", tag = "reports", params(Asked),
+    get, path = "/api/mcp/analytics", operation_id = "get_analytics", tag = "reports", params(Asked),
     responses((status = 200, body = Analytics, description = "How some days went"))
 )]
 async fn show(

@@ -53,7 +53,7 @@ enum Filter {
 
 /// Lists the clients that are here, the latest active first.
 #[utoipa::path(
-    get, path = "/api/mcp/clients", tag = "sessions", params(Asked),
+    get, path = "/api/mcp/clients", operation_id = "list_clients", tag = "sessions", params(Asked),
     responses((status = 200, body = Clients, description = "Who is here"))
 )]
 async fn list(

@@ -52,7 +52,7 @@ enum Severity {
 
 /// Lists requests that went wrong, the latest first.
 #[utoipa::path(
-    get, path = "/api/mcp/errors", tag = "reports", params(Asked),
+    get, path = "/api/mcp/errors", operation_id = "list_errors", tag = "reports", params(Asked),
     responses((status = 200, body = Errors, description = "What went wrong"))
 )]
 async fn list(

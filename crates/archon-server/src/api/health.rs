@@ -76,7 +76,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// Says whether the service is well: 503 if its store is gone, with the reason.
 #[utoipa::path(
-    get, path = "/api/mcp/health", tag = "service",
+    get, path = "/api/mcp/health", operation_id = "get_health", tag = "service",
     responses(
         (status = 200, body = ShownHealth, description = "It is well"),
         (status = 503, body = ShownHealth, description = "Its store is gone; calls go on"),

@@ -59,7 +59,7 @@ enum LevelFilter {
 
 /// Lists tracked requests as lines of a log, the latest first.
 #[utoipa::path(
-    get, path = "/api/mcp/logs", tag = "reports", params(Asked),
+    get, path = "/api/mcp/logs", operation_id = "list_logs", tag = "reports", params(Asked),
     responses((status = 200, body = Logs, description = "A page of the log"))
 )]
 async fn list(

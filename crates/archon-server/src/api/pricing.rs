@@ -34,7 +34,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// Lists all prices.
 #[utoipa::path(
-    get, path = "/api/mcp/pricing", tag = "reports",
+    get, path = "/api/mcp/pricing", operation_id = "list_prices", tag = "reports",
     responses((status = 200, body = Pricing, description = "All prices"))
 )]
 async fn list(
@@ -46,7 +46,7 @@ async fn list(
 
 /// Adds prices, or replaces those of the same provider, model and day: all of them or none.
 #[utoipa::path(
-    put, path = "/api/mcp/pricing", tag = "reports", request_body = NewPricing,
+    put, path = "/api/mcp/pricing", operation_id = "put_prices", tag = "reports", request_body = NewPricing,
     responses((status = 200, body = Pricing, description = "All prices, the new ones included"))
 )]
 async fn put(

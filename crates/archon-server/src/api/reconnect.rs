@@ -30,7 +30,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// Issues a reconnect token. For the session's own client, which shows its `X-Archon-Session-Id`, and for operators.
 #[utoipa::path(
-    get, path = "/api/mcp/sessions/{session_id}/token", tag = "sessions",
+    get, path = "/api/mcp/sessions/{session_id}/token", operation_id = "get_reconnect_token", tag = "sessions",
     params(("session_id" = uuid::Uuid, Path, description = "Which session")),
     responses((status = 200, body = Token, description = "A token that works once"))
 )]
@@ -56,7 +56,7 @@ async fn token(
 
 /// Gives a session back to who shows its token. The token is the proof: no API token is needed.
 #[utoipa::path(
-    post, path = "/api/mcp/sessions/{session_id}/reconnect", tag = "sessions",
+    post, path = "/api/mcp/sessions/{session_id}/reconnect", operation_id = "reconnect_session", tag = "sessions",
     params(("session_id" = uuid::Uuid, Path, description = "Which session")),
     request_body = Reconnect,
     responses((status = 200, body = Reconnected, description = "The session, and the next token"))

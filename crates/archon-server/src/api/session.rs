@@ -47,7 +47,7 @@ struct Shown {
 
 /// Shows a session with its requests.
 #[utoipa::path(
-    get, path = "/api/mcp/sessions/{session_id}", tag = "sessions",
+    get, path = "/api/mcp/sessions/{session_id}", operation_id = "get_session", tag = "sessions",
     params(("session_id" = uuid::Uuid, Path, description = "Which session"), Shown),
     responses((status = 200, body = SessionPage, description = "The session"))
 )]
@@ -79,7 +79,7 @@ async fn show(
 
 /// Ends a session. When this is answered the end is durable.
 #[utoipa::path(
-    delete, path = "/api/mcp/sessions/{session_id}", tag = "sessions",
+    delete, path = "/api/mcp/sessions/{session_id}", operation_id = "end_session", tag = "sessions",
     params(("session_id" = uuid::Uuid, Path, description = "Which session")),
     responses((status = 200, body = Ended, description = "It has ended"))
 )]
@@ -94,7 +94,7 @@ async fn delete(
 
 /// Ends a session for a reason. When this is answered the end is durable.
 #[utoipa::path(
-    post, path = "/api/mcp/sessions/{session_id}/disconnect", tag = "sessions",
+    post, path = "/api/mcp/sessions/{session_id}/disconnect", operation_id = "disconnect_session", tag = "sessions",
     params(("session_id" = uuid::Uuid, Path, description = "Which session")),
     request_body = Disconnect,
     responses((status = 200, body = Ended, description = "It has ended"))
@@ -146,7 +146,7 @@ async fn end(
 
 /// A sign of life of a session. For its own client, which shows its `X-Archon-Session-Id`, and for operators.
 #[utoipa::path(
-    post, path = "/api/mcp/sessions/{session_id}/heartbeat", tag = "sessions",
+    post, path = "/api/mcp/sessions/{session_id}/heartbeat", operation_id = "touch_session", tag = "sessions",
     params(("session_id" = uuid::Uuid, Path, description = "Which session")),
     responses((status = 200, body = Heartbeat, description = "It lives"))
 )]

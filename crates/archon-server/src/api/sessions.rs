@@ -89,7 +89,7 @@ enum Direction {
 
 /// Lists sessions.
 #[utoipa::path(
-    get, path = "/api/mcp/sessions", tag = "sessions", params(Listed),
+    get, path = "/api/mcp/sessions", operation_id = "list_sessions", tag = "sessions", params(Listed),
     responses((status = 200, body = Sessions, description = "A page of sessions"))
 )]
 async fn list(
@@ -154,7 +154,7 @@ pub fn bad_cursor(_: reports::BadCursor) -> ApiError {
 
 /// Says how sessions are as a whole.
 #[utoipa::path(
-    get, path = "/api/mcp/sessions/health", tag = "sessions",
+    get, path = "/api/mcp/sessions/health", operation_id = "get_session_health", tag = "sessions",
     responses((status = 200, body = SessionsHealth, description = "How sessions are"))
 )]
 async fn health(
@@ -217,7 +217,8 @@ struct Ended {
 
 /// Lists the latest sessions that ended, and says what they have in common.
 #[utoipa::path(
-    get, path = "/api/mcp/sessions/disconnected", tag = "sessions", params(Ended),
+    get, path = "/api/mcp/sessions/disconnected", operation_id = "list_disconnected_sessions",
+    tag = "sessions", params(Ended),
     responses((status = 200, body = Disconnected, description = "Sessions that ended"))
 )]
 async fn disconnected(

@@ -23,7 +23,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// Says how this process runs.
 #[utoipa::path(
-    get, path = "/api/mcp/status", tag = "service",
+    get, path = "/api/mcp/status", operation_id = "get_status", tag = "service",
     responses((status = 200, body = ServiceStatus, description = "How it runs"))
 )]
 async fn status(State(overview): State<Arc<Overview>>, _: NoParams) -> Answer<ServiceStatus> {
@@ -55,7 +55,7 @@ async fn status(State(overview): State<Arc<Overview>>, _: NoParams) -> Answer<Se
 
 /// Shows how this process is configured. It holds no secret, and no address of an upstream, which may hold one.
 #[utoipa::path(
-    get, path = "/api/mcp/config", tag = "service",
+    get, path = "/api/mcp/config", operation_id = "get_config", tag = "service",
     responses((status = 200, body = ServiceConfig, description = "How it is configured"))
 )]
 async fn config(State(config): State<Arc<ServiceConfig>>, _: NoParams) -> Answer<ServiceConfig> {

@@ -43,7 +43,7 @@ struct Asked {
 
 /// Says what was used on some days.
 #[utoipa::path(
-    get, path = "/api/mcp/usage/summary", tag = "reports", params(Asked),
+    get, path = "/api/mcp/usage/summary", operation_id = "get_usage_summary", tag = "reports", params(Asked),
     responses((status = 200, body = UsageSummary, description = "What was used"))
 )]
 async fn summary(

@@ -25,7 +25,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// Logs a browser in: a token for a cookie.
 #[utoipa::path(
-    post, path = "/api/mcp/login", tag = "access", request_body = Login,
+    post, path = "/api/mcp/login", operation_id = "log_in", tag = "access", request_body = Login,
     responses((status = 200, body = Me, description = "Logged in; the cookie is HttpOnly and SameSite=Strict"))
 )]
 async fn login(
@@ -59,7 +59,7 @@ async fn login(
 
 /// Logs a browser out.
 #[utoipa::path(
-    post, path = "/api/mcp/logout", tag = "access",
+    post, path = "/api/mcp/logout", operation_id = "log_out", tag = "access",
     responses((status = 200, body = LoggedOut, description = "Logged out, now or before"))
 )]
 async fn logout(State(access): State<Arc<Access>>, headers: HeaderMap, _: NoParams) -> Response {
@@ -72,7 +72,7 @@ async fn logout(State(access): State<Arc<Access>>, headers: HeaderMap, _: NoPara
 
 /// Says who the caller is.
 #[utoipa::path(
-    get, path = "/api/mcp/me", tag = "access",
+    get, path = "/api/mcp/me", operation_id = "get_me", tag = "access",
     responses((status = 200, body = Me, description = "What the caller may do"))
 )]
 async fn me(State(access): State<Arc<Access>>, Anybody(user): Anybody, _: NoParams) -> Answer<Me> {

@@ -37,7 +37,7 @@ pub(super) struct Exported {
 /// Gives out sessions, requests and prices as JSON Lines: a head, the rows in the order of their ids, and an end that
 /// counts them. An export that fails has no end.
 #[utoipa::path(
-    get, path = "/api/mcp/sessions/export", tag = "sessions", params(Exported),
+    get, path = "/api/mcp/sessions/export", operation_id = "export_sessions", tag = "sessions", params(Exported),
     responses((status = 200, body = String, content_type = "application/jsonl", description = "The lines"))
 )]
 pub(super) async fn export(

@@ -31,7 +31,7 @@ const REST_MAX: Duration = Duration::from_secs(2);
 /// Takes in what an export gave out. What is there already stays as it is, so the same file twice changes nothing, and
 /// one that was not taken in to its end is completed by taking it in again.
 #[utoipa::path(
-    post, path = "/api/mcp/sessions/import", tag = "sessions",
+    post, path = "/api/mcp/sessions/import", operation_id = "import_sessions", tag = "sessions",
     request_body(content = String, content_type = "application/jsonl"),
     responses((status = 200, body = Imported, description = "What became of it"))
 )]
