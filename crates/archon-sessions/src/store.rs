@@ -1,5 +1,8 @@
 //! Where sessions are kept. A store keeps and finds; it decides nothing.
 
+#[cfg(test)]
+#[macro_use]
+mod databases;
 pub mod memory;
 mod nodes;
 pub mod postgres;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::memory::MemoryStore;
-use super::postgres::{PostgresStore, server};
 use super::sqlite::SqliteStore;
 use super::{
     Batch, CallId, NodeRow, OpenCall, Outcome, Pruning, ReconnectAttempt, RequestRow, SessionStore,
@@ -398,44 +397,7 @@ macro_rules! suite {
             })*
         }
 
-        mod sqlite_store {
-            $(#[tokio::test]
-            async fn $test() {
-                let folder = tempfile::tempdir().unwrap();
-                let store = super::SqliteStore::open(&folder.path().join("a/b.db")).await.unwrap();
-                super::$test(&store).await;
-                store.close().await;
-            })*
-        }
-
-        mod sqlite_store_in_memory {
-            $(#[tokio::test]
-            async fn $test() {
-                let store = super::SqliteStore::in_memory().await.unwrap();
-                super::$test(&store).await;
-                store.close().await;
-            })*
-        }
-
-        mod postgres_store {
-            $(#[tokio::test]
-            async fn $test() {
-                let url = super::server::new_database("").await;
-                let store = super::PostgresStore::open(&url).await.unwrap();
-                super::$test(&store).await;
-                store.close().await;
-            })*
-        }
-
-        mod pooled_postgres_store {
-            $(#[tokio::test]
-            async fn $test() {
-                let url = super::server::new_database("?pgbouncer=true").await;
-                let store = super::PostgresStore::open(&url).await.unwrap();
-                super::$test(&store).await;
-                store.close().await;
-            })*
-        }
+        on_each_database! { $($test),* }
     };
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::session::{ClientInfo, DisconnectReason, Principal, Session, Status};
-use crate::store::postgres::{PostgresStore, server};
+use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::suite::{at, request, session};
 use crate::store::usage::NAMES_A_DAY;
@@ -231,7 +231,10 @@ async fn a_record_says_what_a_session_used(store: &dyn Database) {
     assert_eq!(record.totals, expected);
     assert_eq!((record.total_duration, record.reconnect_count), (Some(60), 0));
     assert_eq!(record.disconnect_reason.as_deref(), Some("operator"));
-    assert_eq!((record.status(), record.client_type.as_str()), (Status::Disconnected, "Cursor"));
+    assert_eq!(
+        (record.status(), record.client_type.as_str()),
+        (Status::Disconnected, "Cursor")
+    );
     assert_eq!(record.session.client, one.client);
     assert_eq!(store.continued_by(one.id).await.unwrap(), Some(other.id));
     assert_eq!(store.continued_by(other.id).await.unwrap(), None);
@@ -499,50 +502,7 @@ async fn prices_can_be_set(store: &dyn Database) {
     assert_eq!(earlier.unwrap().input_per_1k, 0.75);
 }
 
-macro_rules! suite {
-    ($($test:ident),* $(,)?) => {
-        mod sqlite_reports {
-            $(#[tokio::test]
-            async fn $test() {
-                let folder = tempfile::tempdir().unwrap();
-                let store = super::SqliteStore::open(&folder.path().join("x.db")).await.unwrap();
-                super::$test(&store).await;
-                store.close().await;
-            })*
-        }
-
-        mod memory_reports {
-            $(#[tokio::test]
-            async fn $test() {
-                let store = super::SqliteStore::in_memory().await.unwrap();
-                super::$test(&store).await;
-                store.close().await;
-            })*
-        }
-
-        mod postgres_reports {
-            $(#[tokio::test]
-            async fn $test() {
-                let url = super::server::new_database("").await;
-                let store = super::PostgresStore::open(&url).await.unwrap();
-                super::$test(&store).await;
-                store.close().await;
-            })*
-        }
-
-        mod pooled_postgres_reports {
-            $(#[tokio::test]
-            async fn $test() {
-                let url = super::server::new_database("?pgbouncer=true").await;
-                let store = super::PostgresStore::open(&url).await.unwrap();
-                super::$test(&store).await;
-                store.close().await;
-            })*
-        }
-    };
-}
-
-suite! {
+on_each_database! {
     nothing_is_reported_of_empty_tables,
     a_list_of_sessions_has_no_gaps_and_nothing_twice,
     sessions_are_found_by_what_is_asked_for,
