@@ -87,7 +87,7 @@ async fn list(
 }
 
 fn client(record: SessionRecord, tracker: &Tracker, now: Timestamp) -> Client {
-    let SessionRecord { session, client_type, user, .. } = record;
+    let SessionRecord { session, client_type, .. } = record;
     let last_activity = wire::last_activity(&session, tracker);
     let silence = now.since(last_activity);
     Client {
@@ -99,7 +99,7 @@ fn client(record: SessionRecord, tracker: &Tracker, now: Timestamp) -> Client {
         connected_at: session.connected_at.to_string(),
         last_activity: last_activity.to_string(),
         idle_seconds: wire::whole(silence.as_secs()),
-        user_id: user.id,
+        user_id: wire::of_user(session.user.as_deref(), |user| &user.id),
         era: session.era.as_str().to_owned(),
     }
 }

@@ -173,7 +173,7 @@ pub fn describe(health: SessionHealth, tracker: &Tracker, now: Timestamp) -> Ses
         let until = record.session.end.map_or(now, |end| end.at);
         RecentActivity {
             session_id: record.session.id.as_uuid(),
-            status: wire::status(record.status()),
+            status: wire::status(record.session.status()),
             age_minutes: minutes(now.since(wire::last_activity(&record.session, tracker))),
             uptime_minutes: minutes(until.since(record.session.connected_at)),
             client_type: record.client_type,

@@ -1,6 +1,6 @@
 //! What the library knows, as the API says it: conversions and nothing else.
 
-use archon_sessions::session::{self, SessionId, Timestamp};
+use archon_sessions::session::{self, SessionId, Timestamp, User};
 use archon_sessions::store::reports::{Days, RequestRecord, SessionRecord, Totals};
 use archon_sessions::store::{self, RequestRow};
 use archon_sessions::tracker::Tracker;
@@ -13,17 +13,15 @@ const MILLION: f64 = 1e6;
 
 /// Returns a session as it is shown; what memory knows of its latest sign of life counts.
 pub fn session(record: SessionRecord, tracker: &Tracker) -> Session {
-    let status = status(record.status());
     let SessionRecord {
         session,
         client_type,
-        user,
         metadata,
         disconnect_reason,
         total_duration,
-        reconnect_count,
         totals: _,
     } = record;
+    let status = status(session.status());
     let is_active = status == Status::Active;
     let last_activity = last_activity(&session, tracker);
     Session {
@@ -39,17 +37,25 @@ pub fn session(record: SessionRecord, tracker: &Tracker) -> Session {
         total_duration,
         status,
         disconnect_reason,
-        user_id: user.id,
-        user_email: user.email,
-        user_name: user.name,
+        user_id: of_user(session.user.as_deref(), |user| &user.id),
+        user_email: of_user(session.user.as_deref(), |user| &user.email),
+        user_name: of_user(session.user.as_deref(), |user| &user.name),
         metadata: metadata.as_deref().and_then(json),
         principal: session.principal.to_string(),
         era: session.era.as_str().to_owned(),
         protocol_version: session.protocol_version,
         continues: session.continues.map(SessionId::as_uuid),
         idle_timeout_seconds: whole(session.idle_timeout.as_secs()),
-        reconnect_count,
+        reconnect_count: session.reconnect_count,
     }
+}
+
+/// Returns a part of what is known of who uses a session.
+pub fn of_user(
+    user: Option<&User>,
+    part: impl FnOnce(&User) -> &Option<Box<str>>,
+) -> Option<String> {
+    part(user?).as_deref().map(str::to_owned)
 }
 
 /// Returns the latest sign of life of a stored session: memory knows of some before the store does.

@@ -18,7 +18,7 @@ pub use days::{DAYS_MAX, Days};
 pub use requests::{Failures, OFFSET_MAX, RequestQuery, RequestRecord};
 pub use sessions::{
     AGING_AFTER, Ages, Disconnected, LastDay, Order, RECENT, STALE_AFTER, SessionHealth,
-    SessionQuery, SessionRecord, SessionSort, Totals, User,
+    SessionQuery, SessionRecord, SessionSort, Totals,
 };
 pub use usage::{
     Analytics, HOURS_OF_DAY, NamedUsage, Percentiles, ResponseTimes, Usage, UsageOfDay, UsageReport,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use archon_sessions::events::{Event, FinishedCall, SessionEvent, Sign};
 use archon_sessions::session::{Session, Timestamp};
 use archon_sessions::store::RequestRow;
-use archon_sessions::store::reports::{SessionRecord, Totals, User};
+use archon_sessions::store::reports::{SessionRecord, Totals};
 use archon_sessions::tracker::Tracker;
 use archon_sessions_api::frames::{
     Frame, FrameData, SessionDisconnect, SessionReconnect, SessionUpdate, UpdateType,
@@ -97,18 +97,11 @@ fn call_on_wire(call: &FinishedCall, ended: Timestamp) -> Request {
 /// Returns a session as memory knows it, in the API's words. Its capabilities, up to 16 KiB, are left out.
 pub fn session_on_wire(mut session: Session, tracker: &Tracker) -> sessions::Session {
     session.client.capabilities = None;
-    let user = session.user.as_deref().map_or_else(User::default, |user| User {
-        id: user.id.as_deref().map(str::to_owned),
-        email: user.email.as_deref().map(str::to_owned),
-        name: user.name.as_deref().map(str::to_owned),
-    });
     let record = SessionRecord {
         client_type: session.client.kind().to_owned(),
-        user,
         metadata: None,
         disconnect_reason: None,
         total_duration: session.total_duration(),
-        reconnect_count: session.reconnect_count,
         totals: Totals::default(),
         session,
     };

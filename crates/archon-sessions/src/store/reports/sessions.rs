@@ -93,16 +93,12 @@ pub struct SessionRecord {
     pub session: Session,
     /// The stored type of its client.
     pub client_type: String,
-    /// Whose it is, where that is known.
-    pub user: User,
     /// What else is known of it, as JSON.
     pub metadata: Option<String>,
     /// The stored reason of its end, which an older system may have named.
     pub disconnect_reason: Option<String>,
     /// How long it lasted, in seconds, once it has ended.
     pub total_duration: Option<i64>,
-    /// How often a client has taken it back.
-    pub reconnect_count: i64,
     /// What it has used.
     pub totals: Totals,
 }
@@ -115,26 +111,6 @@ impl SessionRecord {
             SessionSort::ConnectedAt => self.session.connected_at,
         }
     }
-
-    /// Returns the stored status.
-    pub fn status(&self) -> Status {
-        match self.session.end {
-            None => Status::Active,
-            Some(end) if end.imported => Status::Expired,
-            Some(_) => Status::Disconnected,
-        }
-    }
-}
-
-/// Who uses a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct User {
-    /// As an issuer names them.
-    pub id: Option<String>,
-    /// E-mail.
-    pub email: Option<String>,
-    /// For people to read.
-    pub name: Option<String>,
 }
 
 /// What one session has used, of all times: its rows of requests may be gone.

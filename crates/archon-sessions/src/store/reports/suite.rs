@@ -229,10 +229,10 @@ async fn a_record_says_what_a_session_used(store: &dyn Database) {
         cost_micros: 207,
     };
     assert_eq!(record.totals, expected);
-    assert_eq!((record.total_duration, record.reconnect_count), (Some(60), 0));
+    assert_eq!((record.total_duration, record.session.reconnect_count), (Some(60), 0));
     assert_eq!(record.disconnect_reason.as_deref(), Some("operator"));
     assert_eq!(
-        (record.status(), record.client_type.as_str()),
+        (record.session.status(), record.client_type.as_str()),
         (Status::Disconnected, "Cursor")
     );
     assert_eq!(record.session.client, one.client);

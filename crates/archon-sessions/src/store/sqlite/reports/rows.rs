@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::super::rows::{parsed, read_session, time};
 use crate::store::reports::{
-    ModelPrice, NamedUsage, PAGE_MAX, RequestRecord, SessionRecord, Totals, Usage, User,
+    ModelPrice, NamedUsage, PAGE_MAX, RequestRecord, SessionRecord, Totals, Usage,
 };
 use crate::store::{Outcome, RequestRow, StoreError};
 
@@ -15,19 +15,12 @@ pub(super) fn limit(asked: usize) -> i64 {
 }
 
 pub(super) fn session(row: &SqliteRow) -> Result<SessionRecord, StoreError> {
-    let session = read_session(row)?;
     Ok(SessionRecord {
         client_type: row.try_get("client_type")?,
-        user: User {
-            id: row.try_get("user_id")?,
-            email: row.try_get("user_email")?,
-            name: row.try_get("user_name")?,
-        },
         metadata: row.try_get("metadata")?,
         disconnect_reason: row.try_get("disconnect_reason")?,
         total_duration: row.try_get("total_duration")?,
-        reconnect_count: session.reconnect_count,
-        session,
+        session: read_session(row)?,
         totals: Totals {
             requests: row.try_get("total_requests")?,
             errors: row.try_get("total_errors")?,
