@@ -3,15 +3,17 @@
 mod api;
 mod auth;
 mod database;
+mod digest;
 mod file;
 mod forwarding;
 mod reconnect;
 mod stdio;
 mod upstream;
 
-pub use api::{ApiConfig, TOKEN_VARIABLE, TokenDigest};
+pub use api::{ApiConfig, TOKEN_VARIABLE};
 pub use auth::{ApiKeyConfig, AuthConfig, IssuerConfig, is_loopback, is_secure};
 pub use database::Database;
+pub use digest::SecretDigest;
 pub use forwarding::{Forwarding, X_API_KEY};
 pub use reconnect::TokenVariables;
 pub use stdio::StdioConfig;

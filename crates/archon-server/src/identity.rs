@@ -5,7 +5,6 @@
 
 mod api_keys;
 mod credentials;
-mod digest;
 mod issuer;
 mod keys;
 mod refusal;

@@ -19,7 +19,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::problem::ApiError;
-use crate::config::{ApiConfig, TokenDigest};
+use crate::config::{ApiConfig, SecretDigest};
 use logins::{COOKIE_NAME, Logins};
 use throttle::Throttle;
 
@@ -107,7 +107,7 @@ impl Access {
             )
             .retry_after(wait.as_secs() + 1));
         }
-        let digest = TokenDigest::of(token);
+        let digest = SecretDigest::of(token);
         let found =
             self.config.tokens.iter().fold(None, |found, known| {
                 if known.digest == digest { Some(known) } else { found }

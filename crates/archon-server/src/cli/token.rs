@@ -6,9 +6,9 @@ use anyhow::anyhow;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, ValueEnum};
-use sha2::{Digest, Sha256};
 
 use super::print;
+use crate::config::SecretDigest;
 
 /// As many bits as its hash has: there is nothing to guess.
 const BYTES: usize = 32;
@@ -68,8 +68,7 @@ fn make() -> anyhow::Result<String> {
 }
 
 fn lines(name: &str, role: Role, token: &str) -> String {
-    let digest = Sha256::digest(token.as_bytes());
-    let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = SecretDigest::of(token.as_bytes()).to_hex();
     format!("[[api.tokens]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{hash}\"")
 }
 

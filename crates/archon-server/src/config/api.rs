@@ -1,14 +1,11 @@
 //! Who may use the API, as it is configured.
 
-use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use archon_sessions_api::access::Role;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use super::file;
+use super::{SecretDigest, file};
 
 /// The variable that holds an operator's token.
 pub const TOKEN_VARIABLE: &str = "ARCHON_API_TOKEN";
@@ -30,51 +27,9 @@ pub struct ApiToken {
     /// Whose it is.
     pub name: Arc<str>,
     /// What it looks like.
-    pub digest: TokenDigest,
+    pub digest: SecretDigest,
     /// What it is good for.
     pub role: Role,
-}
-
-/// The SHA-256 of a token: all that we keep of it. Compared in constant time.
-#[derive(Clone, Copy)]
-pub struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    /// Returns the digest of a token.
-    pub fn of(token: &[u8]) -> Self {
-        Self(Sha256::digest(token).into())
-    }
-
-    /// Reads it as it is configured: 64 hexadecimal digits.
-    fn from_hex(text: &str) -> Option<Self> {
-        let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |at: usize| char::from(pair[at]).to_digit(16);
-            *byte = u8::try_from(16 * digit(0)? + digit(1)?).ok()?;
-        }
-        Some(Self(bytes))
-    }
-
-    /// Returns the bytes, as a key of a map.
-    pub fn bytes(self) -> [u8; 32] {
-        self.0
-    }
-}
-
-impl PartialEq for TokenDigest {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl Eq for TokenDigest {}
-
-impl fmt::Debug for TokenDigest {
-    /// A short token could be guessed from its digest.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenDigest")
-    }
 }
 
 impl ApiConfig {
@@ -90,7 +45,7 @@ impl ApiConfig {
         if let Some(token) = from_environment.filter(|token| !token.trim().is_empty()) {
             tokens.push(ApiToken {
                 name: TOKEN_VARIABLE.into(),
-                digest: TokenDigest::of(token.trim().as_bytes()),
+                digest: SecretDigest::of(token.trim().as_bytes()),
                 role: Role::Operator,
             });
         }
@@ -101,7 +56,7 @@ impl ApiConfig {
                 tokens.iter().all(|other: &ApiToken| other.name != name),
                 "`api.tokens` names {name:?} twice"
             );
-            let digest = TokenDigest::from_hex(&token.sha256).with_context(|| {
+            let digest = SecretDigest::from_hex(&token.sha256).with_context(|| {
                 format!("`sha256` of the API token {name:?} is not 64 hexadecimal digits")
             })?;
             tokens.push(ApiToken { name, digest, role: token.role });
@@ -158,9 +113,9 @@ mod tests {
                     sha256 = 'BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD'";
         let config = read(toml, Some(" from-environment\n")).unwrap();
         let by_name = |name: &str| config.tokens.iter().find(|token| &*token.name == name).unwrap();
-        assert!(by_name("ops").digest == TokenDigest::of(b"abc"));
+        assert!(by_name("ops").digest == SecretDigest::of(b"abc"));
         assert_eq!(by_name("ops").role, Role::Viewer);
-        assert!(by_name(TOKEN_VARIABLE).digest == TokenDigest::of(b"from-environment"));
+        assert!(by_name(TOKEN_VARIABLE).digest == SecretDigest::of(b"from-environment"));
         assert_eq!(by_name(TOKEN_VARIABLE).role, Role::Operator);
     }
 

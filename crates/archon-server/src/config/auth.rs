@@ -10,7 +10,7 @@ use jsonwebtoken::Algorithm;
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::seconds;
+use super::{SecretDigest, seconds};
 
 /// Clocks on the internet that are kept right at all are right within seconds; tokens live for minutes at least.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
@@ -88,7 +88,7 @@ pub struct ApiKeyConfig {
     /// Whose it is.
     pub name: String,
     /// SHA-256 of the key.
-    pub sha256: [u8; 32],
+    pub sha256: SecretDigest,
 }
 
 impl fmt::Debug for ApiKeyConfig {
@@ -219,20 +219,12 @@ fn api_keys(all: &[ApiKey]) -> anyhow::Result<Vec<ApiKeyConfig>> {
             bail!("two `auth.api_keys` are called {name:?}");
         }
         // It may be the key itself, put there by mistake, so it is not repeated.
-        let sha256 = sha256(&key.sha256).with_context(|| {
+        let sha256 = SecretDigest::from_hex(&key.sha256).with_context(|| {
             format!("the `sha256` of the API key {name:?} is not one: 64 hexadecimal digits")
         })?;
         Ok(ApiKeyConfig { name, sha256 })
     };
     all.iter().map(check).collect()
-}
-
-fn sha256(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16)).map(|d| d.map(|d| d as u8)).collect::<Option<_>>()?;
-    let (pairs, []) = digits.as_chunks::<2>() else { return None };
-    let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
-    bytes.try_into().ok()
 }
 
 /// Parses a URL that is trusted for what it answers: `https`, or on this machine.

@@ -186,7 +186,7 @@ fn an_issuer_or_a_key_makes_authentication_required() {
     let key = format!("[[auth.api_keys]]\nname = \"a\"\nsha256 = \"{digits}\"\n");
     let keys = auth(&format!("[auth]\nrequired = false\n{key}")).unwrap();
     assert!(!keys.is_required && keys.issuer.is_none());
-    assert_eq!(keys.api_keys[0].sha256[..4], [0x01, 0x23, 0x45, 0x67]);
+    assert_eq!(keys.api_keys[0].sha256.bytes()[..4], [0x01, 0x23, 0x45, 0x67]);
     assert!(!format!("{keys:?}").contains("103"));
     let public = "[server]\nhost = \"0.0.0.0\"\nallowed_hosts = [\"m.example\"]\n[auth]\n\
                   issuer = \"https://i.example\"\npublic_url = \"https://M.example:443/\"\n";

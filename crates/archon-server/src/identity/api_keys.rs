@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use archon_sessions::session::{Identity, Principal, User};
-use subtle::ConstantTimeEq;
 
-use super::digest::{Digest, digest};
-use crate::config::ApiKeyConfig;
+use crate::config::{ApiKeyConfig, SecretDigest};
 
 /// Who vouches for them.
 const ISSUER: &str = "api-key";
 
 /// The keys.
 #[derive(Debug)]
-pub struct ApiKeys(Vec<(Digest, Identity)>);
+pub struct ApiKeys(Vec<(SecretDigest, Identity)>);
 
 impl ApiKeys {
     /// Returns those that are configured.
@@ -34,10 +32,10 @@ impl ApiKeys {
 
     /// Returns whose key this is. All are compared, so that the time it takes tells nothing.
     pub fn find(&self, key: &str) -> Option<&Identity> {
-        let hash = digest(key);
+        let hash = SecretDigest::of(key.as_bytes());
         let mut found = None;
         for (known, identity) in &self.0 {
-            if bool::from(known.ct_eq(&hash)) {
+            if *known == hash {
                 found = Some(identity);
             }
         }
@@ -51,8 +49,10 @@ mod tests {
 
     #[test]
     fn a_key_is_found_by_its_hash() {
-        let key =
-            |name: &str, secret: &str| ApiKeyConfig { name: name.into(), sha256: digest(secret) };
+        let key = |name: &str, secret: &str| ApiKeyConfig {
+            name: name.into(),
+            sha256: SecretDigest::of(secret.as_bytes()),
+        };
         let keys = ApiKeys::of(&[key("a", "one"), key("b", "two")]);
         let name = |secret: &str| keys.find(secret).map(|found| found.principal.to_string());
         assert_eq!(name("two").as_deref(), Some("api-key#b"));

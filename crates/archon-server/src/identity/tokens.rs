@@ -6,11 +6,10 @@ use archon_sessions::session::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Denial;
-use super::digest::{Digest, digest};
 use super::issuer::Issuer;
 use super::keys::KeySet;
 use super::token::{Checked, Presented};
-use crate::config::IssuerConfig;
+use crate::config::{IssuerConfig, SecretDigest};
 
 /// Tokens that are known; a client has one at a time. Beyond it signatures are checked again, which costs some
 /// tens of microseconds each.
@@ -21,7 +20,7 @@ const KNOWN_MAX: usize = 10_000;
 pub struct Tokens {
     issuer: Arc<Issuer>,
     /// At most [`KNOWN_MAX`]. By the hash: nothing here is of use to who reads our memory.
-    known: papaya::HashMap<Digest, Known>,
+    known: papaya::HashMap<[u8; 32], Known>,
     _asking: AbortOnDropHandle<()>,
 }
 
@@ -72,7 +71,7 @@ impl Tokens {
         Ok(checked)
     }
 
-    fn remember(&self, digest: Digest, token: Known, now: Timestamp) {
+    fn remember(&self, digest: [u8; 32], token: Known, now: Timestamp) {
         let known = self.known.pin();
         if known.len() >= KNOWN_MAX {
             known.retain(|_, token| now < token.checked.good_until);
@@ -84,6 +83,10 @@ impl Tokens {
         }
         known.insert(digest, token);
     }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    SecretDigest::of(token.as_bytes()).bytes()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::ApiUser;
-use crate::config::TokenDigest;
+use crate::config::SecretDigest;
 
 /// The cookie's name.
 pub const COOKIE_NAME: &str = "archon_api";
@@ -50,20 +50,20 @@ impl Logins {
             oldest.and_then(|key| known.remove(&key));
         }
         let login = Login { user, until: now + LOGIN_LASTS };
-        known.insert(TokenDigest::of(value.as_bytes()).bytes(), login);
+        known.insert(SecretDigest::of(value.as_bytes()).bytes(), login);
         Ok(value)
     }
 
     /// Returns who logged in with this cookie.
     pub fn user(&self, cookie: &[u8]) -> Option<ApiUser> {
-        let key = TokenDigest::of(cookie).bytes();
+        let key = SecretDigest::of(cookie).bytes();
         let known = self.known();
         known.get(&key).filter(|login| login.until > Instant::now()).map(|login| login.user.clone())
     }
 
     /// Ends a login.
     pub fn end(&self, cookie: &[u8]) {
-        self.known().remove(&TokenDigest::of(cookie).bytes());
+        self.known().remove(&SecretDigest::of(cookie).bytes());
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], Login>> {
