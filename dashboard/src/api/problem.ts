@@ -1,0 +1,45 @@
+/** An error as the API says it, `{detail, code, hint}`, or one of ours where no answer came. */
+export class Problem extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly hint: string;
+
+  constructor(status: number, code: string, detail: string, hint: string) {
+    super(detail);
+    this.name = 'Problem';
+    this.status = status;
+    this.code = code;
+    this.hint = hint;
+  }
+
+  /** Reads an answer that is not a success. Whatever stands in its body, something can be said. */
+  static async fromAnswer(answer: Response): Promise<Problem> {
+    const body: unknown = await answer.json().catch(() => null);
+    const said = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+    return new Problem(
+      answer.status,
+      text(said['code']) ?? 'unexpected_answer',
+      text(said['detail']) ?? `the server answered with status ${answer.status}`,
+      text(said['hint']) ?? '',
+    );
+  }
+
+  /** No answer at all. */
+  static unreachable(): Problem {
+    return new Problem(
+      0,
+      'unreachable',
+      'the server does not answer',
+      'It may be restarting. This page goes on trying by itself.',
+    );
+  }
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** Whether it is worth asking again without anybody changing anything. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof Problem && (error.status === 0 || error.status === 429 || error.status >= 502);
+}
