@@ -1,0 +1,5 @@
+import { PageHead } from '@/parts/panel';
+
+export function Connect() {
+  return <PageHead title="Connect" />;
+}

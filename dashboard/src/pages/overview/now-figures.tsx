@@ -1,0 +1,48 @@
+/** The figures of this moment. */
+import { Link } from '@tanstack/react-router';
+import type { SessionsHealth } from '@/api/types';
+import { latency, NOTHING, percent, rate, whole } from '@/format/numbers';
+import { useConnection, usePulse } from '@/live/live';
+import { Figure, Figures } from '@/parts/figure';
+
+export function NowFigures({ health }: { health: SessionsHealth }) {
+  const { active, disconnected, total } = health.status_breakdown;
+  const { phase } = useConnection();
+  const pulse = usePulse();
+  const isLive = phase === 'live' && pulse !== undefined;
+  const hasCalls = isLive && pulse.calls > 0;
+  return (
+    <Figures label="Now">
+      <Figure
+        name="Active sessions"
+        value={
+          <Link to="/sessions" className="figure-link">
+            {whole(active)}
+          </Link>
+        }
+      />
+      <Figure
+        name="Ended sessions"
+        value={
+          <Link to="/sessions" search={{ status: 'disconnected' }} className="figure-link">
+            {whole(disconnected)}
+          </Link>
+        }
+      />
+      <Figure name="Sessions in all" value={whole(total)} />
+      <Figure
+        name="Calls per second"
+        value={isLive ? rate(pulse.perSecond) : NOTHING}
+        note={isLive ? 'last minute' : 'known while live'}
+      />
+      <Figure
+        name="Failed calls"
+        value={hasCalls ? percent(pulse.failedPercent) : NOTHING}
+        tone={hasCalls && pulse.failedPercent >= 5 ? 'bad' : undefined}
+        note="last minute"
+      />
+      <Figure name="Median call" value={hasCalls ? latency(pulse.p50Us) : NOTHING} note="p50" />
+      <Figure name="Slow calls" value={hasCalls ? latency(pulse.p95Us) : NOTHING} note="p95" />
+    </Figures>
+  );
+}

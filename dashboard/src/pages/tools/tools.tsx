@@ -1,0 +1,5 @@
+import { PageHead } from '@/parts/panel';
+
+export function Tools() {
+  return <PageHead title="Tools" />;
+}
