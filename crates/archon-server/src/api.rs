@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
+use crate::dashboard;
 use crate::server::Overview;
 
 /// Returns the router of the API.
@@ -20,6 +21,7 @@ pub fn router(overview: Arc<Overview>, hosts: &AllowedHosts) -> Router {
         .route("/health", get(health::api))
         .route("/api/health", get(health::api))
         .route("/api/mcp/health", get(health::api))
+        .merge(dashboard::router())
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "nothing here"))
         // Before anything else: a page that rebound its name to us learns nothing.
         .layer(middleware::from_fn_with_state(hosts.clone(), check_host))
