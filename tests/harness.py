@@ -278,7 +278,11 @@ class Archon(Process):
         super().restart()
 
     def _find_api_url(self) -> str | None:
-        for found in re.finditer(r"http://[^\s/:]+:(\d+)", self._output()):
+        output = self._output()
+        # Log lines may name servers that we know nothing of.
+        if found := re.search(r"^\s*health:\s+(http://[^\s/:]+:\d+)", output, re.MULTILINE):
+            return found[1]
+        for found in re.finditer(r"http://[^\s/:]+:(\d+)", output):
             if int(found[1]) not in {self.port, *self._upstream_ports()}:
                 return found[0]
         return None

@@ -16,8 +16,8 @@ from harness import Archon, Processes
 from postgres import Postgres
 from small import Small
 
-# A number of seconds or calls, a switch, or a text.
-Setting = float | bool | str
+# A number of seconds or calls, a switch, a text, or several.
+Setting = float | bool | str | list[str]
 
 
 @pytest.fixture(autouse=True)
@@ -85,8 +85,8 @@ def start_small(processes: Processes) -> Callable[..., Small]:
 def _toml(value: Setting) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    # A text of JSON is one of TOML as well.
-    return json.dumps(value) if isinstance(value, str) else str(value)
+    # A text of JSON is one of TOML as well, and so is a list of them.
+    return json.dumps(value) if isinstance(value, str | list) else str(value)
 
 
 def _children() -> set[int]:

@@ -173,6 +173,7 @@ class LegacyClient:
     session: str
     version: str = LEGACY
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    credentials: Headers = field(default_factory=dict)
 
     @classmethod
     def connect(
@@ -181,13 +182,16 @@ class LegacyClient:
         version: str = LEGACY,
         name: str = "raw client",
         headers: Headers | None = None,
+        credentials: Headers | None = None,
     ) -> LegacyClient:
-        """Does the handshake."""
+        """Does the handshake; credentials go with every later request as well."""
         body = encoded(initialize(version, name))
-        answer = send(url, "POST", body, {**JSON_HEADERS, **(headers or {})})
+        shown = {**(credentials or {}), **(headers or {})}
+        answer = send(url, "POST", body, {**JSON_HEADERS, **shown})
         negotiated = answer.result["protocolVersion"]
         assert answer.handle and answer.session
         client = cls(url, answer.handle, answer.session, negotiated)
+        client.credentials = credentials or {}
         note = encoded(message("notifications/initialized", None, None))
         assert send(url, "POST", note, client.headers()).status == 202
         return client
@@ -195,7 +199,7 @@ class LegacyClient:
     def headers(self, more: Headers | None = None) -> dict[str, str]:
         """What each of its requests carries."""
         own = {"mcp-session-id": self.handle, "mcp-protocol-version": self.version}
-        return {**JSON_HEADERS, **own, **(more or {})}
+        return {**JSON_HEADERS, **own, **self.credentials, **(more or {})}
 
     def body(self, method: str, params: Mapping[str, Any] | None = None) -> bytes:
         """The body of its next request."""

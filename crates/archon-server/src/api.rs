@@ -1,41 +1,171 @@
 //! The API on its own port: one resource a file.
 
+mod access;
+mod analytics;
+mod body;
+mod clients;
+mod docs;
+mod errors;
+mod find;
+mod guard;
 pub mod health;
+mod logs;
+mod metrics;
+mod params;
+mod pricing;
+mod problem;
+mod proof;
+mod reconnect;
+mod session;
+mod sessions;
+mod status;
+mod usage;
+mod wire;
+pub mod ws;
 
 use std::sync::Arc;
 
-use archon_sessions::layer::AllowedHosts;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use archon_sessions::store::StoreError;
+use archon_sessions_api::status::ServiceConfig;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Router, middleware};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
+use crate::config::Config;
 use crate::dashboard;
 use crate::server::Overview;
+use access::Access;
+use guard::Guard;
+use problem::ApiError;
+use ws::Feed;
 
-/// Returns the router of the API.
-pub fn router(overview: Arc<Overview>, hosts: &AllowedHosts) -> Router {
-    Router::new()
-        .route("/health", get(health::api))
-        .route("/api/health", get(health::api))
-        .route("/api/mcp/health", get(health::api))
-        .merge(dashboard::router())
-        .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "nothing here"))
-        // Before anything else: a page that rebound its name to us learns nothing.
-        .layer(middleware::from_fn_with_state(hosts.clone(), check_host))
-        .with_state(overview)
+/// What handlers are given.
+#[derive(Clone)]
+pub struct Api {
+    overview: Arc<Overview>,
+    access: Arc<Access>,
+    config: Arc<ServiceConfig>,
 }
 
-async fn check_host(State(hosts): State<AllowedHosts>, request: Request, next: Next) -> Response {
-    match hosts.check(request.headers(), request.uri()) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => problem(StatusCode::FORBIDDEN, "host_not_allowed", &refusal.to_string()),
+impl FromRef<Api> for Arc<Overview> {
+    fn from_ref(api: &Api) -> Self {
+        api.overview.clone()
     }
 }
 
-/// An error in the API's form.
-fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
-    (status, Json(serde_json::json!({ "detail": detail, "code": code }))).into_response()
+impl FromRef<Api> for Arc<Access> {
+    fn from_ref(api: &Api) -> Self {
+        api.access.clone()
+    }
+}
+
+impl FromRef<Api> for Arc<ServiceConfig> {
+    fn from_ref(api: &Api) -> Self {
+        api.config.clone()
+    }
+}
+
+/// Where the two ports are.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// The MCP endpoint's.
+    pub mcp: u16,
+    /// The API's.
+    pub api: u16,
+}
+
+/// Returns the router of the API.
+pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports, feed: Arc<Feed>) -> Router {
+    let access = Arc::new(Access::new(config.api.clone()));
+    let guard = Guard::new(config.limits.hosts.clone(), &config.api.cors_origins);
+    let shown = Arc::new(status::shown(config, ports.mcp, ports.api));
+    let api = Api { overview, access: access.clone(), config: shown };
+
+    let (for_viewers, openapi) = for_viewers().split_for_parts();
+    let (for_all, open) = for_all().split_for_parts();
+    let viewers_only = middleware::from_fn_with_state(access.clone(), access::require_viewer);
+    let router = Router::new()
+        .merge(for_viewers.route("/metrics", get(metrics::show)).route_layer(viewers_only.clone()))
+        .merge(for_all)
+        .with_state(api)
+        .merge(ws::routes(feed).route_layer(viewers_only))
+        .merge(docs::router(described(openapi, open)))
+        .merge(dashboard::router())
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(body::BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(access, access::identify));
+    let router = match guard.cors() {
+        // Asks for leave come without a token.
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    // Before anything else: where a request comes from.
+    router
+        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn(guard::protect))
+}
+
+/// What needs a role: a viewer's at least, and some of it an operator's.
+fn for_viewers() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(sessions::routes())
+        .merge(session::routes())
+        .merge(clients::routes())
+        .merge(usage::routes())
+        .merge(pricing::routes())
+        .merge(errors::routes())
+        .merge(analytics::routes())
+        .merge(logs::routes())
+        .merge(status::routes())
+}
+
+/// What everybody may ask, or checks by itself who asks.
+fn for_all() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(health::routes())
+        .merge(access::routes())
+        .merge(session::own_routes())
+        .merge(reconnect::routes())
+}
+
+/// Returns the API's description.
+pub fn description() -> utoipa::openapi::OpenApi {
+    described(for_viewers().into_openapi(), for_all().into_openapi())
+}
+
+fn described(
+    for_viewers: utoipa::openapi::OpenApi,
+    for_all: utoipa::openapi::OpenApi,
+) -> utoipa::openapi::OpenApi {
+    let mut whole = docs::Description::openapi();
+    whole.merge(for_viewers);
+    whole.merge(for_all);
+    docs::complete(&mut whole);
+    whole
+}
+
+/// Returns what is answered where the store failed; the failure itself is for the log.
+fn store_failed(error: StoreError) -> ApiError {
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    tracing::warn!("could not answer a request to the API: {error}: {cause}");
+    ApiError::store()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_description_is_that_of_the_code() {
+        let made = description().to_pretty_json().unwrap();
+        let committed = include_str!("../openapi.json");
+        assert!(
+            committed.trim() == made.trim(),
+            "openapi.json is not what the code says; make it again with \
+             `cargo run -p archon-server -- openapi > crates/archon-server/openapi.json`"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! The command line: one command a file.
 
+mod openapi;
 mod serve;
 mod upgrade;
 
@@ -22,6 +23,9 @@ enum Command {
     /// Have a running gateway start its program again, which may be a new version, without a refused connection
     /// or a failed call.
     Upgrade(upgrade::Upgrade),
+    /// Print the description of the API.
+    #[command(name = "openapi", hide = true)]
+    OpenApi(openapi::OpenApi),
     /// What the gateway starts for each child of a stdio upstream.
     #[command(hide = true)]
     Supervise(Supervise),
@@ -35,6 +39,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
+        Command::OpenApi(openapi) => openapi.run(),
         Command::Supervise(supervise) => supervise.run(),
         Command::RunSupervised(run) => run.run(),
     }

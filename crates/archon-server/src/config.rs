@@ -1,11 +1,19 @@
 //! The configuration: `archon.toml`, then the environment, then flags; each default with its reason.
 
+mod api;
+mod auth;
 mod database;
 mod file;
+mod forwarding;
+mod reconnect;
 mod stdio;
 mod upstream;
 
+pub use api::{ApiConfig, TOKEN_VARIABLE, TokenDigest};
+pub use auth::{ApiKeyConfig, AuthConfig, IssuerConfig, is_loopback, is_secure};
 pub use database::Database;
+pub use forwarding::{Forwarding, X_API_KEY};
+pub use reconnect::TokenVariables;
 pub use stdio::StdioConfig;
 pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
 
@@ -19,6 +27,8 @@ use archon_sessions::tracker::{self, Settings};
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use crate::api::ws::FeedLimits;
+
 /// A configuration that has been checked.
 #[derive(Debug)]
 pub struct Config {
@@ -30,6 +40,8 @@ pub struct Config {
     pub server_port: u16,
     /// Where sessions are kept.
     pub database: Database,
+    /// Who may use the MCP endpoint; `None` for everybody.
+    pub auth: Option<AuthConfig>,
     /// The servers we stand in front of; the first is the default.
     pub upstreams: Vec<UpstreamConfig>,
     /// Whether our own tools stand beside the upstream's.
@@ -40,6 +52,10 @@ pub struct Config {
     pub limits: Limits,
     /// Where the listener draws its lines.
     pub listen: ListenLimits,
+    /// Who may use the API.
+    pub api: ApiConfig,
+    /// Where the feed of live events draws its lines.
+    pub feed: FeedLimits,
     /// How log lines look.
     pub log: LogConfig,
 }
@@ -108,10 +124,23 @@ pub struct Overrides {
     pub durability: Option<Durability>,
     /// Added to those of the file.
     pub allowed_hosts: Vec<String>,
+    /// A token for the API that makes an operator. No flag: others can read a command line.
+    pub api_token: Option<ApiSecret>,
     /// See [`Config::inject_tools`].
     pub no_tools: bool,
     /// See [`LogConfig::format`].
     pub log_format: Option<LogFormat>,
+    /// What the environment says of reconnect tokens.
+    pub tokens: TokenVariables,
+}
+
+/// A token in clear; it is never shown.
+pub struct ApiSecret(pub String);
+
+impl std::fmt::Debug for ApiSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiSecret")
+    }
 }
 
 /// Read if it is there and no other file is named.
@@ -132,7 +161,18 @@ impl Config {
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
-        let file::File { server, store, sessions, limits, tools, log, upstreams } = file;
+        let file::File {
+            server,
+            api,
+            store,
+            sessions,
+            limits,
+            websocket,
+            tools,
+            log,
+            auth,
+            upstreams,
+        } = file;
         let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
@@ -144,22 +184,34 @@ impl Config {
                  server (or \"*\" to let in any name, which gives up the guard against DNS rebinding)"
             );
         }
-        let upstreams = if overrides.upstreams.is_empty() {
+        let api = ApiConfig::read(api, overrides.api_token.map(|ApiSecret(token)| token))?;
+        api.check_reach(&host, is_loopback)?;
+        let auth = auth.check(is_loopback)?;
+        let mut upstreams: Vec<UpstreamConfig> = if overrides.upstreams.is_empty() {
             upstream::from_file(upstreams)?
         } else {
             overrides.upstreams.iter().map(|text| text.parse()).collect::<Result<_, _>>()?
         };
         upstream::check_names(&upstreams)?;
+        let reconnect = sessions.reconnect(overrides.tokens, &limits)?;
+        for upstream in &mut upstreams {
+            if let Reached::Http(http) = &mut upstream.reached {
+                http.forwarding.keeps_api_key = auth.is_some();
+            }
+        }
         let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
             server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
             database: database.map_or(database::DEFAULT, String::as_str).parse()?,
+            auth,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
-            sessions: sessions.settings(&store, overrides.durability)?,
+            sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
+            api,
+            feed: websocket.feed(),
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
@@ -232,22 +284,24 @@ impl file::Sessions {
                 standard.events_age_max,
             )?,
             guess_grace: standard.guess_grace,
+            reconnect: standard.reconnect,
             node: standard.node,
             predecessor: standard.predecessor,
+            observer: standard.observer,
         })
     }
 }
 
 impl file::TimeoutRule {
     fn rule(self) -> anyhow::Result<TimeoutRule> {
-        if self.client.is_none() && self.principal.is_none() {
-            bail!("a rule of `sessions.timeouts` names a `client`, a `principal`, or both");
+        if self.client.is_none() && self.principal.is_none() && self.user.is_none() {
+            bail!("a rule of `sessions.timeouts` names a `client`, a `principal`, or a `user`");
         }
         let name = "sessions.timeouts.idle_timeout_seconds";
         let idle_timeout = seconds(name, Some(self.idle_timeout_seconds), Duration::ZERO)?;
         let pattern = |text: Option<String>| text.as_deref().map(Pattern::new);
         let (client, principal) = (pattern(self.client), pattern(self.principal));
-        Ok(TimeoutRule { client, principal, idle_timeout })
+        Ok(TimeoutRule { client, principal, user: pattern(self.user), idle_timeout })
     }
 }
 
@@ -284,6 +338,17 @@ impl file::Limits {
             headers_max: self.headers_max.unwrap_or(ListenLimits::HEADERS_MAX),
             header_bytes_max: self.header_bytes_max.unwrap_or(64 * 1024).max(8 * 1024),
         })
+    }
+}
+
+impl file::WebSocket {
+    fn feed(&self) -> FeedLimits {
+        FeedLimits {
+            // Twice what a busy day has: people with a dashboard open.
+            listeners_max: self.listeners_max.unwrap_or(2000),
+            // Some seconds of five thousand events a second.
+            backlog_bytes: self.backlog_bytes.unwrap_or(16 * 1024 * 1024),
+        }
     }
 }
 

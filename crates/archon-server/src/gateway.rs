@@ -15,6 +15,7 @@ mod stdio;
 pub use batch::Unbatched;
 pub use body::GatewayBody;
 pub use builtin::Builtin;
+pub use http::{is_of_one_hop, tls_client};
 pub use repeats::Repeats;
 
 use std::pin::Pin;

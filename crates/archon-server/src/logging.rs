@@ -1,5 +1,9 @@
 //! Log lines, on standard error: one line each, as text or as JSON.
 
+mod latest;
+
+pub use latest::latest;
+
 use std::io::IsTerminal;
 
 use anyhow::Context;
@@ -18,7 +22,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
     let is_terminal = std::io::stderr().is_terminal();
     let lines =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(latest::Latest);
     match format {
         LogFormat::Text => registry.with(lines.with_target(false)).init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),

@@ -5,9 +5,11 @@ mod cli;
 mod config;
 mod dashboard;
 mod gateway;
+mod identity;
 mod logging;
 mod server;
 mod supervise;
+mod telemetry;
 
 use std::process::ExitCode;
 

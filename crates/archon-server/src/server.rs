@@ -18,13 +18,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use archon_sessions::layer::{Limits, SessionLayer};
+use archon_sessions::store::Reports;
 use archon_sessions::tracker::{Settings, Tracker};
 use futures_util::future::join_all;
+use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
 use crate::api;
-use crate::config::Config;
+use crate::api::ws::Feed;
+use crate::config::{AuthConfig, Config};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
+use crate::identity::{Gate, Identify, Identities};
+use crate::telemetry::Telemetry;
 use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
@@ -38,8 +43,23 @@ pub struct Overview {
     pub started: Instant,
     /// Its sessions.
     pub tracker: Tracker,
+    /// What the API asks the store.
+    pub reports: Arc<dyn Reports>,
     /// Its upstreams, the default one first.
     pub upstreams: Vec<Upstream>,
+    /// Its open connections.
+    pub open: OpenConnections,
+    /// What it counts.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// The open connections of each port.
+#[derive(Debug, Default)]
+pub struct OpenConnections {
+    /// Of the MCP endpoint.
+    pub mcp: TaskTracker,
+    /// Of the API.
+    pub api: TaskTracker,
 }
 
 /// Runs the server until it is told to stop, or a successor has taken over.
@@ -50,8 +70,16 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         tracing::info!(pid, "taking over from process {pid}");
     }
     let sockets = Sockets::open(inherited, &config).await?;
+    let (mcp_address, api_address) =
+        (sockets.mcp.listener.local_addr()?, sockets.api.listener.local_addr()?);
+    // A socket that we inherited may be reached from elsewhere, whatever the configuration says.
+    config
+        .api
+        .check_reach(&api_address.to_string(), api_address.ip().to_canonical().is_loopback())?;
     let storage = Storage::open(&config.database).await?;
+    let telemetry = Telemetry::start()?;
     let settings = Settings {
+        observer: Some(telemetry.clone()),
         node: process_name(std::process::id()),
         predecessor: predecessor().map(process_name),
         ..config.sessions.clone()
@@ -60,11 +88,20 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         .await
         .context("could not recover the stored sessions")?;
     let upstreams = open_upstreams(&config, &storage).await?;
-    let overview =
-        Arc::new(Overview { started: Instant::now(), tracker: tracker.clone(), upstreams });
+    let overview = Arc::new(Overview {
+        started: Instant::now(),
+        tracker: tracker.clone(),
+        reports: storage.reports(),
+        upstreams,
+        open: OpenConnections::default(),
+        telemetry,
+    });
 
-    // As a request meets them: sessions, single messages, what may be repeated, our own tools, the upstream.
-    let endpoints = overview.upstreams.iter().map(|upstream| {
+    let identities =
+        config.auth.as_ref().map(|auth| Identities::open(auth, mcp_address).map(Arc::new));
+    let identities = identities.transpose()?;
+    // As a request meets them: who sends it, sessions, single messages, what may be repeated, our own tools, the upstream.
+    let endpoints = overview.upstreams.iter().enumerate().map(|(place, upstream)| {
         let name: Arc<str> = upstream.name().into();
         let configured = config.upstreams.iter().find(|configured| *configured.name == *name);
         let call_timeout = configured.and_then(|configured| configured.call_timeout);
@@ -73,7 +110,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
         let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
         let repeats = Repeats::layer(name.clone(), is_trusted);
+        let gate = identities.clone().map(|identities| {
+            Gate::new(identities, config.limits.hosts.clone(), &routes::paths(&name, place == 0))
+        });
+        let gate = gate.map(Arc::new);
         let service = ServiceBuilder::new()
+            .layer_fn(move |inner| Identify::new(inner, gate.clone()))
             .layer(sessions)
             .layer_fn(Unbatched::new)
             .layer(repeats)
@@ -81,7 +123,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
             .service(upstream.clone());
         Endpoint { name, service }
     });
-    let routes = Routes::new(endpoints.collect(), overview.clone(), config.limits.hosts.clone());
+    let hosts = config.limits.hosts.clone();
+    let routes = Routes::new(endpoints.collect(), overview.clone(), identities.clone(), hosts);
 
     let pid_file = config.database.files().map(PidFile::beside);
     let handover = Handover::prepare(&sockets, pid_file.clone())?;
@@ -89,14 +132,19 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     announce(&config, &overview, &sockets)?;
     handover.say_ready(sockets.predecessor);
     let drain = Drain::default();
-    let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, drain.clone());
-    let api = api::router(overview.clone(), &config.limits.hosts);
-    let api = listen::serve_api(sockets.api.listener, api, config.listen, drain.clone());
+    let open = &overview.open;
+    let shared = (drain.clone(), open.mcp.clone());
+    let mcp = listen::serve_mcp(sockets.mcp.listener, routes, config.listen, shared);
+    let feed = Feed::new(overview.clone(), config.feed);
+    let ports = api::Ports { mcp: mcp_address.port(), api: api_address.port() };
+    let api = api::router(overview.clone(), &config, ports, feed.clone());
+    let shared = (drain.clone(), open.api.clone());
+    let api = listen::serve_api(sockets.api.listener, api, config.listen, shared);
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
 
     let ending = handover.until_over(&mut signals).await;
     let patience = Patience::new(ending, call_time_max(&config), signals);
-    drain.leave(ending, patience, &tracker, async { tokio::join!(mcp, api) }).await;
+    drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
     storage.close().await;
@@ -134,6 +182,10 @@ fn announce(config: &Config, overview: &Overview, sockets: &Sockets) -> anyhow::
         println!("  upstream:     {name} at http://{mcp}/mcp/{name}");
     }
     println!("  health:       http://{api}/health{}", sockets.api.origin());
+    println!(
+        "  clients:      {}",
+        config.auth.as_ref().map_or("anybody".into(), AuthConfig::to_string)
+    );
     println!("  database:     {}", config.database);
     println!("\nPaste into your client's MCP configuration:");
     println!(

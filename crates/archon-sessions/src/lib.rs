@@ -1,9 +1,10 @@
 //! Durable, tracked MCP sessions as a tower layer.
 //!
 //! Read in this order: [`session`] (what a session is), [`protocol`] (what a request says),
-//! [`store`] (where sessions are kept), [`tracker`] (which session a request belongs to), [`layer`]
-//! (all of it around a tower service).
+//! [`store`] (where sessions are kept), [`events`] (what happens to them, as it happens), [`tracker`] (which
+//! session a request belongs to), [`layer`] (all of it around a tower service).
 
+pub mod events;
 pub mod layer;
 pub mod protocol;
 pub mod session;

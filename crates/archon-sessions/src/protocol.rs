@@ -7,6 +7,7 @@ pub mod answer;
 mod depth;
 pub mod envelope;
 pub mod event_id;
+mod failure;
 pub mod legacy;
 pub mod modern;
 pub mod names;
@@ -14,8 +15,10 @@ mod object;
 mod presented;
 pub mod sse;
 mod text;
+pub mod trace_context;
 
 pub use crate::session::Era;
 pub use envelope::{Envelope, Kind, Message};
+pub use failure::Found;
 pub use presented::{Handle, Presented};
 pub use text::Text;

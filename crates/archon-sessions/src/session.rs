@@ -7,21 +7,26 @@ mod connection;
 mod era;
 mod fingerprint;
 mod id;
+mod identity;
 mod lifecycle;
 mod principal;
 mod time;
 mod timeouts;
+mod token;
 
-pub use client::{ClientInfo, client_type};
+pub use client::{ClientInfo, client_type, is_product};
 pub use connection::Connection;
 pub use era::Era;
 pub use fingerprint::{Fingerprint, FingerprintKey};
 pub use id::{McpSessionId, SessionId};
+pub use identity::{Identity, User};
 pub use lifecycle::{DisconnectReason, End, Resumption, Status};
 pub use principal::Principal;
 pub use time::Timestamp;
 pub use timeouts::{Pattern, TimeoutRule, idle_timeout};
+pub use token::{IssuedToken, ReconnectToken, TOKEN_LIFETIME, TokenFault, TokenHash, TokenKey};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a session may be silent before the reaper ends its presence.
@@ -44,6 +49,8 @@ pub struct Session {
     pub client: ClientInfo,
     /// Who authenticated.
     pub principal: Principal,
+    /// Who that was to people when the session was created.
+    pub user: Option<Arc<User>>,
     /// How the client spoke when the session was created.
     pub era: Era,
     /// The protocol version in force, `2025-11-25` for example.
@@ -61,7 +68,10 @@ pub struct Session {
     pub fingerprint: Option<Fingerprint>,
     /// The session this one goes on from, after that one's idle timeout.
     pub continues: Option<SessionId>,
-    /// Counts saves; a store refuses a save whose revision is not the stored one plus one.
+    /// How often its client took it back with a reconnect token.
+    pub reconnect_count: i64,
+    /// Counts changes of what it is: reconnects and the end, not touches. A timeout that was decided on an older
+    /// revision is refused by the store; whatever ends a session on purpose ends it at any revision.
     pub revision: i64,
 }
 
@@ -79,6 +89,7 @@ impl Session {
             id: SessionId::random(),
             client,
             principal,
+            user: None,
             era,
             protocol_version: protocol_version.into(),
             connected_at: now,
@@ -87,6 +98,7 @@ impl Session {
             end: None,
             fingerprint: None,
             continues: None,
+            reconnect_count: 0,
             revision: 0,
         }
     }

@@ -1,12 +1,19 @@
 //! Where sessions are kept. A store keeps and finds; it decides nothing.
 
 pub mod memory;
+mod nodes;
 pub mod postgres;
+mod reconnects;
+pub mod reports;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
 mod unfinished;
+mod usage;
 
+pub use nodes::{NodeRow, Pruning};
+pub use reconnects::{ReconnectAttempt, StoredToken, TokenUse, TokenUsed};
+pub use reports::Reports;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
 
 use std::sync::Arc;
@@ -126,6 +133,44 @@ pub trait SessionStore: Send + Sync + 'static {
     /// If the store is not available.
     async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError>;
 
+    /// Returns the secret of the reconnect tokens, made when it was asked for first.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn token_secret(&self) -> Result<String, StoreError>;
+
+    /// Replaces a session's token by the next one and counts that, if the session is active and the presented
+    /// token is the one it has, and good. `None` if not: of any number of tries at once, one does it.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn use_token(&self, using: &TokenUse) -> Result<Option<TokenUsed>, StoreError>;
+
+    /// Returns those of these sessions that there are, in no order.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError>;
+
+    /// Returns at most `max` active sessions that have been silent for longer than they may be, with no call in
+    /// the ledger.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError>;
+
+    /// Returns the processes that have said that they use this store.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError>;
+
+    /// Deletes some of what may be deleted. Returns how many rows; there may be more as long as there were any.
+    ///
+    /// # Errors
+    /// If the store is not available; what was deleted by then stays deleted.
+    async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError>;
+
     /// Returns the price of a model: the one in effect now.
     ///
     /// # Errors
@@ -146,7 +191,8 @@ pub struct Batch {
     pub created: Vec<Session>,
     /// Connections, new or changed: the last write wins, except that one that has ended stays ended.
     pub connections: Vec<Connection>,
-    /// Sessions that ended. One that has ended already is left as it is: the first end wins.
+    /// Sessions that ended. One that has ended already is left as it is: the first end wins. So is one that timed
+    /// out, if there is a sign of life or a revision in the store which the one who ended it did not know.
     pub ended: Vec<Session>,
     /// Signs of life, one a session at most. An earlier one than the stored changes nothing.
     pub touched: Vec<(SessionId, Timestamp)>,
@@ -154,6 +200,14 @@ pub struct Batch {
     pub requests: Vec<RequestRow>,
     /// Sessions whose clients have shown a handle: nobody is guessed to be them any more.
     pub unguessed: Vec<SessionId>,
+    /// Tokens of active sessions, in place of those that they had.
+    pub tokens: Vec<StoredToken>,
+    /// Attempts to use one.
+    pub attempts: Vec<ReconnectAttempt>,
+    /// Processes that say they are there.
+    pub heard: Vec<NodeRow>,
+    /// Processes that have gone, and are expected no more.
+    pub gone: Vec<Arc<str>>,
     /// Calls that are in flight. One that is stored already is left as it is.
     pub opened: Vec<OpenCall>,
     /// Calls that have ended: they leave the ledger.
@@ -180,6 +234,15 @@ impl Batch {
             && self.events.is_empty()
             && self.forgotten.is_empty()
             && self.forget_before.is_none()
+            && !self.has_rare()
+    }
+
+    /// Returns true if there is something to write that most batches do not have.
+    fn has_rare(&self) -> bool {
+        !(self.tokens.is_empty()
+            && self.attempts.is_empty()
+            && self.heard.is_empty()
+            && self.gone.is_empty())
     }
 }
 
@@ -201,6 +264,16 @@ impl Outcome {
             Self::Success => "success",
             Self::Error => "error",
             Self::Timeout => "timeout",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn from_stored(word: &str) -> Option<Self> {
+        match word {
+            "success" => Some(Self::Success),
+            "error" => Some(Self::Error),
+            "timeout" => Some(Self::Timeout),
+            _ => None,
         }
     }
 }

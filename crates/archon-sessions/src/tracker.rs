@@ -6,10 +6,14 @@
 
 mod admit;
 mod call;
+mod census;
+mod find;
 mod ledger;
 mod log;
+mod observer;
 mod presence;
 mod reaper;
+mod reconnect;
 mod recovery;
 mod setup;
 mod slow;
@@ -18,26 +22,33 @@ mod tokens;
 mod writer;
 
 pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
-pub use call::{Arrival, Call, Ending};
+pub use call::{Arrival, Call, Carried, Ending};
+pub use find::NotActive;
 pub use log::{Missing, Purpose, Reader, Sent, StreamLog};
+pub use observer::{EndedRequest, ErrorType, Observer};
 pub use presence::{LiveConnection, Presence, StreamPlace};
+pub use reconnect::{Holder, ReconnectRate, ReconnectRefusal, ReconnectSettings, Reconnected};
 pub use setup::ConnectionSetup;
 pub use writer::{Durable, WriterHealth};
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use papaya::HashMap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::events::{Events, Sign};
 use crate::session::{
-    DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, SessionId,
-    TimeoutRule, Timestamp,
+    DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, Session,
+    SessionId, TimeoutRule, Timestamp, TokenKey,
 };
 use crate::store::{SessionStore, StoreError};
 use admit::Kin;
+use census::Census;
 use ledger::Interrupted;
+use reconnect::ReconnectLimiter;
 use recovery::{Orphans, Remembered};
 use slow::SlowPath;
 use streams::Names;
@@ -88,6 +99,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Sessions in memory; beyond it new ones are refused until others end.
     pub sessions_max: usize,
+    /// How sessions are taken back with tokens.
+    pub reconnect: ReconnectSettings,
     /// What a crash may cost.
     pub durability: Durability,
     /// This process among those that use the store, now or before.
@@ -104,6 +117,8 @@ pub struct Settings {
     pub pricing_model: Option<Arc<str>>,
     /// Whether tokens are counted with a real tokenizer, within a small share of one core.
     pub count_tokens: bool,
+    /// Who hears what happens, if somebody does.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for Settings {
@@ -122,6 +137,7 @@ impl Default for Settings {
             // Longer than clients wait by themselves; a tool that works for an hour reports progress.
             call_timeout: Duration::from_secs(300),
             sessions_max: 2_000_000,
+            reconnect: ReconnectSettings::default(),
             durability: Durability::default(),
             node: uuid::Uuid::new_v4().to_string().into(),
             predecessor: None,
@@ -132,6 +148,7 @@ impl Default for Settings {
             events_age_max: Duration::from_secs(300),
             pricing_model: Some("claude-sonnet-4-5".into()),
             count_tokens: true,
+            observer: None,
         }
     }
 }
@@ -153,12 +170,17 @@ struct Inner {
     kin: HashMap<Kin, Arc<Presence>>,
     /// The session that continues an ended one, while both ids are in use.
     heirs: HashMap<SessionId, Arc<Presence>>,
+    /// How many of the sessions are active.
+    census: Census,
     /// Calls that a crash interrupted.
     interrupted: Interrupted,
     /// Sessions whose clients have not been heard of since our restart.
     orphans: Orphans,
     fingerprint_key: FingerprintKey,
+    token_key: TokenKey,
+    reconnects: ReconnectLimiter,
     names: Names,
+    events: Events,
     writer: Arc<Writer>,
     slow: SlowPath,
     tasks: TaskTracker,
@@ -177,19 +199,27 @@ impl Tracker {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         let fingerprint_key = store.fingerprint_key().await?;
+        let token_key = match &settings.reconnect.key {
+            Some(key) => key.clone(),
+            None => TokenKey::new(store.token_secret().await?.as_bytes()),
+        };
         let writer = Arc::new(Writer::new(store.clone(), &settings));
         let tracker = Self {
             inner: Arc::new(Inner {
+                reconnects: ReconnectLimiter::new(settings.reconnect.rate),
                 settings,
                 store,
                 sessions: HashMap::new(),
                 connections: HashMap::new(),
                 kin: HashMap::new(),
                 heirs: HashMap::new(),
+                census: Census::default(),
                 interrupted: Interrupted::default(),
                 orphans: Orphans::default(),
                 fingerprint_key,
+                token_key,
                 names: Names::since(Timestamp::now()),
+                events: Events::starting(Timestamp::now()),
                 writer: writer.clone(),
                 slow: SlowPath::default(),
                 tasks: TaskTracker::new(),
@@ -244,6 +274,11 @@ impl Tracker {
         &self.inner.store
     }
 
+    /// Returns where it is told what happens to sessions.
+    pub fn events(&self) -> &Events {
+        &self.inner.events
+    }
+
     /// Returns how writing goes.
     pub fn writer_health(&self) -> WriterHealth {
         self.inner.writer.health()
@@ -251,7 +286,34 @@ impl Tracker {
 
     /// Returns how many sessions are active.
     pub fn active_sessions(&self) -> usize {
-        self.inner.sessions.pin().values().filter(|presence| !presence.has_ended()).count()
+        self.inner.census.all()
+    }
+
+    /// Returns how many sessions of each client type are active: the known products and a bounded number of
+    /// others by their names.
+    pub fn active_by_client_type(&self) -> Vec<(Box<str>, usize)> {
+        self.inner.census.by_client_type()
+    }
+
+    /// Returns the bytes of events that are kept in memory for clients to come back to.
+    pub fn logged_bytes(&self) -> usize {
+        self.inner.writer.logged.load(Relaxed)
+    }
+
+    /// Returns true if requests keep where they stand in their clients' traces.
+    pub fn is_traced(&self) -> bool {
+        self.observer().is_some_and(Observer::wants_trace_context)
+    }
+
+    /// Returns who hears what happens.
+    fn observer(&self) -> Option<&dyn Observer> {
+        self.inner.settings.observer.as_deref()
+    }
+
+    /// Returns the active sessions, from memory.
+    pub fn presences(&self) -> Vec<Arc<Presence>> {
+        let sessions = self.inner.sessions.pin();
+        sessions.values().filter(|presence| !presence.has_ended()).cloned().collect()
     }
 
     /// Returns an active session by its id, from memory.
@@ -271,6 +333,13 @@ impl Tracker {
     pub fn touch(&self, presence: &Presence, now: Timestamp) {
         presence.touch(now);
         self.inner.writer.touch(presence.id(), now);
+        self.inner.events.updated(presence.id(), presence.told(), Sign::Heartbeat, now);
+    }
+
+    fn say_ended(&self, session: &Session) {
+        if let Some(observer) = self.observer() {
+            observer.session_ended(self.inner.census.place(session.client.kind()).name(), session);
+        }
     }
 
     /// Ends a session. Every end goes through here, whatever the reason. Returns `None` if it had
@@ -288,6 +357,8 @@ impl Tracker {
             session_id = %id, reason = reason.as_str(), seconds = ended.total_duration(),
             "session {id} cleaned up: {}", reason.as_str()
         );
+        inner.events.disconnected(&ended);
+        self.say_ended(&ended);
         inner.forget_kin(presence, |_| true);
         let mut closed = Vec::new();
         if reason.ends_connections() {

@@ -7,7 +7,7 @@ mod server;
 
 use std::time::Duration;
 
-use archon_sessions::session::{DisconnectReason, Principal};
+use archon_sessions::session::{DisconnectReason, Identity, Principal};
 use archon_sessions::store::Outcome;
 use http::{Method, StatusCode};
 use server::{Client, Setup, call, modern};
@@ -61,10 +61,11 @@ async fn a_handle_is_good_for_its_own_upstream_and_principal_only() {
     let elsewhere = setup.send_to("other", client.post(list)).await;
     assert_eq!(elsewhere.status, StatusCode::NOT_FOUND);
     let mut stranger = client.post(list);
-    stranger.extensions_mut().insert(Principal::Identified {
+    let principal = Principal::Identified {
         issuer: "https://issuer.example".into(),
         subject: "someone".into(),
-    });
+    };
+    stranger.extensions_mut().insert(Identity::from(principal));
     assert_eq!(setup.send(stranger).await.status, StatusCode::NOT_FOUND);
     assert_eq!(setup.send(client.post(list)).await.status, StatusCode::OK);
 }

@@ -6,12 +6,18 @@ use archon_sessions::layer::{SessionBody, json_response};
 use archon_sessions::session::Timestamp;
 use archon_sessions::store::StoreError;
 use archon_sessions::tracker::WriterHealth;
+use archon_sessions_api::health::Health as ShownHealth;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use serde_json::{Map, Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::Api;
+use super::params::NoParams;
 use crate::gateway::{GatewayBody, Upstream};
 use crate::server::Overview;
 
@@ -29,9 +35,9 @@ struct Health {
 }
 
 /// What there is to say of the store.
-struct StoreHealth {
+pub struct StoreHealth {
     /// Why it is not well; `None` if it is.
-    reason: Option<String>,
+    pub reason: Option<String>,
     /// What waits to be written, could not wait any longer, or was in a file that is gone.
     rows: [(&'static str, u64); 3],
 }
@@ -60,24 +66,48 @@ pub async fn mcp(overview: &Overview) -> http::Response<SessionBody<GatewayBody>
     json_response(StatusCode::OK, body.to_string())
 }
 
-/// Answers on the API's port: 503 if the store is gone, with the reason.
-pub async fn api(State(overview): State<Arc<Overview>>) -> Response {
-    let store = look(&overview).await.store;
-    let (status, mut body) = match &store.reason {
-        None => (StatusCode::OK, json!({ "status": "healthy", "service": "mcp" })),
-        Some(reason) => {
-            let body = json!({ "status": "unhealthy", "service": "mcp", "reason": reason });
-            (StatusCode::SERVICE_UNAVAILABLE, body)
-        }
-    };
+/// Returns the routes; they are open to everybody, under each name that somebody may ask.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(api))
+        .route("/health", get(api))
+        .route("/api/health", get(api))
+}
+
+/// Says whether the service is well: 503 if its store is gone, with the reason.
+#[utoipa::path(
+    get, path = "/api/mcp/health", tag = "service",
+    responses(
+        (status = 200, body = ShownHealth, description = "It is well"),
+        (status = 503, body = ShownHealth, description = "Its store is gone; calls go on"),
+    )
+)]
+async fn api(State(overview): State<Arc<Overview>>, _: NoParams) -> Response {
+    let store = look_at_store(&overview).await;
     // As long as all has gone well there is nothing to count.
-    if store.reason.is_some() || store.has_cost_rows() {
-        store.add_rows(&mut body);
-    }
-    (status, Json(body)).into_response()
+    let is_counted = store.reason.is_some() || store.has_cost_rows();
+    let [queued, dropped, lost] = store.counts().map(|count| is_counted.then_some(count));
+    let (code, status) = match store.reason {
+        None => (StatusCode::OK, "healthy"),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+    };
+    let health = ShownHealth {
+        status: status.to_owned(),
+        service: "mcp".to_owned(),
+        reason: store.reason,
+        queued_rows: queued,
+        dropped_rows: dropped,
+        lost_rows: lost,
+    };
+    (code, Json(health)).into_response()
 }
 
 impl StoreHealth {
+    /// Returns what waits to be written, could not wait any longer, and was in a file that is gone.
+    pub fn counts(&self) -> [u64; 3] {
+        self.rows.map(|(_, count)| count)
+    }
+
     fn has_cost_rows(&self) -> bool {
         self.rows.iter().any(|(name, count)| *name != QUEUED && *count > 0)
     }
@@ -98,7 +128,8 @@ async fn look(overview: &Overview) -> Health {
     }
 }
 
-async fn look_at_store(overview: &Overview) -> StoreHealth {
+/// Asks the store whether it is there, and the writer how it goes.
+pub async fn look_at_store(overview: &Overview) -> StoreHealth {
     let WriterHealth { is_writing, queued, dropped, lost, last_error } =
         overview.tracker.writer_health();
     let reason = match tokio::time::timeout(STORE_LIMIT, overview.tracker.store().check()).await {

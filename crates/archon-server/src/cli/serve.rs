@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::config::{Config, Database, Durability, LogFormat, Overrides, split_variable};
+use crate::config::{
+    ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, TokenVariables,
+    split_variable,
+};
 use crate::server::Inherited;
 use crate::{logging, server};
 
@@ -89,8 +92,10 @@ impl Serve {
             db: Database::overridden(self.db),
             durability: self.durability,
             allowed_hosts: self.allowed_hosts,
+            api_token: std::env::var(TOKEN_VARIABLE).ok().map(ApiSecret),
             no_tools: self.no_tools,
             log_format: self.log_format,
+            tokens: TokenVariables::read(),
         }
     }
 }

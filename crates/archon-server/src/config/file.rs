@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use archon_sessions_api::access::Role;
 use serde::Deserialize;
 
+use super::auth::Auth;
 use super::{Durability, LogFormat};
 
 /// The whole file. An unknown key is an error: a misspelt limit must not pass for a limit.
@@ -13,11 +15,14 @@ use super::{Durability, LogFormat};
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     pub server: Server,
+    pub api: Api,
     pub store: Store,
     pub sessions: Sessions,
     pub limits: Limits,
+    pub websocket: WebSocket,
     pub tools: Tools,
     pub log: Log,
+    pub auth: Auth,
     pub upstreams: BTreeMap<String, Upstream>,
 }
 
@@ -28,6 +33,22 @@ pub struct Server {
     pub mcp_port: Option<u16>,
     pub server_port: Option<u16>,
     pub allowed_hosts: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    pub tokens: Vec<ApiToken>,
+    pub cors_origins: Vec<String>,
+}
+
+/// `[[api.tokens]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiToken {
+    pub name: String,
+    pub sha256: String,
+    pub role: Role,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,6 +70,9 @@ pub struct Sessions {
     pub reap_every_seconds: Option<f64>,
     pub resume_window_seconds: Option<f64>,
     pub call_timeout_seconds: Option<f64>,
+    pub reconnect_token_minutes: Option<f64>,
+    pub reconnects_per_minute: Option<u32>,
+    pub reconnects_per_minute_of_address: Option<u32>,
     pub calls_max: Option<u32>,
     pub streams_max: Option<u32>,
     pub sessions_max: Option<usize>,
@@ -62,6 +86,7 @@ pub struct Sessions {
 pub struct TimeoutRule {
     pub client: Option<String>,
     pub principal: Option<String>,
+    pub user: Option<String>,
     pub idle_timeout_seconds: f64,
 }
 
@@ -77,6 +102,13 @@ pub struct Limits {
     pub header_seconds_max: Option<f64>,
     pub headers_max: Option<usize>,
     pub header_bytes_max: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSocket {
+    pub listeners_max: Option<usize>,
+    pub backlog_bytes: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -105,6 +137,11 @@ pub struct Upstream {
     pub connect_timeout_seconds: Option<f64>,
     pub restart_grace_seconds: Option<f64>,
     pub tls_ca_file: Option<PathBuf>,
+    pub forward_headers: Option<Vec<String>>,
+    #[serde(default)]
+    pub forward_authorization: bool,
+    pub bearer_env: Option<String>,
+    pub identity_header: Option<String>,
     // One that we start ourselves:
     pub command: Option<Command>,
     pub env: Option<BTreeMap<String, String>>,

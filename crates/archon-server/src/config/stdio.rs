@@ -94,6 +94,10 @@ pub(super) fn read(
         ("connect_timeout_seconds", upstream.connect_timeout_seconds.is_some()),
         ("restart_grace_seconds", upstream.restart_grace_seconds.is_some()),
         ("tls_ca_file", upstream.tls_ca_file.is_some()),
+        ("forward_headers", upstream.forward_headers.is_some()),
+        ("forward_authorization", upstream.forward_authorization),
+        ("bearer_env", upstream.bearer_env.is_some()),
+        ("identity_header", upstream.identity_header.is_some()),
     ] {
         if is_set {
             bail!("upstreams.{name}: `{setting}` goes with `url`, not with `command`");

@@ -106,6 +106,99 @@ fn the_variable_holds_a_line_for_each_command() {
     assert!(split("").is_empty());
 }
 
+/// What listening elsewhere than on loopback needs.
+fn api_token() -> String {
+    let hash = "0".repeat(64);
+    format!("[[api.tokens]]\nname = \"tv\"\nrole = \"viewer\"\nsha256 = \"{hash}\"\n")
+}
+
+#[test]
+fn an_issuer_or_a_key_makes_authentication_required() {
+    let auth = |toml: &str| load(toml, Overrides::default()).unwrap().auth;
+    assert!(auth("").is_none() && auth("[auth]\nrequired = false").is_none());
+    let issuer = auth("[auth]\nissuer = \"https://i.example/\"").unwrap();
+    assert!(issuer.is_required && issuer.api_keys.is_empty());
+    assert_eq!(issuer.issuer.unwrap().name, "https://i.example/", "to the letter");
+    let digits = "0123456789abcdefABCDEF0123456789".repeat(2);
+    let key = format!("[[auth.api_keys]]\nname = \"a\"\nsha256 = \"{digits}\"\n");
+    let keys = auth(&format!("[auth]\nrequired = false\n{key}")).unwrap();
+    assert!(!keys.is_required && keys.issuer.is_none());
+    assert_eq!(keys.api_keys[0].sha256[..4], [0x01, 0x23, 0x45, 0x67]);
+    assert!(!format!("{keys:?}").contains("103"));
+    let public = "[server]\nhost = \"0.0.0.0\"\nallowed_hosts = [\"m.example\"]\n[auth]\n\
+                  issuer = \"https://i.example\"\npublic_url = \"https://M.example:443/\"\n";
+    assert_eq!(
+        auth(&(public.to_owned() + &api_token())).unwrap().public_url.as_deref(),
+        Some("https://m.example")
+    );
+}
+
+#[test]
+fn what_goes_on_to_an_upstream_can_be_chosen() {
+    let load = |more: &str| {
+        let toml = format!("[upstreams.a]\nurl = \"http://a.example/mcp\"\n{more}");
+        let mut config = load(&toml, Overrides::default()).unwrap();
+        match config.upstreams.remove(0).reached {
+            Reached::Http(http) => http.forwarding,
+            Reached::Stdio(_) => panic!("it is a URL"),
+        }
+    };
+    assert_eq!(load(""), Forwarding::default());
+    let chosen = load("forward_headers = [\"X-Tenant\"]\nidentity_header = \"X-Archon-Principal\"");
+    assert_eq!(chosen.chosen.unwrap(), ["x-tenant"]);
+    assert_eq!(chosen.identity_header.unwrap(), "x-archon-principal");
+    let with_key =
+        load(&format!("[[auth.api_keys]]\nname = \"a\"\nsha256 = \"{}\"", "0".repeat(64)));
+    assert!(with_key.keeps_api_key && !with_key.authorization);
+}
+
+#[test]
+fn mistakes_in_authentication_are_named() {
+    let upstream = |more: &str| format!("[upstreams.a]\nurl = \"http://x\"\n{more}");
+    let auth = |more: &str| format!("[auth]\n{more}");
+    let issuer = |more: &str| auth(&format!("issuer = \"https://i.example\"\n{more}"));
+    let key = |name: &str, hash: &str| {
+        format!("[[auth.api_keys]]\nname = \"{name}\"\nsha256 = \"{hash}\"\n")
+    };
+    let hash = "0".repeat(64);
+    for (toml, hint) in [
+        (auth("required = true"), "issuer"),
+        (auth("audience = \"x\""), "goes with `auth.issuer`"),
+        (auth("issuer = \"http://i.example\""), "https"),
+        (auth("issuer = \"https://u:secret@i.example\""), "password"),
+        (auth("issuer = \"https://i.example?x=1\""), "query"),
+        (issuer("jwks_url = \"http://i.example/jwks\""), "https"),
+        (issuer("algorithms = [\"HS256\"]"), "asymmetric"),
+        (issuer("algorithms = [\"none\"]"), "none"),
+        (issuer("leeway_seconds = 3600"), "300"),
+        (issuer("audience = \"\""), "audience"),
+        (issuer("public_url = \"https://m.example/mcp\""), "origin"),
+        (key("a", "secret"), "sha256"),
+        (key("", &hash), "name"),
+        (key("a", &hash) + &key("a", &hash), "two"),
+        (upstream("forward_headers = [\"Authorization\"]"), "forward_authorization"),
+        (upstream("forward_headers = [\"Connection\"]"), "one hop"),
+        (upstream("forward_headers = [\"cookie\"]"), "handle"),
+        (upstream("forward_headers = [\"X-Archon-Session-Id\"]"), "own"),
+        (upstream("forward_headers = [\"Mcp-Session-Id\"]"), "protocol"),
+        (upstream("forward_headers = [\"a b\"]"), "a b"),
+        (upstream("identity_header = \"host\""), "one hop"),
+        (upstream("bearer_env = \"NO_SUCH_VARIABLE\""), "NO_SUCH_VARIABLE"),
+        (
+            upstream("forward_authorization = true\nheaders = { authorization = \"secret\" }"),
+            "exclude",
+        ),
+        ("[upstreams.a]\ncommand = \"x\"\nforward_headers = []".into(), "with `url`"),
+    ] {
+        let error = format!("{:#}", load(&toml, Overrides::default()).unwrap_err());
+        assert!(error.contains(hint) && !error.contains("secret"), "{toml}: {error}");
+    }
+    let host = "[server]\nhost = \"0.0.0.0\"\nallowed_hosts = [\"m\"]\n";
+    let toml = host.to_owned() + &issuer("") + &api_token();
+    let error = load(&toml, Overrides::default()).unwrap_err();
+    assert!(error.to_string().contains("public_url"), "{error}");
+}
+
 #[test]
 fn mistakes_are_named() {
     let flag = |text: &str| Overrides { upstreams: vec![text.into()], ..Overrides::default() };

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use super::{StdioConfig, file, seconds, stdio};
+use super::{Forwarding, StdioConfig, file, forwarding, seconds, stdio};
 
 /// Names become part of a path and of every row.
 const NAME_CHARS_MAX: usize = 64;
@@ -48,6 +49,8 @@ pub struct HttpConfig {
     pub url: UpstreamUrl,
     /// Headers sent with each request; secrets may be among them.
     pub headers: HeaderMap,
+    /// Which of a client's headers go on.
+    pub forwarding: Forwarding,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long calls wait for a server that was there and cannot be reached: it may be restarting.
@@ -92,6 +95,7 @@ impl FromStr for UpstreamConfig {
             Reached::Http(HttpConfig {
                 url: target.parse()?,
                 headers: HeaderMap::new(),
+                forwarding: Forwarding::default(),
                 connect_timeout: CONNECT_TIMEOUT,
                 restart_grace: RESTART_GRACE,
                 tls_ca_file: None,
@@ -165,6 +169,7 @@ fn http(name: &str, url: &str, upstream: file::Upstream) -> anyhow::Result<HttpC
             bail!("upstreams.{name}: `{setting}` goes with `command`, not with `url`");
         }
     }
+    let forwarding = forwarding::read(name, &upstream)?;
     let mut headers = HeaderMap::new();
     for (header, value) in upstream.headers.iter().flatten() {
         let header_name: HeaderName = header
@@ -177,11 +182,23 @@ fn http(name: &str, url: &str, upstream: file::Upstream) -> anyhow::Result<HttpC
         value.set_sensitive(true);
         headers.insert(header_name, value);
     }
+    let has_own = headers.contains_key(AUTHORIZATION);
+    if let Some(variable) = &upstream.bearer_env {
+        headers.insert(AUTHORIZATION, forwarding::bearer(name, variable)?);
+    }
+    let ways = [has_own, upstream.bearer_env.is_some(), forwarding.authorization];
+    if ways.into_iter().filter(|is_set| *is_set).count() > 1 {
+        bail!(
+            "upstreams.{name}: `Authorization` in `headers`, `bearer_env` and `forward_authorization` \
+             exclude each other"
+        );
+    }
     let setting = format!("upstreams.{name}.connect_timeout_seconds");
     let grace = format!("upstreams.{name}.restart_grace_seconds");
     Ok(HttpConfig {
         url: url.parse().with_context(|| format!("upstreams.{name}"))?,
         headers,
+        forwarding,
         connect_timeout: seconds(&setting, upstream.connect_timeout_seconds, CONNECT_TIMEOUT)?,
         restart_grace: seconds(&grace, upstream.restart_grace_seconds, RESTART_GRACE)?,
         tls_ca_file: upstream.tls_ca_file,

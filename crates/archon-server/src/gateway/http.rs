@@ -4,26 +4,28 @@ mod headers;
 mod pool;
 mod tls;
 
+pub use headers::is_of_one_hop;
 pub use pool::PooledBody;
+pub use tls::client as tls_client;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
-use archon_sessions::layer::{CallFailed, InnerRequest};
+use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::protocol::sse::is_event_stream;
-use archon_sessions::session::Era;
+use archon_sessions::session::{Era, Principal};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::eras::{DISCOVER, Knowledge, Speaks, read_discovery};
 use super::{Answer, GatewayBody, bridge};
-use crate::config::HttpConfig;
+use crate::config::{Forwarding, HttpConfig};
 use pool::{Failed, Pool};
 
 /// The answer to a probe is small, and quick.
@@ -42,6 +44,7 @@ struct Shared {
     target: Uri,
     /// `Host`, and what is configured.
     headers: HeaderMap,
+    forwarding: Forwarding,
     pool: Pool,
     eras: Knowledge,
     state: AtomicU8,
@@ -57,12 +60,18 @@ impl HttpUpstream {
     /// # Errors
     /// If its certificates cannot be read.
     pub fn new(name: &str, config: &HttpConfig) -> anyhow::Result<Self> {
+        if config.forwarding.authorization && config.forwarding.keeps_api_key {
+            tracing::warn!(
+                upstream = name,
+                "upstream {name} gets its clients' tokens, which are made out to this server as well"
+            );
+        }
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(config.connect_timeout));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::client(config)?)
+            .with_tls_config(tls::client(config.tls_ca_file.as_deref())?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
@@ -76,6 +85,7 @@ impl HttpUpstream {
             name: name.to_owned(),
             target,
             headers,
+            forwarding: config.forwarding.clone(),
             pool: Pool::new(connector, uri, config.restart_grace),
             eras: Knowledge::default(),
             state: AtomicU8::new(UNKNOWN),
@@ -105,9 +115,9 @@ impl HttpUpstream {
         match era {
             Era::Modern if self.shared.eras.is_modern() => self.relay(request).await,
             Era::Modern => {
-                let speaks = self.speaks().await?;
+                let speaks = self.speaks(&request).await?;
                 match (speaks, bridge::opening(&request)) {
-                    (Speaks::LegacyOnly(versions), Some((_, envelope))) => {
+                    (Some(Speaks::LegacyOnly(versions)), Some((_, envelope))) => {
                         Err(bridge::refuse_modern(self.name(), envelope, &versions))
                     }
                     _ => self.relay(request).await,
@@ -125,8 +135,8 @@ impl HttpUpstream {
             return Ok(answer);
         }
         let envelope: Option<&Envelope> = bridge::opening(&again).map(|(_, envelope)| envelope);
-        match (self.speaks().await, envelope) {
-            (Ok(Speaks::Modern(versions)), Some(envelope)) => {
+        match (self.speaks(&again).await, envelope) {
+            (Ok(Some(Speaks::Modern(versions))), Some(envelope)) => {
                 Err(bridge::refuse_legacy(self.name(), envelope, &versions))
             }
             _ => Ok(answer),
@@ -135,8 +145,8 @@ impl HttpUpstream {
 
     async fn relay(&self, request: InnerRequest) -> Result<Answer, CallFailed> {
         let (mut parts, body) = request.into_parts();
+        headers::forward(&mut parts.headers, &self.shared.forwarding, principal(&parts.extensions));
         parts.extensions = http::Extensions::new();
-        headers::forward(&mut parts.headers);
         let response = self.send(Request::from_parts(parts, body)).await?;
         let (mut parts, body) = response.into_parts();
         headers::strip_hop_by_hop(&mut parts.headers);
@@ -170,34 +180,43 @@ impl HttpUpstream {
         Err(failed)
     }
 
-    /// Returns which versions the upstream speaks, asking it if need be.
-    async fn speaks(&self) -> Result<Speaks, CallFailed> {
+    /// Returns which versions the upstream speaks, asking it in this request's name if need be; `None` if it
+    /// does not tell whoever sent that.
+    async fn speaks(&self, like: &InnerRequest) -> Result<Option<Speaks>, CallFailed> {
         if let Some(known) = self.shared.eras.get() {
-            return Ok(known);
+            return Ok(Some(known));
         }
         let _turn = self.shared.eras.asking.lock().await;
         if let Some(known) = self.shared.eras.get() {
-            return Ok(known);
+            return Ok(Some(known));
         }
         let probe = async {
-            let response = self.send(self.probe()).await?;
+            let response = self.send(self.probe(like)).await?;
+            if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                return Ok(None);
+            }
             let is_sse = is_event_stream(response.headers());
             let body = Limited::new(response.into_body(), PROBE_BYTES_MAX).collect().await;
             let body = body.map_err(|_| CallFailed::lost(self.name()))?.to_bytes();
-            Ok::<Speaks, CallFailed>(read_discovery(if is_sse { last_data(&body) } else { &body }))
+            let answer = if is_sse { last_data(&body) } else { &body };
+            Ok::<_, CallFailed>(Some(read_discovery(answer)))
         };
         let speaks = match tokio::time::timeout(PROBE_LIMIT, probe).await {
             Ok(speaks) => speaks?,
             Err(_) => return Err(CallFailed::timed_out(PROBE_LIMIT)),
         };
+        let Some(speaks) = speaks else { return Ok(None) };
         tracing::info!(upstream = self.name(), "upstream {} speaks {speaks:?}", self.name());
         self.shared.eras.set(speaks.clone());
-        Ok(speaks)
+        Ok(Some(speaks))
     }
 
-    fn probe(&self) -> InnerRequest {
+    fn probe(&self, like: &InnerRequest) -> InnerRequest {
         let mut request = Request::new(Full::new(Bytes::from_static(DISCOVER.as_bytes())));
         *request.method_mut() = Method::POST;
+        let principal = principal(like.extensions());
+        *request.headers_mut() =
+            headers::of_the_caller(like.headers(), &self.shared.forwarding, principal);
         let headers = request.headers_mut();
         for (name, value) in [
             ("content-type", "application/json"),
@@ -209,6 +228,11 @@ impl HttpUpstream {
         }
         request
     }
+}
+
+/// Returns who sent a request, as the layer says.
+fn principal(extensions: &http::Extensions) -> &Principal {
+    extensions.get::<Exchange>().map_or(&Principal::Anonymous, |exchange| &exchange.principal)
 }
 
 /// Returns the data of the last event that has any.

@@ -27,8 +27,13 @@ use crate::config::ListenLimits;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the MCP endpoint.
-pub async fn serve_mcp(listener: TcpListener, routes: Routes, limits: ListenLimits, drain: Drain) {
-    serve(listener, routes, limits, drain).await;
+pub async fn serve_mcp(
+    listener: TcpListener,
+    routes: Routes,
+    limits: ListenLimits,
+    shared: (Drain, TaskTracker),
+) {
+    serve(listener, routes, limits, shared).await;
 }
 
 /// Serves the API.
@@ -36,15 +41,20 @@ pub async fn serve_api(
     listener: TcpListener,
     router: axum::Router,
     limits: ListenLimits,
-    drain: Drain,
+    shared: (Drain, TaskTracker),
 ) {
     let service =
         router.map_request(|request: Request<Incoming>| request.map(axum::body::Body::new));
-    serve(listener, service, limits, drain).await;
+    serve(listener, service, limits, shared).await;
 }
 
-async fn serve<S, B>(listener: TcpListener, service: S, limits: ListenLimits, drain: Drain)
-where
+/// The tracker is shared with whoever counts connections.
+async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    limits: ListenLimits,
+    (drain, connections): (Drain, TaskTracker),
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
@@ -54,7 +64,6 @@ where
     B::Error: Into<BoxError>,
 {
     let places = Arc::new(Semaphore::new(limits.connections_max));
-    let connections = TaskTracker::new();
     // HTTP/1.1 only: nothing but TLS negotiates another version, and a peer that begins to speak HTTP/2
     // by guess is told so at once instead of being waited for.
     let mut builder = http1::Builder::new();
@@ -79,6 +88,8 @@ where
             WithPeer { service: service.clone(), peer, transport, watched: watched.clone() };
         let connection =
             builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        // A WebSocket leaves here, and has an owner of its own.
+        let connection = connection.with_upgrades();
         connections.spawn(async move {
             // A connection that breaks is its client's business, and common.
             if let Err(error) = until_idle(connection, &watched).await {
@@ -94,7 +105,7 @@ where
 
 /// Serves a connection until it ends, or has been idle for long enough in a drain.
 async fn until_idle<S, B>(
-    connection: http1::Connection<TokioIo<TcpStream>, S>,
+    connection: http1::UpgradeableConnection<TokioIo<TcpStream>, S>,
     watched: &Watched,
 ) -> hyper::Result<()>
 where

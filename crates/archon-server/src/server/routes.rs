@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use archon_sessions::layer::{AllowedHosts, SessionBody, SessionService, codes, error_response};
+use archon_sessions::layer::{
+    AllowedHosts, SessionBody, SessionService, codes, error_response, json_response,
+};
 use futures_util::future::Either;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -14,8 +16,9 @@ use tower::Service;
 use super::Overview;
 use crate::api::health;
 use crate::gateway::{Builtin, GatewayBody, Repeats, Unbatched, Upstream};
+use crate::identity::{Identify, Identities, described_by};
 
-type Sessions = SessionService<Unbatched<Repeats<Builtin<Upstream>>>>;
+type Sessions = Identify<SessionService<Unbatched<Repeats<Builtin<Upstream>>>>>;
 type Answer = Response<SessionBody<GatewayBody>>;
 type Routed = Either<
     <Sessions as Service<Request<Incoming>>>::Future,
@@ -31,18 +34,31 @@ pub struct Endpoint {
     pub service: Sessions,
 }
 
+/// Returns the paths at which an endpoint is.
+pub fn paths(name: &str, is_default: bool) -> Vec<String> {
+    let own = format!("/mcp/{name}");
+    if is_default { vec!["/mcp".to_owned(), own] } else { vec![own] }
+}
+
 /// The router of the MCP port. Hand-made: three kinds of paths, on the path of every call.
 #[derive(Clone)]
 pub struct Routes {
     endpoints: Arc<[Endpoint]>,
     overview: Arc<Overview>,
+    /// `None` where everybody is anonymous.
+    identities: Option<Arc<Identities>>,
     hosts: AllowedHosts,
 }
 
 impl Routes {
     /// Returns the router; the first endpoint is the default one.
-    pub fn new(endpoints: Vec<Endpoint>, overview: Arc<Overview>, hosts: AllowedHosts) -> Self {
-        Self { endpoints: endpoints.into(), overview, hosts }
+    pub fn new(
+        endpoints: Vec<Endpoint>,
+        overview: Arc<Overview>,
+        identities: Option<Arc<Identities>>,
+        hosts: AllowedHosts,
+    ) -> Self {
+        Self { endpoints: endpoints.into(), overview, identities, hosts }
     }
 
     fn endpoint(&self, path: &str) -> Option<Sessions> {
@@ -55,6 +71,20 @@ impl Routes {
             }
         };
         Some(endpoint.service.clone())
+    }
+
+    /// Returns what a resource of ours says of itself, where this is the path for it.
+    fn metadata(&self, request: &Request<Incoming>) -> Option<Answer> {
+        let path = described_by(request.uri().path())?;
+        if !path.is_empty() && self.endpoint(path).is_none() {
+            return None;
+        }
+        let document = self.identities.as_ref()?.metadata(request.headers(), path)?;
+        if request.method() != Method::GET {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            return Some(error_response(status, None, codes::REFUSED, "this takes GET"));
+        }
+        Some(json_response(StatusCode::OK, document))
     }
 
     fn not_found(&self, path: &str) -> Answer {
@@ -93,6 +123,7 @@ impl Service<Request<Incoming>> for Routes {
             let overview = self.overview.clone();
             return Either::Right(Box::pin(async move { Ok(health::mcp(&overview).await) }));
         }
-        Either::Right(Box::pin(std::future::ready(Ok(self.not_found(path)))))
+        let answer = self.metadata(&request).unwrap_or_else(|| self.not_found(path));
+        Either::Right(Box::pin(std::future::ready(Ok(answer))))
     }
 }

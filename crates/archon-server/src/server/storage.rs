@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use archon_sessions::store::SessionStore;
 use archon_sessions::store::memory::MemoryStore;
 use archon_sessions::store::postgres::PostgresStore;
 use archon_sessions::store::sqlite::SqliteStore;
+use archon_sessions::store::{Reports, SessionStore};
 
 use crate::config::Database;
+
+mod absent;
 
 /// An open database.
 pub enum Storage {
@@ -34,6 +36,14 @@ impl Storage {
             Self::Memory(store) => store.clone(),
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// Returns what the API asks of it.
+    pub fn reports(&self) -> Arc<dyn Reports> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Memory(_) | Self::Postgres(_) => Arc::new(absent::Absent),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::protocol::Message;
-use crate::session::Era;
+use crate::session::{Era, Principal};
 use crate::tracker::{LiveConnection, Presence, Proof};
 
 /// A request's place, decided once. `presence` is absent only for a `server/discover` of a client
@@ -20,6 +20,8 @@ pub struct Exchange {
     pub proof: Option<Proof>,
     /// Its legacy connection.
     pub connection: Option<Arc<LiveConnection>>,
+    /// Who authenticated.
+    pub principal: Principal,
 }
 
 /// What the inner service puts into an answer's extensions where the call may be sent again if the rest of

@@ -26,6 +26,8 @@ pub mod codes {
     pub const REFUSED: i64 = -31007;
     /// The call ran and was answered, and the answer is no longer kept.
     pub const ANSWER_GONE: i64 = -31008;
+    /// The request does not show who sends it, or what it shows is not good.
+    pub const UNAUTHENTICATED: i64 = -31009;
 }
 
 /// A call that the service behind the layer did not answer; the layer answers in its place.

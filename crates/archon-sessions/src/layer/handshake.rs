@@ -53,6 +53,7 @@ impl<S: Inner> Flow<S> {
             presence: None,
             proof: None,
             connection: None,
+            principal: caller.principal.clone(),
         };
         let request = inner_request(parts, body, exchange);
         let opened = match self.call_inner(request).await {
@@ -84,8 +85,8 @@ impl<S: Inner> Flow<S> {
             tracker.begin(&admission, &envelope, &shared.upstream, request_bytes, arrival)
         {
             let answer = answer.unwrap_or_default();
-            let (outcome, error) = (Outcome::Success, None);
-            ended = call.end(Ending { outcome, error, response_bytes: bytes, answer });
+            let (outcome, error, code) = (Outcome::Success, None, None);
+            ended = call.end(Ending { outcome, error, code, response_bytes: bytes, answer });
         }
         for durable in [admission.durable, ended].into_iter().flatten() {
             durable.wait().await;

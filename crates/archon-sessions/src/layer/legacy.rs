@@ -14,7 +14,10 @@ use super::renew::{self, CallOrigin, opens_stream};
 use super::restore::Answered;
 use super::transport::ClientTransport;
 use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Shared, reject};
-use crate::protocol::names::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_ARCHON_SESSION_ID};
+use crate::protocol::names::{
+    MCP_PROTOCOL_VERSION, MCP_SESSION_ID, TRACEPARENT, X_ARCHON_SESSION_ID,
+};
+use crate::protocol::trace_context::TraceParent;
 use crate::protocol::{Envelope, Message, Presented, legacy};
 use crate::session::Era;
 use crate::tracker::{Admission, Arrival, Call, LiveConnection, Purpose};
@@ -25,7 +28,7 @@ const DELETE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 impl<S: Inner> Flow<S> {
     /// Takes a POST of either era: what it says is decided here, once.
     pub(super) async fn post(self, parts: Parts, body: Bytes) -> Answer<S> {
-        let arrival = Arrival::now();
+        let arrival = self.shared.arrival(&parts);
         let message = match Message::parse(&body) {
             Ok(message) => message,
             Err(error) => return reject::envelope(&error),
@@ -76,7 +79,7 @@ impl<S: Inner> Flow<S> {
         {
             return failed(id, calls, &CallFailed::interrupted(), &admission).await;
         }
-        if let Some(durable) = tracker.before_sending().filter(|_| !calls.is_empty()) {
+        if let Some(durable) = tracker.strict_barrier().filter(|_| !calls.is_empty()) {
             durable.wait().await;
         }
         let transport = parts.extensions.get::<ClientTransport>().cloned();
@@ -200,6 +203,16 @@ impl<S: Inner> Flow<S> {
 }
 
 impl Shared {
+    /// Returns the arrival of a request.
+    fn arrival(&self, parts: &Parts) -> Arrival {
+        let arrival = Arrival::now();
+        if !self.tracker.is_traced() {
+            return arrival;
+        }
+        let parent = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        Arrival { http_parent: parent.and_then(TraceParent::parse), ..arrival }
+    }
+
     /// Finds the place of a legacy request, or answers that it has none.
     pub(super) async fn admit<B>(
         &self,
@@ -253,6 +266,7 @@ pub(super) fn exchange_of(admission: &Admission) -> Exchange {
         presence: Some(admission.presence.clone()),
         proof: Some(admission.proof),
         connection: admission.connection.clone(),
+        principal: admission.presence.principal().clone(),
     }
 }
 

@@ -15,7 +15,7 @@ use super::restore::Answered;
 use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, edge, reject};
 use crate::protocol::names::{COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID};
 use crate::protocol::{Handle, Message, Presented, modern};
-use crate::session::{Era, Principal};
+use crate::session::{Era, Identity};
 use crate::tracker::{Admission, Arrival, Call, Caller, Ending, Proof, StreamPlace};
 
 /// What the row of a call says whose client closed its stream (MCP 2026-07-28, Cancellation).
@@ -81,14 +81,21 @@ impl<S: Inner> Flow<S> {
         let answered = if was_interrupted {
             Err(CallFailed::interrupted())
         } else {
-            if let Some(durable) = tracker.before_sending().filter(|_| !calls.is_empty()) {
+            if let Some(durable) = tracker.strict_barrier().filter(|_| !calls.is_empty()) {
                 durable.wait().await;
             }
             let presence = admission.as_ref().map(|admission| admission.presence.clone());
             let message = Some(message.clone());
             let proof = admission.as_ref().map(|admission| admission.proof);
-            let exchange =
-                Exchange { era: Era::Modern, message, presence, proof, connection: None };
+            let principal = caller.principal.clone();
+            let exchange = Exchange {
+                era: Era::Modern,
+                message,
+                presence,
+                proof,
+                connection: None,
+                principal,
+            };
             let request = inner_request(parts, body, exchange);
             let answered = self.call_repeatably(&request, None).await;
             answered.map(|answered| (answered, request))
@@ -165,6 +172,7 @@ fn set_cookie<B>(response: &mut http::Response<B>, presented: &Presented, admiss
 pub(super) async fn end_all(calls: Vec<Call>, failed: &super::CallFailed) {
     for call in calls {
         let ending = Ending::without_answer(failed.outcome, failed.message.as_str());
+        let ending = Ending { code: Some(failed.code), ..ending };
         if let Some(durable) = call.end(ending) {
             durable.wait().await;
         }
@@ -173,8 +181,11 @@ pub(super) async fn end_all(calls: Vec<Call>, failed: &super::CallFailed) {
 
 /// Returns who sends this request, as far as its extensions and headers tell.
 pub(super) fn caller(parts: &Parts) -> Caller {
+    let Identity { principal, user } =
+        parts.extensions.get::<Identity>().cloned().unwrap_or_default();
     Caller {
-        principal: parts.extensions.get::<Principal>().cloned().unwrap_or_default(),
+        principal,
+        user,
         peer: parts.extensions.get::<PeerAddress>().map(|peer| peer.0.ip()),
         user_agent: parts.headers.get(USER_AGENT).cloned(),
     }

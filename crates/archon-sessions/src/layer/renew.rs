@@ -98,12 +98,15 @@ impl<S: Inner> Renew<S::Answer> for CallOrigin<S> {
             {
                 return Ok(rest);
             }
+            // Its answer came as a whole body, which cannot go on in a stream that has begun: it ran, and what
+            // came of it is unknown to the client.
+            let lost = CallFailed::lost(&flow.shared.upstream);
             let response = repeat(flow, &request, connection.as_ref()).await?.response;
             if is_event_stream(response.headers()) {
                 let link = connection.and_then(|connection| connection.link());
                 return Ok(Rest { response, after: None, link });
             }
-            Err(CallFailed::unreachable("upstream"))
+            Err(lost)
         }))
     }
 

@@ -61,9 +61,11 @@ pub struct Envelope {
     pub meta: Meta,
 }
 
-/// The parts of `params._meta` that the modern era requires or that describe the client.
+/// `params._meta`, and the parts of it that the modern era requires or that describe the client.
 #[derive(Clone, Debug, Default)]
 pub struct Meta {
+    /// `_meta` itself, as JSON text.
+    pub source: Option<Text>,
     /// `…/protocolVersion`.
     pub protocol_version: Option<Text>,
     /// `…/clientCapabilities` as JSON text.
@@ -204,6 +206,7 @@ impl Meta {
         let [version, capabilities, info] = object::read(json, &known).map_err(parse_error)?;
         let part = |raw: &RawValue| Text::within(body, Cow::Borrowed(raw.get()));
         Ok(Self {
+            source: Some(Text::within(body, Cow::Borrowed(json))),
             protocol_version: version
                 .map(|raw| string(body, raw, "`protocolVersion` must be a string"))
                 .transpose()?,

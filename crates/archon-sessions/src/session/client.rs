@@ -109,6 +109,11 @@ pub fn client_type(name: &str) -> &str {
         .map_or(name, |(_, product)| *product)
 }
 
+/// Returns true if a client type is one of the known products.
+pub fn is_product(client_type: &str) -> bool {
+    PRODUCTS.iter().any(|(_, product)| *product == client_type)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -128,11 +128,21 @@ impl Session {
         true
     }
 
+    /// Returns true if this end, as somebody decided it, is the end of the session as it is stored. A timeout is an
+    /// end on a condition: that nobody has heard of the session since.
+    pub fn may_end(&self, stored: &Session) -> bool {
+        let is_timeout =
+            self.end.and_then(|end| end.reason) == Some(DisconnectReason::TimeoutNoActivity);
+        let is_news = stored.last_activity > self.last_activity || stored.revision >= self.revision;
+        stored.end.is_none() && !(is_timeout && is_news)
+    }
+
     /// Returns the session that goes on from this one for the same client.
     pub fn continued(&self, now: Timestamp) -> Session {
         Session {
             continues: Some(self.id),
             fingerprint: self.fingerprint,
+            user: self.user.clone(),
             ..Session::new(
                 self.client.clone(),
                 self.principal.clone(),

@@ -1,16 +1,23 @@
 //! Keeps everything in memory: for tests, and for embedders who want no record.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Batch, CallId, OpenCall, Price, RequestRow, SessionStore, StoreError, StoredEvent};
+use super::{
+    Batch, CallId, NodeRow, OpenCall, Price, Pruning, ReconnectAttempt, RequestRow, SessionStore,
+    StoreError, StoredEvent, StoredToken, TokenUse, TokenUsed,
+};
 use crate::protocol::event_id::StreamId;
-use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
+use crate::session::{
+    Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp, TokenKey,
+};
 
 /// The latest requests only: this store has no disk to grow on.
 const REQUESTS_MAX: usize = 100_000;
+/// The latest attempts to reconnect only.
+const ATTEMPTS_MAX: usize = 10_000;
 /// Ended sessions are forgotten, oldest first, beyond this many sessions in all.
 const SESSIONS_MAX: usize = 1_000_000;
 
@@ -29,6 +36,10 @@ struct Tables {
     connections: HashMap<McpSessionId, Connection>,
     requests: VecDeque<RequestRow>,
     fingerprint_key: Option<FingerprintKey>,
+    token_secret: Option<String>,
+    tokens: HashMap<SessionId, StoredToken>,
+    attempts: VecDeque<ReconnectAttempt>,
+    nodes: HashMap<Arc<str>, NodeRow>,
     calls: HashMap<CallId, OpenCall>,
     /// By stream and number. The tracker bounds them and says which to forget.
     events: BTreeMap<(StreamId, u64), StoredEvent>,
@@ -48,6 +59,11 @@ impl MemoryStore {
     /// Returns all sessions, in no order.
     pub fn sessions(&self) -> Vec<Session> {
         self.tables().sessions.values().cloned().collect()
+    }
+
+    /// Returns the attempts to reconnect, oldest first.
+    pub fn reconnect_attempts(&self) -> Vec<ReconnectAttempt> {
+        self.tables().attempts.iter().cloned().collect()
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -71,11 +87,12 @@ impl SessionStore for MemoryStore {
         }
         for ended in &batch.ended {
             if let Some(session) = tables.sessions.get_mut(&ended.id)
-                && session.end.is_none()
+                && ended.may_end(session)
             {
                 session.end = ended.end;
                 session.last_activity = session.last_activity.max(ended.last_activity);
-                session.revision = ended.revision;
+                session.revision += 1;
+                tables.tokens.remove(&ended.id);
                 tables.ended.push_back(ended.id);
             }
         }
@@ -92,6 +109,7 @@ impl SessionStore for MemoryStore {
             }
         }
         tables.apply_unfinished(batch);
+        tables.apply_rare(batch);
         tables.forget_the_oldest();
         Ok(())
     }
@@ -131,6 +149,59 @@ impl SessionStore for MemoryStore {
         Ok(*self.tables().fingerprint_key.get_or_insert_with(FingerprintKey::random))
     }
 
+    async fn token_secret(&self) -> Result<String, StoreError> {
+        Ok(self.tables().token_secret.get_or_insert_with(TokenKey::random_secret).clone())
+    }
+
+    async fn use_token(&self, using: &TokenUse) -> Result<Option<TokenUsed>, StoreError> {
+        let mut guard = self.tables();
+        let Tables { sessions, tokens, .. } = &mut *guard;
+        let session = sessions.get_mut(&using.next.session).filter(|s| s.end.is_none());
+        let token = tokens.get_mut(&using.next.session);
+        let good =
+            |token: &&mut StoredToken| token.hash == using.presented && token.expires_at > using.at;
+        let (Some(session), Some(token)) = (session, token.filter(good)) else { return Ok(None) };
+        *token = using.next.clone();
+        session.reconnect_count += 1;
+        session.revision += 1;
+        session.last_activity = session.last_activity.max(using.at);
+        let Session { reconnect_count, revision, .. } = *session;
+        Ok(Some(TokenUsed { reconnect_count, revision }))
+    }
+
+    async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        let tables = self.tables();
+        Ok(ids.iter().filter_map(|id| tables.sessions.get(id)).cloned().collect())
+    }
+
+    async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError> {
+        let tables = self.tables();
+        let is_calling = |id| tables.calls.values().any(|call| call.session == id);
+        let silent = tables.sessions.values().filter(|session| {
+            session.end.is_none() && session.is_idle_out(now) && !is_calling(session.id)
+        });
+        Ok(silent.take(usize::try_from(max).unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        Ok(self.tables().nodes.values().cloned().collect())
+    }
+
+    async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError> {
+        let mut guard = self.tables();
+        let tables = &mut *guard;
+        tables.attempts.retain(|attempt| attempt.at >= pruning.attempts_before);
+        let Some(before) = pruning.sessions_before else { return Ok(0) };
+        let is_old = |session: &Session| session.end.is_some_and(|end| end.at < before);
+        tables.sessions.retain(|_, session| !is_old(session));
+        let Tables { sessions, ended, connections, requests, attempts, .. } = tables;
+        ended.retain(|id| sessions.contains_key(id));
+        connections.retain(|_, connection| sessions.contains_key(&connection.session));
+        requests.retain(|row| sessions.contains_key(&row.session));
+        attempts.retain(|attempt| sessions.contains_key(&attempt.session));
+        Ok(0)
+    }
+
     async fn price(&self, _model: &str, _now: Timestamp) -> Result<Option<Price>, StoreError> {
         Ok(None)
     }
@@ -164,12 +235,30 @@ impl Tables {
         }
     }
 
+    fn apply_rare(&mut self, batch: &Batch) {
+        for token in &batch.tokens {
+            if self.sessions.get(&token.session).is_some_and(|session| session.end.is_none()) {
+                self.tokens.insert(token.session, token.clone());
+            }
+        }
+        self.attempts.extend(batch.attempts.iter().cloned());
+        let surplus = self.attempts.len().saturating_sub(ATTEMPTS_MAX);
+        self.attempts.drain(..surplus);
+        for row in &batch.heard {
+            self.nodes.insert(row.node.clone(), row.clone());
+        }
+        for node in &batch.gone {
+            self.nodes.remove(node);
+        }
+    }
+
     fn forget_the_oldest(&mut self) {
         let surplus = self.requests.len().saturating_sub(REQUESTS_MAX);
         self.requests.drain(..surplus);
         while self.sessions.len() > SESSIONS_MAX {
             let Some(id) = self.ended.pop_front() else { return };
             self.sessions.remove(&id);
+            self.tokens.remove(&id);
             self.connections.retain(|_, connection| connection.session != id);
         }
     }

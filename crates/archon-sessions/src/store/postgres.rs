@@ -6,6 +6,7 @@
 
 mod address;
 mod days;
+mod lifecycle;
 mod requests;
 mod rows;
 #[cfg(test)]
@@ -13,6 +14,7 @@ pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 mod unfinished;
+mod usage;
 
 pub use address::{PostgresUrl, PostgresUrlError};
 
@@ -28,9 +30,15 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, Row};
 use tokio::sync::Mutex;
 
-use super::{Batch, OpenCall, Price, SessionStore, StoreError, StoredEvent};
+use super::usage::slices;
+use super::{
+    Batch, NodeRow, OpenCall, Price, Pruning, SessionStore, StoreError, StoredEvent, TokenUse,
+    TokenUsed,
+};
 use crate::protocol::event_id::StreamId;
-use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
+use crate::session::{
+    Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp, TokenKey,
+};
 use days::Days;
 use requests::Doubt;
 
@@ -103,6 +111,28 @@ impl PostgresStore {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.lock().await.connection = None;
+    }
+
+    /// Returns the key of this name, this one if there is none yet: who comes first makes it, and everybody reads
+    /// the same.
+    async fn key(&self, name: &'static str, new: String) -> Result<String, StoreError> {
+        let made =
+            sqlx::query("INSERT INTO archon_mcp_keys VALUES ($1, $2) ON CONFLICT DO NOTHING");
+        self.read(made.bind(name).bind(new)).await?;
+        let key = sqlx::query("SELECT value FROM archon_mcp_keys WHERE name = $1").bind(name);
+        let rows = self.read(key).await?;
+        Ok(rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?)
+    }
+
+    /// Deletes rows, and returns how many.
+    async fn delete(&self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        within(WRITE_LIMIT, async {
+            let mut transaction = self.readers.begin().await?;
+            let done = statement.persistent(!self.is_pooled).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(done.rows_affected())
+        })
+        .await
     }
 
     /// Reads rows. Behind a pooler even one statement needs a transaction: it is sent in two parts, and they
@@ -206,15 +236,43 @@ impl SessionStore for PostgresStore {
     }
 
     async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError> {
-        // Who comes first makes it; everybody reads the same.
-        let made = sqlx::query(
-            "INSERT INTO archon_mcp_keys VALUES ('fingerprint', $1) ON CONFLICT DO NOTHING",
-        );
-        self.read(made.bind(format!("{:x}", FingerprintKey::random()))).await?;
-        let key = sqlx::query("SELECT value FROM archon_mcp_keys WHERE name = 'fingerprint'");
-        let rows = self.read(key).await?;
-        let value: &str = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
-        value.parse().map_err(|_| StoreError::Corrupt { what: "fingerprint key" })
+        let key = self.key("fingerprint", format!("{:x}", FingerprintKey::random())).await?;
+        key.parse().map_err(|_| StoreError::Corrupt { what: "fingerprint key" })
+    }
+
+    async fn token_secret(&self) -> Result<String, StoreError> {
+        self.key("reconnect-token", TokenKey::random_secret()).await
+    }
+
+    async fn use_token(&self, using: &TokenUse) -> Result<Option<TokenUsed>, StoreError> {
+        let rows = self.read(lifecycle::use_token(using)).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(TokenUsed { reconnect_count: row.try_get(0)?, revision: row.try_get(1)? }))
+    }
+
+    async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        self.read(lifecycle::sessions(ids)).await?.iter().map(rows::read_session).collect()
+    }
+
+    async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError> {
+        self.read(lifecycle::silent(now, max)).await?.iter().map(rows::read_session).collect()
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let nodes = sqlx::query("SELECT node, heard_at, expected_until FROM archon_mcp_nodes");
+        self.read(nodes).await?.iter().map(lifecycle::read_node).collect()
+    }
+
+    async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError> {
+        let mut deleted = self.delete(lifecycle::old_attempts(pruning)).await?;
+        let Some(before) = pruning.sessions_before else { return Ok(deleted) };
+        // Days go at no cost; what is left of old sessions then was asked on younger days.
+        self.drop_requests_before(before).await?;
+        let requests = lifecycle::requests_of_old(before, pruning.rows_max);
+        deleted += self.delete(requests).await?;
+        let sessions = self.read(lifecycle::the_old(before)).await?;
+        let sessions: i64 = sessions.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        Ok(deleted + u64::try_from(sessions).unwrap_or(0))
     }
 
     async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError> {
@@ -272,6 +330,8 @@ impl Writer {
         let mut doubt = None;
         if !batch.requests.is_empty() {
             doubt = Some(requests::insert(&mut transaction, &batch.requests, is_pooled).await?);
+            let used = slices(&batch.requests);
+            usage::sums(&used).persistent(!is_pooled).execute(&mut *transaction).await?;
         }
         for statement in after_requests(batch, &touched, &ended) {
             statement.persistent(!is_pooled).execute(&mut *transaction).await?;
@@ -298,6 +358,7 @@ fn before_requests<'a>(batch: &'a Batch, connections: &'a [Connection]) -> Vec<S
     if !batch.opened.is_empty() {
         statements.push(unfinished::calls(&batch.opened));
     }
+    statements.extend(lifecycle::rare(batch));
     statements
 }
 

@@ -8,10 +8,13 @@
 mod active;
 mod damage;
 mod file;
+mod lifecycle;
+mod reports;
 mod requests;
 mod rows;
 mod schema;
 mod unfinished;
+mod usage;
 
 pub use file::Readers;
 
@@ -25,9 +28,15 @@ use tokio::sync::Mutex;
 
 use file::File;
 
-use super::{Batch, OpenCall, Price, SessionStore, StoreError, StoredEvent};
+use super::usage::slices;
+use super::{
+    Batch, NodeRow, OpenCall, Price, Pruning, SessionStore, StoreError, StoredEvent, TokenUse,
+    TokenUsed,
+};
 use crate::protocol::event_id::StreamId;
-use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
+use crate::session::{
+    Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp, TokenKey,
+};
 
 /// A store in a SQLite file, in WAL mode, safe against power loss (`synchronous=FULL`).
 #[derive(Clone)]
@@ -68,6 +77,20 @@ impl SqliteStore {
     /// If the store is not available.
     pub async fn also_create(&self, tables: &'static str) -> Result<(), StoreError> {
         self.file.lock().await.also_create(tables).await
+    }
+
+    /// Returns the key of this name, this one if there is none yet: who comes first makes it, and everybody reads
+    /// the same.
+    async fn key(&self, name: &'static str, new: String) -> Result<String, StoreError> {
+        let mut file = self.file.lock().await;
+        let writer = file.writer().await?;
+        sqlx::query("INSERT INTO archon_mcp_keys VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(name)
+            .bind(new)
+            .execute(&mut *writer)
+            .await?;
+        let key = sqlx::query_scalar("SELECT value FROM archon_mcp_keys WHERE name = ?").bind(name);
+        Ok(key.fetch_one(writer).await?)
     }
 
     /// Closes the file, which folds the write-ahead log into it.
@@ -132,17 +155,43 @@ impl SessionStore for SqliteStore {
     }
 
     async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError> {
+        let key = self.key("fingerprint", format!("{:x}", FingerprintKey::random())).await?;
+        key.parse().map_err(|_| StoreError::Corrupt { what: "fingerprint key" })
+    }
+
+    async fn token_secret(&self) -> Result<String, StoreError> {
+        self.key("reconnect-token", TokenKey::random_secret()).await
+    }
+
+    async fn use_token(&self, using: &TokenUse) -> Result<Option<TokenUsed>, StoreError> {
         let mut file = self.file.lock().await;
-        let writer = file.writer().await?;
-        // Who comes first makes it; everybody reads the same.
-        sqlx::query("INSERT INTO archon_mcp_keys VALUES ('fingerprint', ?) ON CONFLICT DO NOTHING")
-            .bind(format!("{:x}", FingerprintKey::random()))
-            .execute(&mut *writer)
-            .await?;
-        let row = sqlx::query("SELECT value FROM archon_mcp_keys WHERE name = 'fingerprint'")
-            .fetch_one(writer)
-            .await?;
-        rows::parsed(&row, "value")
+        let used = lifecycle::use_token(file.writer().await?, using).await;
+        used.map_err(|error| damage::named(error, &self.path))
+    }
+
+    async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        let ids = json(ids, ToString::to_string)?;
+        let rows = sqlx::query(lifecycle::SESSIONS).bind(ids).fetch_all(&self.pool()).await?;
+        rows.iter().map(rows::read_session).collect()
+    }
+
+    async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError> {
+        let silent = sqlx::query(lifecycle::SILENT).bind(now.to_string()).bind(max);
+        silent.fetch_all(&self.pool()).await?.iter().map(rows::read_session).collect()
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let nodes = sqlx::query("SELECT * FROM archon_mcp_nodes").fetch_all(&self.pool()).await?;
+        nodes.iter().map(lifecycle::read_node).collect()
+    }
+
+    async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError> {
+        let mut file = self.file.lock().await;
+        let pruned = lifecycle::prune(file.writer().await?, pruning).await;
+        if pruned.is_err() {
+            file.clear_up().await;
+        }
+        pruned.map_err(|error| damage::named(error, &self.path))
     }
 
     async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError> {
@@ -194,6 +243,12 @@ const COMMIT: &str = const_format::concatcp!(
     ";",
     unfinished::EXPIRED,
     ";",
+    usage::USAGE,
+    ";",
+    usage::LATENCY,
+    ";",
+    usage::TOTALS,
+    ";",
     rows::TOUCHES,
     ";",
     rows::ENDS,
@@ -207,13 +262,15 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
     let connections = json(&batch.connections, rows::connection)?;
     let unguessed = json(&batch.unguessed, ToString::to_string)?;
     let opened = json(&batch.opened, unfinished::call)?;
+    let used = usage::json(&slices(&batch.requests))?;
     let (many, few) = requests::split(&batch.requests);
     let first =
         |query| sqlx::query(query).bind(sessions).bind(connections).bind(unguessed).bind(opened);
-    let last = if many.is_empty() {
+    let last = if many.is_empty() && !batch.has_rare() {
         first(WHOLE)
     } else {
         first(BEGIN).execute(&mut *writer).await?;
+        lifecycle::write(writer, batch).await?;
         requests::insert(writer, many).await?;
         sqlx::query(COMMIT)
     };
@@ -222,6 +279,9 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
         .bind(json(&batch.events, unfinished::event)?)
         .bind(json(&batch.forgotten, unfinished::forgotten)?)
         .bind(batch.forget_before.map(|before| before.to_string()).unwrap_or_default())
+        .bind(&used)
+        .bind(&used)
+        .bind(&used)
         .bind(json(&batch.touched, rows::touch)?)
         .bind(json(&batch.ended, rows::end)?)
         .execute(writer)

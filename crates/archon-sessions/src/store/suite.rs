@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::memory::MemoryStore;
 use super::postgres::{PostgresStore, server};
 use super::sqlite::SqliteStore;
-use super::{Batch, CallId, OpenCall, Outcome, RequestRow, SessionStore, StoredEvent};
+use super::{
+    Batch, CallId, NodeRow, OpenCall, Outcome, Pruning, ReconnectAttempt, RequestRow, SessionStore,
+    StoredEvent, StoredToken, TokenUse, TokenUsed,
+};
 use crate::protocol::event_id::StreamId;
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, IDLE_TIMEOUT, McpSessionId, Principal, Session,
-    SessionId, Timestamp,
+    SessionId, Timestamp, TokenHash, User,
 };
 
 pub(super) fn at(seconds: i64) -> Timestamp {
@@ -62,6 +67,8 @@ pub(super) fn request(session: SessionId) -> RequestRow {
 async fn what_is_written_is_found(store: &dyn SessionStore) {
     let mut first = session();
     first.continues = Some(SessionId::random());
+    first.principal = connection(&first).principal;
+    first.user = User::known(Some("s".into()), Some("s@i.example".into()), Some("S\u{fc}".into()));
     let open = connection(&first);
     let batch =
         Batch { created: vec![first.clone()], connections: vec![open.clone()], ..Batch::default() };
@@ -150,6 +157,7 @@ async fn text_of_any_kind_harms_nobody(store: &dyn SessionStore) {
     let mut first = session();
     first.client.capabilities = Some(r#"{"a":"\u0000\ud800","b":1e999999}"#.into());
     first.protocol_version = "a\0b".into();
+    first.user = User::known(None, Some("\0".into()), Some("\0".into()));
     let mut nul = request(first.id);
     (nul.method, nul.tool, nul.error) = ("\0".into(), Some("a\0".into()), Some("\0\0".into()));
     (nul.duration_us, nul.prompt_tokens, nul.cost_micros) = (i64::MAX / 2, i64::MAX, i64::MAX);
@@ -216,6 +224,164 @@ async fn events_are_kept_until_they_are_forgotten(store: &dyn SessionStore) {
     assert_eq!(store.events_of(StreamId(3)).await.unwrap(), vec![all[3].clone()]);
 }
 
+/// A token of this text, for a session.
+fn token(session: &Session, text: &str, expires_at: Timestamp) -> StoredToken {
+    StoredToken { session: session.id, hash: TokenHash::of(text), expires_at }
+}
+
+async fn of_a_hundred_uses_of_a_token_at_once_one_is_the_first(store: &dyn SessionStore) {
+    let first = session();
+    let tokens = vec![token(&first, "older", at(900)), token(&first, "a", at(900))];
+    store.apply(&Batch { created: vec![first.clone()], tokens, ..Batch::default() }).await.unwrap();
+    let uses: Vec<TokenUse> = (0..100)
+        .map(|number| TokenUse {
+            presented: TokenHash::of("a"),
+            next: token(&first, &format!("next {number}"), at(1000)),
+            at: at(7),
+        })
+        .collect();
+    let results = join_all(uses.iter().map(|using| store.use_token(using))).await;
+    let won: Vec<usize> =
+        (0..100).filter(|number| results[*number].as_ref().unwrap().is_some()).collect();
+    assert_eq!(won.len(), 1, "{won:?}");
+    let used = TokenUsed { reconnect_count: 1, revision: 1 };
+    assert_eq!(results[won[0]].as_ref().unwrap(), &Some(used));
+    let found = store.session(first.id).await.unwrap().unwrap();
+    assert_eq!((found.reconnect_count, found.revision, found.last_activity), (1, 1, at(7)));
+    // The token of the first is the session's now, and nobody else's.
+    for (number, using) in uses.iter().enumerate() {
+        let presented = using.next.hash.clone();
+        let next = token(&first, "a", at(1000));
+        let again = TokenUse { presented, next, at: at(8) };
+        let is_next = store.use_token(&again).await.unwrap().is_some();
+        assert_eq!(is_next, number == won[0], "{number}");
+    }
+}
+
+async fn a_token_is_of_no_use_when_it_is_over_or_its_session_is(store: &dyn SessionStore) {
+    let first = session();
+    let using = |presented: &str, moment| TokenUse {
+        presented: TokenHash::of(presented),
+        next: token(&first, "next", at(1000)),
+        at: moment,
+    };
+    assert_eq!(store.use_token(&using("a", at(1))).await.unwrap(), None, "no such session");
+    let tokens = vec![token(&first, "a", at(900))];
+    store.apply(&Batch { created: vec![first.clone()], tokens, ..Batch::default() }).await.unwrap();
+    assert_eq!(store.use_token(&using("b", at(1))).await.unwrap(), None, "another token");
+    assert_eq!(store.use_token(&using("a", at(900))).await.unwrap(), None, "expired");
+    let mut ended = first.clone();
+    ended.disconnect(DisconnectReason::Operator, at(2));
+    store.apply(&Batch { ended: vec![ended], ..Batch::default() }).await.unwrap();
+    assert_eq!(store.use_token(&using("a", at(3))).await.unwrap(), None, "ended");
+    assert_eq!(store.token_secret().await.unwrap(), store.token_secret().await.unwrap());
+}
+
+async fn a_timeout_ends_what_nobody_has_heard_of_since(store: &dyn SessionStore) {
+    let [touched, retaken, silent, asked] = [session(), session(), session(), session()];
+    let created = vec![touched.clone(), retaken.clone(), silent.clone(), asked.clone()];
+    let tokens = vec![token(&retaken, "a", at(900))];
+    store.apply(&Batch { created, tokens, ..Batch::default() }).await.unwrap();
+    store.apply(&Batch { touched: vec![(touched.id, at(3))], ..Batch::default() }).await.unwrap();
+    // Nothing newer than what the other node knew, but another revision.
+    let next = token(&retaken, "b", at(900));
+    let using = TokenUse { presented: TokenHash::of("a"), next, at: at(0) };
+    assert!(store.use_token(&using).await.unwrap().is_some());
+    let ended = [&touched, &retaken, &silent, &asked].map(|session| {
+        let mut ended = session.clone();
+        let is_asked = session.id == asked.id;
+        let reason = DisconnectReason::TimeoutNoActivity;
+        ended.disconnect(if is_asked { DisconnectReason::Operator } else { reason }, at(400));
+        ended
+    });
+    let touched_later = vec![(asked.id, at(399))];
+    let batch = Batch { ended: ended.to_vec(), touched: touched_later, ..Batch::default() };
+    store.apply(&batch).await.unwrap();
+    let ids = [touched.id, retaken.id, silent.id, asked.id, SessionId::random()];
+    let mut found = store.sessions_by_id(&ids).await.unwrap();
+    found.sort_by_key(|session| ids.iter().position(|id| *id == session.id));
+    let has_ended: Vec<bool> = found.iter().map(|session| session.end.is_some()).collect();
+    assert_eq!(has_ended, [false, false, true, true]);
+    assert_eq!(found[2].revision, 1);
+}
+
+async fn the_silent_are_found_unless_they_have_a_call(store: &dyn SessionStore) {
+    let [silent, calling, present] = [session(), session(), session()];
+    let created = vec![silent.clone(), calling.clone(), present.clone()];
+    let call = OpenCall {
+        id: CallId(1),
+        session: calling.id,
+        handle: None,
+        request: "1".into(),
+        digest: "00".into(),
+        method: "tools/call".into(),
+        tool: None,
+        upstream: "demo".into(),
+        started: at(1),
+        request_bytes: 1,
+        node: "n1".into(),
+    };
+    let (opened, touched) = (vec![call], vec![(present.id, at(100))]);
+    store.apply(&Batch { created, opened, touched, ..Batch::default() }).await.unwrap();
+    let ids = async |now, max| {
+        let found = store.silent(now, max).await.unwrap();
+        found.into_iter().map(|session| session.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(at(298), 9).await, []);
+    assert_eq!(ids(at(302), 9).await, [silent.id]);
+    store.apply(&Batch { closed: vec![CallId(1)], ..Batch::default() }).await.unwrap();
+    assert_eq!(ids(at(999), 9).await.len(), 3);
+    assert_eq!(ids(at(999), 2).await.len(), 2);
+}
+
+async fn nodes_are_known_until_they_go(store: &dyn SessionStore) {
+    let row = |node: &str, moment| NodeRow {
+        node: node.into(),
+        heard_at: at(moment),
+        expected_until: at(moment + 60),
+    };
+    let heard = vec![row("one", 1), row("two", 2)];
+    store.apply(&Batch { heard, ..Batch::default() }).await.unwrap();
+    let batch = Batch { heard: vec![row("one", 9)], gone: vec!["two".into()], ..Batch::default() };
+    store.apply(&batch).await.unwrap();
+    assert_eq!(store.nodes().await.unwrap(), vec![row("one", 9)]);
+}
+
+async fn what_is_old_is_deleted_with_all_that_belongs_to_it(store: &dyn SessionStore) {
+    let attempt = |session: &Session, moment| ReconnectAttempt {
+        at: at(moment),
+        session: session.id,
+        peer: Some([192, 0, 2, 1].into()),
+        principal: Principal::Anonymous,
+        result: "token_mismatch",
+    };
+    let all = [session(), session(), session()];
+    let [old, young, active] = &all;
+    let mut ended = [old.clone(), young.clone()];
+    ended[0].disconnect(DisconnectReason::Operator, at(100));
+    ended[1].disconnect(DisconnectReason::Operator, at(5000));
+    let batch = Batch {
+        created: all.to_vec(),
+        connections: all.iter().map(connection).collect(),
+        requests: all.iter().map(|session| request(session.id)).collect(),
+        attempts: vec![attempt(old, 5000), attempt(young, 10), attempt(active, 5000)],
+        ended: ended.to_vec(),
+        ..Batch::default()
+    };
+    store.apply(&batch).await.unwrap();
+    let mut pruning =
+        Pruning { sessions_before: None, attempts_before: at(9), attempts_max: 10, rows_max: 1 };
+    assert_eq!(store.prune(&pruning).await.unwrap(), 0);
+    pruning.sessions_before = Some(at(4000));
+    while store.prune(&pruning).await.unwrap() > 0 {}
+    let ids = all.clone().map(|session| session.id);
+    let left = store.sessions_by_id(&ids).await.unwrap();
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().all(|session| session.id != old.id));
+    assert_eq!(store.connections_of(old.id).await.unwrap(), vec![]);
+    assert_eq!(store.connections_of(young.id).await.unwrap().len(), 1);
+}
+
 macro_rules! suite {
     ($($test:ident),* $(,)?) => {
         mod memory_store {
@@ -267,6 +433,12 @@ suite! {
     text_of_any_kind_harms_nobody,
     a_request_without_a_session_harms_nobody,
     a_call_is_in_the_ledger_until_it_is_closed,
+    of_a_hundred_uses_of_a_token_at_once_one_is_the_first,
+    a_token_is_of_no_use_when_it_is_over_or_its_session_is,
+    a_timeout_ends_what_nobody_has_heard_of_since,
+    the_silent_are_found_unless_they_have_a_call,
+    nodes_are_known_until_they_go,
+    what_is_old_is_deleted_with_all_that_belongs_to_it,
     events_are_kept_until_they_are_forgotten,
 }
 

@@ -12,7 +12,7 @@ use super::{ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
 use crate::protocol::{Envelope, Handle, Presented};
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, McpSessionId,
-    Principal, Session, SessionId, Timestamp, idle_timeout,
+    Principal, Session, SessionId, Timestamp, User, idle_timeout,
 };
 
 /// What showed that a request belongs to a session, in the order in which they are asked.
@@ -49,6 +49,8 @@ impl Proof {
 pub struct Caller {
     /// Who authenticated.
     pub principal: Principal,
+    /// Who that is to people.
+    pub user: Option<Arc<User>>,
     /// The peer's address, if it is known.
     pub peer: Option<IpAddr>,
     /// Its `User-Agent`.
@@ -241,7 +243,7 @@ impl Tracker {
             timeout,
             now,
         );
-        let session = Session { fingerprint, ..session };
+        let session = Session { fingerprint, user: caller.user.clone(), ..session };
         let kin = Kin::of_session(&session);
         let known = kin.as_ref().and_then(|kin| self.inner.kin.pin().get(kin).cloned());
         if let (Some(presence), Some(kin)) = (known.filter(|p| !p.has_ended()), &kin) {
@@ -290,7 +292,10 @@ impl Tracker {
                         let (proof, durable) = (Proof::Fingerprint, None);
                         Admission { presence, proof, connection: None, durable }
                     }
-                    None => self.create(Session { fingerprint, ..session }, None)?,
+                    None => {
+                        let user = caller.user.clone();
+                        self.create(Session { fingerprint, user, ..session }, None)?
+                    }
                 }
             }
         };
@@ -323,7 +328,7 @@ impl Tracker {
         let settings = &self.inner.settings;
         let asked = presented.idle_timeout.map(|asked| asked.min(settings.idle_timeout_max));
         let (rules, standard) = (&settings.timeout_rules, settings.idle_timeout);
-        idle_timeout(rules, standard, asked, client, &caller.principal)
+        idle_timeout(rules, standard, asked, client, &caller.principal, caller.user.as_deref())
     }
 
     /// Ends a connection at its client's word, and its session if it was the last one.

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use super::ledger::CallFacts;
 use super::writer::Draft;
 use super::{Admission, Durable, Presence, Tracker};
+use crate::events::{Failure, FinishedCall, Sign};
+use crate::protocol::trace_context::{TraceContext, TraceParent};
 use crate::protocol::{Envelope, Text};
 use crate::session::Timestamp;
 use crate::store::{CallId, Outcome};
@@ -18,6 +20,10 @@ const TEXT_SHARED_MAX: usize = 64 * 1024;
 /// Of a larger request, so much is kept to estimate its tokens from.
 const TEXT_COPIED: usize = 16 * 1024;
 
+/// An answer that says what went wrong is copied for listeners up to this size; a longer one is read from
+/// the record.
+const FAILURE_BYTES_MAX: usize = 16 * 1024;
+
 /// When a request came in, by both clocks: one to store, one to measure with.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
@@ -25,12 +31,36 @@ pub struct Arrival {
     pub at: Timestamp,
     /// The same by the monotonic clock.
     pub began: Instant,
+    /// Where the HTTP request stands in a trace; only if somebody wants to know.
+    pub http_parent: Option<TraceParent>,
 }
 
 impl Arrival {
     /// Returns the arrival of a request that comes in now.
     pub fn now() -> Self {
-        Self { at: Timestamp::now(), began: Instant::now() }
+        Self { at: Timestamp::now(), began: Instant::now(), http_parent: None }
+    }
+}
+
+/// What a request carries for whoever traces it.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    /// Where the message stands in its client's trace.
+    pub context: Option<TraceContext>,
+    /// Where the HTTP request around it stands in one.
+    pub http_parent: Option<TraceParent>,
+    /// The prompt or resource that it is about, if it is about one.
+    pub target: Option<Box<str>>,
+}
+
+impl Carried {
+    /// Texts are copied: they must not keep a large body.
+    fn by(envelope: &Envelope, arrival: &Arrival) -> Self {
+        Self {
+            context: envelope.meta.source.as_deref().and_then(TraceContext::from_meta),
+            http_parent: arrival.http_parent,
+            target: envelope.target.as_deref().map(Into::into),
+        }
     }
 }
 
@@ -54,6 +84,8 @@ pub struct Ending {
     pub outcome: Outcome,
     /// What went wrong, if we know it without reading the answer.
     pub error: Option<Box<str>>,
+    /// The JSON-RPC error code, where the answer is our own.
+    pub code: Option<i64>,
     /// Bytes sent in answer.
     pub response_bytes: u64,
     /// The beginning of the answer's JSON, to estimate tokens and find the error's text in.
@@ -63,7 +95,14 @@ pub struct Ending {
 impl Ending {
     /// Returns an ending without an answer.
     pub fn without_answer(outcome: Outcome, error: impl Into<Box<str>>) -> Self {
-        Self { outcome, error: Some(error.into()), response_bytes: 0, answer: Vec::new() }
+        let (error, answer) = (Some(error.into()), Vec::new());
+        Self { outcome, error, code: None, response_bytes: 0, answer }
+    }
+
+    /// Returns a good ending of what is not answered by a message.
+    pub fn without_error(response_bytes: u64) -> Self {
+        let (outcome, answer) = (Outcome::Success, Vec::new());
+        Self { outcome, error: None, code: None, response_bytes, answer }
     }
 }
 
@@ -91,6 +130,8 @@ impl Tracker {
             method: envelope.method.clone(),
             tool: envelope.tool().cloned(),
             upstream: upstream.clone(),
+            protocol_version: protocol_version(admission, envelope),
+            carried: self.is_traced().then(|| Box::new(Carried::by(envelope, &arrival))),
             started: arrival.at,
             request_bytes: i64::try_from(request_bytes).unwrap_or(i64::MAX),
             params: Mutex::new(envelope.params.as_ref().map(kept).unwrap_or_default()),
@@ -108,10 +149,18 @@ impl Tracker {
         })
     }
 
-    /// Returns what to wait for before what was begun may be sent.
-    pub fn before_sending(&self) -> Option<Durable> {
+    /// With strict durability, returns what to wait for until all that is queued now is durable: what was begun
+    /// before it is sent, and what ended before it is answered.
+    pub fn strict_barrier(&self) -> Option<Durable> {
         self.inner.settings.durability.is_strict().then(|| self.inner.writer.barrier())
     }
+}
+
+/// A legacy request speaks the version of its connection; a modern one says which.
+fn protocol_version(admission: &Admission, envelope: &Envelope) -> Text {
+    let connection = admission.connection.as_ref();
+    let version = connection.map(|connection| connection.shared_version());
+    version.or(envelope.meta.protocol_version.as_ref()).cloned().unwrap_or_default()
 }
 
 /// Shares a small body with the request; copies the beginning of a large one, to let the rest go.
@@ -150,18 +199,51 @@ impl Call {
     fn record(&mut self, ending: Ending) -> Option<Durable> {
         let facts = self.facts.take()?;
         let took = self.began.elapsed();
-        self.presence.touch(facts.started.plus(took));
+        let now = facts.started.plus(took);
+        self.presence.touch(now);
         self.presence.finish_call();
-        self.tracker.inner.writer.request(Draft {
+        let draft = Draft {
             facts,
             duration_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
             outcome: ending.outcome,
             error: ending.error,
+            code: ending.code,
             response_bytes: i64::try_from(ending.response_bytes).unwrap_or(i64::MAX),
             answer: ending.answer,
             is_in_ledger: false,
-        });
-        self.tracker.before_sending()
+        };
+        let events = self.tracker.events();
+        if events.is_heard() {
+            let by = if draft.facts.tool.is_some() { Sign::ToolCall } else { Sign::Request };
+            events.updated(self.presence.id(), self.presence.told(), by, now);
+            events.finished(now, || finished(&draft));
+        }
+        self.tracker.inner.writer.request(draft);
+        self.tracker.strict_barrier()
+    }
+}
+
+/// Returns what listeners are told of it, with texts of its own: a part of the body would keep all of it.
+fn finished(draft: &Draft) -> FinishedCall {
+    let facts = &draft.facts;
+    let failure = match (draft.outcome, &draft.error) {
+        (Outcome::Success, _) => None,
+        (Outcome::Error | Outcome::Timeout, Some(text)) => Some(Failure::Said(text.clone())),
+        (Outcome::Error | Outcome::Timeout, None) if draft.answer.len() <= FAILURE_BYTES_MAX => {
+            Some(Failure::Answered(Bytes::copy_from_slice(&draft.answer)))
+        }
+        (Outcome::Error | Outcome::Timeout, None) => None,
+    };
+    FinishedCall {
+        session: facts.session,
+        method: (&*facts.method).into(),
+        tool: facts.tool.as_deref().map(Into::into),
+        upstream: facts.upstream.clone(),
+        outcome: draft.outcome,
+        duration_us: draft.duration_us,
+        request_bytes: facts.request_bytes,
+        response_bytes: draft.response_bytes,
+        failure,
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::{Admission, Tracker};
+use super::{Admission, Carried, Tracker};
 use crate::protocol::{Envelope, Text};
 use crate::session::{McpSessionId, SessionId, Timestamp};
 use crate::store::{Batch, CallId, OpenCall, Outcome, RequestRow, StoreError};
@@ -30,6 +30,9 @@ pub struct CallFacts {
     pub(super) method: Text,
     pub(super) tool: Option<Text>,
     pub(super) upstream: Arc<str>,
+    pub(super) protocol_version: Text,
+    /// Only if somebody traces requests.
+    pub(super) carried: Option<Box<Carried>>,
     pub(super) started: Timestamp,
     pub(super) request_bytes: i64,
     /// `params`, or the beginning of them; let go where too much of such text waits.
@@ -77,6 +80,8 @@ impl CallFacts {
             method: copied(&self.method),
             tool: self.tool.as_ref().map(copied),
             upstream: self.upstream.clone(),
+            protocol_version: copied(&self.protocol_version),
+            carried: self.carried.clone(),
             params: Mutex::default(),
             place: AtomicU8::new(self.place.load(Relaxed)),
             is_detached: true,
@@ -150,6 +155,9 @@ impl Tracker {
         };
         self.inner.store.apply(&batch).await?;
         let count = calls.len();
+        if let Some(observer) = self.observer() {
+            observer.interrupted(count);
+        }
         tracing::warn!(count, "{count} calls were in flight at a crash; their outcome is unknown");
         let interrupted = self.inner.interrupted.0.pin();
         for call in calls {

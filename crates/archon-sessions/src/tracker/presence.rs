@@ -7,10 +7,12 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::admit::{Kin, Proof};
+use super::census::Place;
 use super::log::{Purpose, StreamLog};
 use super::setup::ConnectionSetup;
-use crate::protocol::Envelope;
+use crate::events::LastTold;
 use crate::protocol::event_id::StreamId;
+use crate::protocol::{Envelope, Text};
 use crate::session::{
     Connection, DisconnectReason, End, Era, Fingerprint, McpSessionId, Principal, Session,
     SessionId, Timestamp,
@@ -29,9 +31,15 @@ pub struct Presence {
     session: Session,
     header: HeaderValue,
     last_activity: AtomicI64,
+    told: LastTold,
+    reconnect_count: AtomicI64,
+    /// Without its end.
+    revision: AtomicI64,
     in_flight: AtomicU32,
     streams: AtomicU32,
     end: OnceLock<End>,
+    /// Where it counts as active, until it has ended.
+    counted_at: OnceLock<Arc<Place>>,
     /// A bit for each kind of proof it has been found by, so that its reuse is logged once.
     seen_by: AtomicU8,
     pub(super) kin: Option<Kin>,
@@ -47,11 +55,15 @@ impl Presence {
     pub(super) fn new(session: Session, kin: Option<Kin>) -> Arc<Self> {
         Arc::new(Self {
             last_activity: AtomicI64::new(session.last_activity.as_micros()),
+            reconnect_count: AtomicI64::new(session.reconnect_count),
+            revision: AtomicI64::new(session.revision),
             header: header(&session.id),
             session,
+            told: LastTold::default(),
             in_flight: AtomicU32::new(0),
             streams: AtomicU32::new(0),
             end: OnceLock::new(),
+            counted_at: OnceLock::new(),
             seen_by: AtomicU8::new(0),
             has_called: AtomicBool::new(false),
             is_guessable: AtomicBool::new(matches!(kin, Some(Kin::Fingerprint(_)))),
@@ -74,6 +86,8 @@ impl Presence {
     pub fn session(&self) -> Session {
         let mut session = self.session.clone();
         session.last_activity = self.last_activity();
+        session.reconnect_count = self.reconnect_count.load(Relaxed);
+        session.revision = self.revision.load(Relaxed);
         if let Some(end) = self.end.get() {
             session.end = Some(*end);
             session.revision += 1;
@@ -111,6 +125,11 @@ impl Presence {
         Timestamp::from_micros(self.last_activity.load(Relaxed))
     }
 
+    /// Returns when its listeners were told that it is alive.
+    pub(super) fn told(&self) -> &LastTold {
+        &self.told
+    }
+
     /// Returns when the session will end if nothing more is heard of it.
     pub fn expires_at(&self) -> Timestamp {
         self.last_activity().plus(self.session.idle_timeout)
@@ -138,7 +157,37 @@ impl Presence {
     /// Ends it once; returns the session with its end for the record.
     pub(super) fn end(&self, reason: DisconnectReason, now: Timestamp) -> Option<Session> {
         let end = End { at: now, reason: Some(reason), imported: false };
-        self.end.set(end).ok().map(|()| self.session())
+        self.end.set(end).ok()?;
+        if let Some(place) = self.counted_at.get() {
+            place.leave();
+        }
+        Some(self.session())
+    }
+
+    /// Counts it as active from now on. Called before anybody can end it.
+    pub(super) fn is_counted_at(&self, place: Arc<Place>) {
+        if self.counted_at.set(place.clone()).is_ok() {
+            place.enter();
+        }
+    }
+
+    /// Its client has it back by a token: so many times by now.
+    pub(super) fn reconnected(&self, count: i64, revision: i64, now: Timestamp) {
+        self.reconnect_count.fetch_max(count, Relaxed);
+        self.revision.fetch_max(revision, Relaxed);
+        self.touch(now);
+    }
+
+    /// Returns true if no connection is bound to it and no stream is open, and of calls there is one at most.
+    pub(super) fn has_nothing_but_one_call(&self) -> bool {
+        self.handles().is_empty()
+            && self.streams.load(Relaxed) == 0
+            && self.in_flight.load(Relaxed) <= 1
+    }
+
+    /// Returns how the session ended.
+    pub(super) fn end_if_any(&self) -> Option<End> {
+        self.end.get().copied()
     }
 
     /// Returns when the session ended.
@@ -190,6 +239,15 @@ impl Presence {
     }
 }
 
+impl Drop for Presence {
+    fn drop(&mut self) {
+        // Memory lets go of it without an end where the store knows better.
+        if let Some(place) = self.counted_at.get().filter(|_| self.end.get().is_none()) {
+            place.leave();
+        }
+    }
+}
+
 /// An id is hexadecimal digits and hyphens.
 fn header(id: &impl std::fmt::Display) -> HeaderValue {
     HeaderValue::try_from(id.to_string()).unwrap_or(HeaderValue::from_static("invalid"))
@@ -220,7 +278,7 @@ pub struct LiveConnection {
     header: HeaderValue,
     upstream: Arc<str>,
     principal: Principal,
-    protocol_version: Box<str>,
+    protocol_version: Text,
     initialize: Arc<str>,
     opened_at: Timestamp,
 }
@@ -248,7 +306,7 @@ impl LiveConnection {
             header: header(&record.handle),
             upstream: record.upstream,
             principal: record.principal,
-            protocol_version: record.protocol_version,
+            protocol_version: String::from(record.protocol_version).into(),
             initialize: record.initialize,
             opened_at: record.opened_at,
         })
@@ -261,6 +319,11 @@ impl LiveConnection {
 
     /// Returns the negotiated version.
     pub fn protocol_version(&self) -> &str {
+        &self.protocol_version
+    }
+
+    /// Returns the same, to be shared.
+    pub(super) fn shared_version(&self) -> &Text {
         &self.protocol_version
     }
 
@@ -388,7 +451,7 @@ impl LiveConnection {
             session: state.presence.id(),
             upstream: self.upstream.clone(),
             principal: self.principal.clone(),
-            protocol_version: self.protocol_version.clone(),
+            protocol_version: (&*self.protocol_version).into(),
             initialize: self.initialize.clone(),
             link: state.link.as_ref().and_then(|link| link.to_str().ok()).map(Box::from),
             setup: state.setup.as_deref().and_then(ConnectionSetup::to_stored),

@@ -40,6 +40,9 @@ impl Tracker {
         if self.writer_health().is_writing {
             forgotten.iter().for_each(|presence| self.forget(presence));
         }
+        if let Some(observer) = self.observer() {
+            observer.reaped(ended);
+        }
         if ended > 0 {
             let active = self.active_sessions();
             tracing::info!(

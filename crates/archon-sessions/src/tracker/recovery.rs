@@ -79,6 +79,9 @@ impl Tracker {
             }
         }
         let _ = self.inner.orphans.recovered_at.set(now);
+        if let Some(observer) = self.observer() {
+            observer.recovered(recovered, too_late);
+        }
         tracing::info!(recovered, too_late, "Recovered {recovered} active sessions");
         if too_late > 0 {
             let tracker = self.clone();
@@ -95,6 +98,7 @@ impl Tracker {
             let mut batch = sessions.split_off(sessions.len().saturating_sub(BATCH_ROWS));
             for session in &mut batch {
                 session.disconnect(DisconnectReason::TimeoutNoActivity, now);
+                self.say_ended(session);
             }
             let ended = self.inner.writer.durably(|urgent| urgent.ended.append(&mut batch));
             // Either branch lost loses nothing: what was not ended is found again at the next start.

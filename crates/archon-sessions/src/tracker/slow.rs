@@ -38,6 +38,11 @@ impl Lanes {
 }
 
 impl Tracker {
+    /// Waits for a session's turn to be brought to memory.
+    pub(super) async fn session_lane(&self, id: SessionId) -> MutexGuard<'_, ()> {
+        self.inner.slow.sessions.lane(id).await
+    }
+
     /// Puts a new session into memory and its row on the way to the store.
     pub(super) fn create(&self, session: Session, kin: Option<Kin>) -> Result<Admission, Refusal> {
         let inner = &self.inner;
@@ -70,7 +75,13 @@ impl Tracker {
             continues = session.continues.map(tracing::field::display),
             "session {id} created for {}", session.client.kind()
         );
+        let place = self.inner.census.place(session.client.kind());
+        if let Some(observer) = self.observer() {
+            observer.session_began(place.name(), &session);
+        }
+        presence.is_counted_at(place);
         self.inner.sessions.pin().insert(id, presence.clone());
+        self.inner.events.created(&session);
         self.inner.writer.durably(|batch| batch.created.push(session))
     }
 
@@ -188,7 +199,9 @@ impl Tracker {
     /// Takes a stored active session back into memory.
     pub(super) fn revive(&self, session: Session, connections: Vec<Connection>) -> Arc<Presence> {
         let kin = Kin::of_session(&session);
+        let place = self.inner.census.place(session.client.kind());
         let presence = self.with_kin(Presence::new(session, kin));
+        presence.is_counted_at(place);
         self.inner.sessions.pin().insert(presence.id(), presence.clone());
         for record in connections {
             self.revive_connection(record, &presence);

@@ -8,6 +8,7 @@ mod failure;
 mod kept;
 #[cfg(test)]
 mod outage;
+mod telling;
 mod touches;
 
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ use super::recovery::Remembered;
 use super::tokens::Estimator;
 use crate::protocol::event_id::StreamId;
 use crate::session::{SessionId, Timestamp};
-use crate::store::{Batch, CallId, Price, SessionStore};
+use crate::store::{Batch, CallId, Price, ReconnectAttempt, SessionStore};
 pub(super) use draft::Draft;
 use failure::Failure;
 use kept::Kept;
@@ -40,6 +41,8 @@ const QUEUE_MAX: usize = 100_000;
 /// Bytes of requests and answers that rows hold until their tokens are estimated; beyond it, rows are kept
 /// and their texts are not.
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Attempts to reconnect that wait; beyond it they are logged only. A flood of them must not fill the database.
+const ATTEMPTS_MAX: usize = 100;
 /// An answer waits at most this long for its durability: the record never outranks the client.
 const DURABLE_LIMIT: Duration = Duration::from_secs(2);
 /// How often damage is looked for: as often as an operator would like to hear of it.
@@ -97,6 +100,8 @@ struct Queue {
     /// Everything but requests and touches: must be durable soon.
     urgent: Batch,
     drafts: Vec<Draft>,
+    /// So many of the first drafts the observer has heard of.
+    told: usize,
     text_bytes: usize,
     /// Calls that have begun since the writer came by.
     begun: Vec<Arc<CallFacts>>,
@@ -107,6 +112,7 @@ struct Queue {
     /// Streams whose stored events are no longer needed.
     forgotten: Vec<StreamId>,
     touched: HashMap<SessionId, Timestamp>,
+    attempts: Vec<ReconnectAttempt>,
     waiting: Vec<oneshot::Sender<bool>>,
 }
 
@@ -116,7 +122,8 @@ impl Queue {
     }
 
     fn urgent_len(&self) -> usize {
-        self.urgent.created.len() + self.urgent.connections.len() + self.urgent.ended.len()
+        let Batch { created, connections, ended, tokens, .. } = &self.urgent;
+        created.len() + connections.len() + ended.len() + tokens.len()
     }
 }
 
@@ -185,6 +192,14 @@ impl Writer {
         let mut queue = self.queue();
         if queue.touched.len() < QUEUE_MAX {
             queue.touched.insert(id, at);
+        }
+    }
+
+    /// Queues an attempt to reconnect.
+    pub(super) fn note_attempt(&self, attempt: ReconnectAttempt) {
+        let mut queue = self.queue();
+        if queue.attempts.len() < ATTEMPTS_MAX {
+            queue.attempts.push(attempt);
         }
     }
 
@@ -295,20 +310,23 @@ impl Writer {
         (touches, kept): (&mut Touches, &mut Kept),
         is_stopping: bool,
     ) -> (Batch, Vec<oneshot::Sender<bool>>) {
-        let (mut batch, drafts, begun, touched, streams, waiting) = {
+        let (mut batch, mut drafts, told, begun, touched, streams, waiting) = {
             let mut queue = self.queue();
             let all = queue.drafts.len();
             let count = if queue.waiting.is_empty() { all.min(ROWS_MAX) } else { all };
             let rest = queue.drafts.split_off(count);
+            let told = queue.forget_told(count);
             let drafts = std::mem::replace(&mut queue.drafts, rest);
             let bytes: usize = drafts.iter().map(Draft::held_bytes).sum();
             queue.text_bytes = queue.text_bytes.saturating_sub(bytes);
             let mut batch = std::mem::take(&mut queue.urgent);
             batch.closed = std::mem::take(&mut queue.closed);
             batch.forgotten = std::mem::take(&mut queue.forgotten);
+            batch.attempts = std::mem::take(&mut queue.attempts);
             (
                 batch,
                 drafts,
+                told,
                 std::mem::take(&mut queue.begun),
                 std::mem::take(&mut queue.touched),
                 std::mem::take(&mut queue.streams),
@@ -322,6 +340,7 @@ impl Writer {
             batch.events.extend(log.take_unstored());
             kept.add(log);
         }
+        self.tell_ended(&mut drafts[told..]);
         estimator.begin_batch();
         touched.into_iter().for_each(|(id, at)| touches.add(id, at));
         drafts.iter().for_each(|draft| touches.add(draft.facts.session, draft.ended_at()));
@@ -331,6 +350,7 @@ impl Writer {
         let model = self.settings.pricing_model.as_ref().filter(|_| price.is_some());
         batch.requests =
             drafts.into_iter().map(|draft| draft.into_row(estimator, price, model)).collect();
+        self.tell_counted(&batch.requests);
         (batch, waiting)
     }
 

@@ -1,21 +1,20 @@
 //! Whose certificates an upstream's must be signed by.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::config::HttpConfig;
-
 /// Trusts the system's certificates, or only those of a file.
-pub fn client(config: &HttpConfig) -> anyhow::Result<rustls::ClientConfig> {
+pub fn client(ca_file: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("TLS is not usable")?;
     let mut roots = rustls::RootCertStore::empty();
-    match &config.tls_ca_file {
+    match ca_file {
         Some(file) => {
             let what = || format!("could not read certificates from {}", file.display());
             for certificate in CertificateDer::pem_file_iter(file).with_context(what)? {

@@ -110,7 +110,8 @@ impl Watch {
                 Verdict::Success => Outcome::Success,
                 Verdict::Error => Outcome::Error,
             };
-            Some((call, Ending { outcome, error: None, response_bytes: bytes, answer: sample }))
+            let (error, code, response_bytes, answer) = (None, None, bytes, sample);
+            Some((call, Ending { outcome, error, code, response_bytes, answer }))
         });
         ended.collect()
     }
@@ -161,7 +162,8 @@ impl Watch {
             _ => events.into(),
         };
         for call in calls {
-            durable.extend(call.end(Ending::without_answer(failed.outcome, &*failed.message)));
+            let ending = Ending::without_answer(failed.outcome, &*failed.message);
+            durable.extend(call.end(Ending { code: Some(failed.code), ..ending }));
         }
         Passed { bytes, is_sign: false, durable }
     }
@@ -199,8 +201,8 @@ impl Watch {
     fn close(&mut self) {
         let response_bytes = self.observer.bytes();
         for call in std::mem::take(&mut self.calls) {
-            let (outcome, answer) = (Outcome::Success, Vec::new());
-            let _ = call.end(Ending { outcome, error: None, response_bytes, answer });
+            let ending = Ending::without_error(response_bytes);
+            let _ = call.end(ending);
         }
     }
 }

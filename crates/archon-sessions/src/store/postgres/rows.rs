@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::Statement;
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, End, Era, McpSessionId, Principal, Session,
-    SessionId, Timestamp,
+    SessionId, Timestamp, User,
 };
 use crate::store::StoreError;
 
@@ -50,15 +50,16 @@ const SESSIONS: &str = "
 INSERT INTO archon_mcp_sessions
     (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
      last_activity, status, principal, era, protocol_version, continues, idle_timeout_seconds,
-     fingerprint)
+     fingerprint, user_id, user_email, user_name)
 SELECT session_id, client_type, client_name, client_version, client_capabilities::jsonb, connected_at,
        last_activity, 'active', principal, era, protocol_version, continues, idle_timeout_seconds,
-       fingerprint
+       fingerprint, user_id, user_email, user_name
 FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
             $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::uuid[], $12::bigint[],
-            $13::text[])
+            $13::text[], $14::text[], $15::text[], $16::text[])
     AS new (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
-            last_activity, principal, era, protocol_version, continues, idle_timeout_seconds, fingerprint)
+            last_activity, principal, era, protocol_version, continues, idle_timeout_seconds, fingerprint,
+            user_id, user_email, user_name)
 ON CONFLICT DO NOTHING";
 
 pub(super) fn sessions(all: &[Session]) -> Statement<'_> {
@@ -76,6 +77,9 @@ pub(super) fn sessions(all: &[Session]) -> Statement<'_> {
         .bind(column(all, |session| session.continues.map(SessionId::as_uuid)))
         .bind(column(all, |session| whole_seconds(session.idle_timeout)))
         .bind(column(all, |session| session.fingerprint.map(|fingerprint| fingerprint.to_string())))
+        .bind(column(all, |session| session.user.as_deref()?.id.as_deref().map(text)))
+        .bind(column(all, |session| session.user.as_deref()?.email.as_deref().map(text)))
+        .bind(column(all, |session| session.user.as_deref()?.name.as_deref().map(text)))
 }
 
 /// Returns JSON as JSONB can hold it. It cannot hold NUL, halves of surrogate pairs and numbers beyond all
@@ -95,7 +99,8 @@ fn whole_seconds(timeout: Duration) -> i64 {
 pub(super) const SESSION_COLUMNS: &str = "
     session_id, client_name, client_version, client_capabilities::text AS client_capabilities, connected_at,
     last_activity, disconnected_at, status, disconnect_reason, principal, era, protocol_version, continues,
-    idle_timeout_seconds, revision, fingerprint";
+    idle_timeout_seconds, revision, fingerprint, reconnect_count, user_id, user_email,
+    user_name";
 
 pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
     let reason: Option<&str> = row.try_get("disconnect_reason")?;
@@ -111,6 +116,7 @@ pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
     let capabilities: Option<&str> = row.try_get("client_capabilities")?;
     let fingerprint: Option<&str> = row.try_get("fingerprint")?;
     let idle_seconds: i64 = row.try_get("idle_timeout_seconds")?;
+    let word = |column| row.try_get::<Option<&str>, _>(column).map(|text| text.map(Box::from));
     Ok(Session {
         id: SessionId::from_uuid(row.try_get("session_id")?),
         client: ClientInfo {
@@ -120,6 +126,7 @@ pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
             capabilities: capabilities.and_then(json).map(Into::into),
         },
         principal: Principal::from_stored(row.try_get("principal")?),
+        user: User::known(word("user_id")?, word("user_email")?, word("user_name")?),
         era: Era::from_stored(row.try_get("era")?),
         protocol_version: row.try_get("protocol_version")?,
         connected_at: read_time(row, "connected_at")?,
@@ -128,6 +135,7 @@ pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
         end,
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         continues: continues.map(SessionId::from_uuid),
+        reconnect_count: row.try_get::<i32, _>("reconnect_count")?.into(),
         revision: row.try_get("revision")?,
     })
 }
@@ -211,14 +219,17 @@ pub(super) fn touches(all: &[(SessionId, Timestamp)]) -> Statement<'_> {
         .bind(column(all, |(_, at)| time(*at)))
 }
 
+/// A timeout is an end on a condition: that nobody, on another node perhaps, has heard of the session since.
 const ENDS: &str = "
 UPDATE archon_mcp_sessions s SET
     status = 'disconnected', disconnected_at = done.at, disconnect_reason = done.reason,
     total_duration = done.duration, last_activity = greatest(s.last_activity, done.last_activity),
-    revision = done.revision
+    revision = s.revision + 1
 FROM UNNEST($1::uuid[], $2::timestamptz[], $3::text[], $4::integer[], $5::timestamptz[], $6::bigint[])
     AS done (session_id, at, reason, duration, last_activity, revision)
-WHERE s.session_id = done.session_id AND s.status = 'active'";
+WHERE s.session_id = done.session_id AND s.status = 'active'
+    AND (done.reason IS DISTINCT FROM 'timeout_no_activity'
+         OR (s.last_activity <= done.last_activity AND s.revision < done.revision))";
 
 /// Takes what [`first_ends`] has reduced.
 pub(super) fn ends<'a>(all: &[&Session]) -> Statement<'a> {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 
-use crate::session::{ClientInfo, Connection, Era, Principal, Session, Timestamp};
+use crate::session::{ClientInfo, Connection, Era, Principal, Session, Timestamp, User};
 use crate::store::StoreError;
 
 /// Rows that SQLite's thread may be ahead of ours; by default it is woken every fifty.
@@ -24,7 +24,7 @@ const CACHE_KIB: &str = "-65536";
 const SESSIONS: &str = "
 SELECT json_array(session_id, client_name, client_version, client_capabilities, principal, era,
                   protocol_version, connected_at, last_activity, idle_timeout_seconds, continues, revision,
-                  fingerprint)
+                  fingerprint, reconnect_count, json_array(user_id, user_email, user_name))
 FROM archon_mcp_sessions WHERE status = 'active'";
 
 const CONNECTIONS: &str = "
@@ -87,6 +87,8 @@ struct SessionRow<'a>(
     Option<&'a str>,
     i64,
     Option<&'a str>,
+    i64,
+    [Option<Box<str>>; 3],
 );
 
 fn session(row: &str) -> Option<Session> {
@@ -104,11 +106,14 @@ fn session(row: &str) -> Option<Session> {
         continues,
         revision,
         fingerprint,
+        reconnect_count,
+        [user_id, user_email, user_name],
     ) = serde_json::from_str(row).ok()?;
     Some(Session {
         id: id.parse().ok()?,
         client: ClientInfo { name, version, capabilities },
         principal: Principal::from_stored(&principal),
+        user: User::known(user_id, user_email, user_name),
         era: Era::from_stored(era),
         protocol_version,
         connected_at: Timestamp::parse(connected_at)?,
@@ -117,6 +122,7 @@ fn session(row: &str) -> Option<Session> {
         end: None,
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         continues: continues.and_then(|id| id.parse().ok()),
+        reconnect_count,
         revision,
     })
 }

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, End, Era, Principal, Session, SessionId, Timestamp,
+    User,
 };
 use crate::store::{RequestRow, StoreError};
 
@@ -15,9 +16,10 @@ pub(super) const SESSIONS: &str = "
 INSERT INTO archon_mcp_sessions
     (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
      last_activity, status, principal, era, protocol_version, continues, idle_timeout_seconds,
-     fingerprint)
+     fingerprint, user_id, user_email, user_name)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5,
-       value->>6, 'active', value->>7, value->>8, value->>9, value->>10, value->>11, value->>12
+       value->>6, 'active', value->>7, value->>8, value->>9, value->>10, value->>11, value->>12,
+       value->>13, value->>14, value->>15
 FROM json_each(?) WHERE true
 ON CONFLICT DO NOTHING";
 
@@ -36,9 +38,13 @@ pub(super) struct SessionValues<'a>(
     Option<String>,
     u64,
     Option<String>,
+    Option<&'a str>,
+    Option<&'a str>,
+    Option<&'a str>,
 );
 
 pub(super) fn session(session: &Session) -> SessionValues<'_> {
+    let user = session.user.as_deref();
     SessionValues(
         session.id.to_string(),
         session.client.kind(),
@@ -53,6 +59,9 @@ pub(super) fn session(session: &Session) -> SessionValues<'_> {
         session.continues.map(|id| id.to_string()),
         whole_seconds(session.idle_timeout),
         session.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        user.and_then(|user| user.id.as_deref()),
+        user.and_then(|user| user.email.as_deref()),
+        user.and_then(|user| user.name.as_deref()),
     )
 }
 
@@ -86,6 +95,11 @@ pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
             capabilities: row.try_get("client_capabilities")?,
         },
         principal: Principal::from_stored(row.try_get("principal")?),
+        user: User::known(
+            row.try_get("user_id")?,
+            row.try_get("user_email")?,
+            row.try_get("user_name")?,
+        ),
         era: Era::from_stored(row.try_get("era")?),
         protocol_version: row.try_get("protocol_version")?,
         connected_at: time(row, "connected_at")?,
@@ -94,6 +108,7 @@ pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
         end,
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         continues: continues.and_then(|id| id.parse().ok()),
+        reconnect_count: row.try_get("reconnect_count")?,
         revision: row.try_get("revision")?,
     })
 }
@@ -215,13 +230,16 @@ pub(super) fn touch((id, at): &(SessionId, Timestamp)) -> (String, String) {
     (id.to_string(), at.to_string())
 }
 
+/// A timeout is an end on a condition: that nobody, on another node perhaps, has heard of the session since.
 pub(super) const ENDS: &str = "
 UPDATE archon_mcp_sessions SET
     status = 'disconnected', disconnected_at = done.value->>1, disconnect_reason = done.value->>2,
     total_duration = done.value->>3, last_activity = max(last_activity, done.value->>4),
-    revision = done.value->>5
+    revision = revision + 1
 FROM json_each(?) AS done
-WHERE session_id = done.value->>0 AND +status = 'active'";
+WHERE session_id = done.value->>0 AND +status = 'active'
+    AND (done.value->>2 IS NOT 'timeout_no_activity'
+         OR (last_activity <= done.value->>4 AND revision < done.value->>5))";
 
 pub(super) type EndValues =
     (String, Option<String>, Option<&'static str>, Option<i64>, String, i64);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
+use crate::protocol::Found;
 use crate::session::Timestamp;
 use crate::store::{Outcome, Price, RequestRow};
 use crate::tracker::ledger::CallFacts;
+use crate::tracker::observer::{EndedRequest, ErrorType, Observer};
 use crate::tracker::tokens::Estimator;
 
 /// Stored error messages are cut off after so many characters.
@@ -20,6 +20,8 @@ pub struct Draft {
     pub duration_us: i64,
     pub outcome: Outcome,
     pub error: Option<Box<str>>,
+    /// The JSON-RPC code of our own answer, or of the upstream's once that was read.
+    pub code: Option<i64>,
     pub response_bytes: i64,
     /// The answer's JSON, or the beginning of it.
     pub answer: Vec<u8>,
@@ -43,6 +45,50 @@ impl Draft {
         self.facts.started.plus(took)
     }
 
+    /// Tells an observer how the request ended.
+    pub(super) fn tell(&mut self, observer: &dyn Observer) {
+        let error = self.error_type();
+        let facts = &self.facts;
+        observer.request_ended(&EndedRequest {
+            session: facts.session,
+            handle: facts.handle,
+            id: &facts.request,
+            method: &facts.method,
+            tool: facts.tool.as_deref(),
+            upstream: &facts.upstream,
+            protocol_version: &facts.protocol_version,
+            started: facts.started,
+            took: Duration::from_micros(u64::try_from(self.duration_us).unwrap_or(0)),
+            outcome: self.outcome,
+            error,
+            error_message: self.error.as_deref(),
+            request_bytes: u64::try_from(facts.request_bytes).unwrap_or(0),
+            response_bytes: u64::try_from(self.response_bytes).unwrap_or(0),
+            carried: facts.carried.as_deref(),
+        });
+    }
+
+    /// Returns how it failed; what is found in the answer for that is kept.
+    fn error_type(&mut self) -> Option<ErrorType> {
+        match self.outcome {
+            Outcome::Success => return None,
+            Outcome::Timeout => return Some(ErrorType::Timeout),
+            Outcome::Error => {}
+        }
+        if let Some(code) = self.code {
+            return Some(ErrorType::Code(code));
+        }
+        if self.answer.is_empty() {
+            return Some(ErrorType::Unanswered);
+        }
+        let Found { code, message } = Found::in_answer(&self.answer);
+        self.code = code;
+        self.error = self.error.take().or(message).map(|text| shown(&text));
+        // A long answer is not kept whole, so its code may be missing. JSON-RPC errors are short, and tools are
+        // what answers at length.
+        Some(code.map_or(ErrorType::Tool, ErrorType::Code))
+    }
+
     pub(super) fn into_row(
         self,
         estimator: &mut Estimator,
@@ -54,9 +100,10 @@ impl Draft {
         let completion_tokens = estimator.tokens(&self.answer, self.response_bytes);
         let error = match self.outcome {
             Outcome::Success => None,
-            Outcome::Error | Outcome::Timeout => {
-                self.error.or_else(|| error_in(&self.answer)).map(|text| shown(&text))
-            }
+            Outcome::Error | Outcome::Timeout => self
+                .error
+                .or_else(|| Found::in_answer(&self.answer).message)
+                .map(|text| shown(&text)),
         };
         RequestRow {
             session: facts.session,
@@ -77,33 +124,6 @@ impl Draft {
     }
 }
 
-/// Finds the message of an error, or the first text of a failed tool's result.
-fn error_in(answer: &[u8]) -> Option<Box<str>> {
-    #[derive(Deserialize)]
-    struct Answer {
-        error: Option<Error>,
-        result: Option<Failed>,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        message: Box<str>,
-    }
-    #[derive(Deserialize)]
-    struct Failed {
-        content: Vec<Content>,
-    }
-    #[derive(Deserialize)]
-    struct Content {
-        text: Option<Box<str>>,
-    }
-    let answer: Answer = serde_json::from_slice(answer).ok()?;
-    match (answer.error, answer.result) {
-        (Some(error), _) => Some(error.message),
-        (None, Some(failed)) => failed.content.into_iter().find_map(|content| content.text),
-        (None, None) => None,
-    }
-}
-
 fn shown(text: &str) -> Box<str> {
     text.chars().filter(|c| *c != '\0').take(ERROR_CHARS_MAX).collect::<String>().into()
 }
@@ -113,18 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_found_in_the_answer() {
-        for (answer, expected) in [
-            (r#"{"id":1,"error":{"code":-1,"message":"no \"such\""}}"#, Some("no \"such\"")),
-            (
-                r#"{"result":{"isError":true,"content":[{"type":"image"},{"text":"bad"}]}}"#,
-                Some("bad"),
-            ),
-            (r#"{"result":{"isError":true}}"#, None),
-            (r#"{"result":{"conte"#, None),
-        ] {
-            assert_eq!(error_in(answer.as_bytes()).as_deref(), expected, "{answer}");
-        }
+    fn a_long_error_is_cut_off() {
         assert_eq!(shown(&"x\0".repeat(900)).len(), ERROR_CHARS_MAX);
     }
 }

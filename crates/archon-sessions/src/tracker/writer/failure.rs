@@ -3,11 +3,11 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{DURABLE_LIMIT, Writer};
+use super::{DURABLE_LIMIT, FLUSH_EVERY, Writer};
 use crate::store::{Batch, LostHistory, StoreError};
 use crate::tracker::recovery::Remembered;
 
@@ -60,13 +60,14 @@ impl Writer {
                 self.note_loss(history);
                 continue;
             }
+            self.tell_failed();
             self.note_error(&error);
             self.let_go(&mut waiting);
             if self.is_stopping.load(Relaxed) {
                 self.give_up(&batch);
                 return false;
             }
-            tokio::time::sleep(RETRY_AFTER).await;
+            self.while_telling(tokio::time::sleep(RETRY_AFTER)).await;
         }
         self.note_success();
         release(&mut waiting, true);
@@ -86,15 +87,39 @@ impl Writer {
             }
             self.store.apply(batch).await
         });
-        if let Ok(done) = tokio::time::timeout(DURABLE_LIMIT, &mut work).await {
-            return done;
+        let began = Instant::now();
+        let done = match tokio::time::timeout(DURABLE_LIMIT, &mut work).await {
+            Ok(done) => done,
+            Err(_) => {
+                self.note_silence();
+                self.let_go(waiting);
+                self.while_telling(work).await
+            }
+        };
+        if done.is_ok() {
+            self.tell_written(batch.requests.len(), began.elapsed());
         }
+        done
+    }
+
+    /// Waits for something that takes long; what happens meanwhile is told.
+    async fn while_telling<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            // The work is polled on, so that nothing of it is lost.
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(FLUSH_EVERY) => self.tell_waiting(),
+            }
+        }
+    }
+
+    fn note_silence(&self) {
+        self.tell_failed();
         self.note_failure(&format!(
             "the session store has not answered for {} s",
             DURABLE_LIMIT.as_secs()
         ));
-        self.let_go(waiting);
-        work.await
     }
 
     /// Stores what memory holds, after the store lost what it held.

@@ -11,7 +11,9 @@ use crate::session::{
     ClientInfo, Connection, Era, FingerprintKey, McpSessionId, Principal, Session,
 };
 use crate::store::memory::MemoryStore;
-use crate::store::{OpenCall, Outcome, StoreError, StoredEvent};
+use crate::store::{
+    NodeRow, OpenCall, Outcome, Pruning, StoreError, StoredEvent, TokenUse, TokenUsed,
+};
 
 /// A store that can be away, or not answer at all.
 #[derive(Default)]
@@ -61,6 +63,30 @@ impl SessionStore for Unsteady {
         self.inner.fingerprint_key().await
     }
 
+    async fn token_secret(&self) -> Result<String, StoreError> {
+        self.inner.token_secret().await
+    }
+
+    async fn use_token(&self, using: &TokenUse) -> Result<Option<TokenUsed>, StoreError> {
+        self.inner.use_token(using).await
+    }
+
+    async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        self.inner.sessions_by_id(ids).await
+    }
+
+    async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError> {
+        self.inner.silent(now, max).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        self.inner.nodes().await
+    }
+
+    async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError> {
+        self.inner.prune(pruning).await
+    }
+
     async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError> {
         self.inner.price(model, now).await
     }
@@ -98,6 +124,8 @@ fn facts(session: SessionId, id: i64, body: &Bytes) -> Arc<CallFacts> {
         method: part("tools/call"),
         tool: Some(part("echo")),
         upstream: "demo".into(),
+        protocol_version: Text::default(),
+        carried: None,
         started: Timestamp::now(),
         request_bytes: i64::try_from(body.len()).unwrap(),
         params: Mutex::new(body.clone()),
@@ -108,8 +136,8 @@ fn facts(session: SessionId, id: i64, body: &Bytes) -> Arc<CallFacts> {
 
 fn draft(facts: Arc<CallFacts>) -> Draft {
     let (outcome, answer) = (Outcome::Success, b"{}".to_vec());
-    let (error, is_in_ledger) = (None, false);
-    Draft { facts, duration_us: 1, outcome, error, response_bytes: 2, answer, is_in_ledger }
+    let (error, code, is_in_ledger) = (None, None, false);
+    Draft { facts, duration_us: 1, outcome, error, code, response_bytes: 2, answer, is_in_ledger }
 }
 
 async fn until(what: &str, condition: impl AsyncFn() -> bool) {

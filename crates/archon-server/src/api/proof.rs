@@ -1,0 +1,113 @@
+//! Whether somebody may act for a session: its own client, or an operator.
+
+use archon_sessions::session::SessionId;
+use archon_sessions::tracker::Presence;
+use archon_sessions_api::access::Role;
+use axum::http::{HeaderMap, StatusCode};
+
+use super::access::ApiUser;
+use super::problem::ApiError;
+
+/// The session's handle.
+const HEADER: &str = "x-archon-session-id";
+
+/// What showed that somebody may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionProof {
+    /// The session's own handle.
+    Handle,
+    /// The role.
+    Operator,
+}
+
+/// Checks who acts for a session. Who shows a session's handle speaks as its client: not for another one, even
+/// where no token is asked for.
+///
+/// # Errors
+/// 401 for somebody who shows nothing, 403 for who shows the wrong thing.
+pub fn check_proof(
+    id: SessionId,
+    headers: &HeaderMap,
+    user: Option<&ApiUser>,
+) -> Result<SessionProof, ApiError> {
+    let handle = headers.get(HEADER).map(|value| value.to_str().unwrap_or_default());
+    let is_own = handle.map(|handle| handle.parse() == Ok(id));
+    match (is_own, user) {
+        (Some(true), _) => Ok(SessionProof::Handle),
+        (None, Some(user)) if user.role >= Role::Operator => Ok(SessionProof::Operator),
+        // An operator who was let in by a token is one whatever else is sent.
+        (Some(false), Some(user)) if user.role >= Role::Operator && user.name.is_some() => {
+            Ok(SessionProof::Operator)
+        }
+        (Some(false), _) | (None, Some(_)) => Err(not_yours()),
+        (None, None) => Err(ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "this is for the session's own client, or for operators",
+            "send the session's X-Archon-Session-Id header, or an operator's API token",
+        )),
+    }
+}
+
+impl SessionProof {
+    /// Checks whether it is enough for this session: where somebody authenticated, the handle alone is not.
+    ///
+    /// # Errors
+    /// 403 if it is not.
+    pub fn is_good_for(self, presence: &Presence) -> Result<(), ApiError> {
+        match self {
+            Self::Handle if presence.principal().is_authenticated() => Err(not_yours()),
+            Self::Handle | Self::Operator => Ok(()),
+        }
+    }
+}
+
+fn not_yours() -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "not_your_session",
+        "this session is not yours",
+        "its own client uses the gateway's tools on the MCP port; operators use an operator's API token",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(shown: Option<&str>, role: Option<(Role, Option<&str>)>) -> &'static str {
+        let id: SessionId = "7e67a8b5-0000-4000-8000-000000000001".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        if let Some(shown) = shown {
+            headers.insert(HEADER, shown.parse().unwrap());
+        }
+        let user = role.map(|(role, name)| ApiUser { role, name: name.map(Into::into) });
+        match check_proof(id, &headers, user.as_ref()) {
+            Ok(SessionProof::Handle) => "handle",
+            Ok(SessionProof::Operator) => "operator",
+            Err(error) => error.code(),
+        }
+    }
+
+    #[test]
+    fn a_session_is_for_its_own_client_and_for_operators() {
+        let (own, other) = (Some("7E67A8B5-0000-4000-8000-000000000001"), Some("x"));
+        let open = Some((Role::Operator, None));
+        let operator = Some((Role::Operator, Some("ops")));
+        let viewer = Some((Role::Viewer, Some("tv")));
+        for (shown, user, expected) in [
+            (own, None, "handle"),
+            (own, viewer, "handle"),
+            (None, open, "operator"),
+            (None, operator, "operator"),
+            (other, operator, "operator"),
+            (other, open, "not_your_session"),
+            (other, None, "not_your_session"),
+            (None, viewer, "not_your_session"),
+            (other, viewer, "not_your_session"),
+            (None, None, "unauthorized"),
+        ] {
+            assert_eq!(code(shown, user), expected, "{shown:?} {user:?}");
+        }
+    }
+}

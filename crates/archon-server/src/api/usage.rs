@@ -1,0 +1,89 @@
+//! `GET /api/mcp/usage/summary`: what was used, and by whom.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use archon_sessions::session::Timestamp;
+use archon_sessions::store::reports::{Days, NamedUsage};
+use archon_sessions_api::usage::{Usage, UsageSummary, UsageTotals};
+use axum::Json as Answer;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::params::{Date, Query, Whole};
+use super::problem::ApiError;
+use super::{Api, wire};
+use crate::server::Overview;
+
+/// What is used by nobody who is known.
+const NOBODY: &str = "anonymous";
+
+/// Returns the route.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(summary))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Asked {
+    /// The first day, in UTC.
+    #[param(value_type = Option<String>, format = Date)]
+    start_date: Option<Date>,
+    /// The last day, in UTC; today if left out.
+    #[param(value_type = Option<String>, format = Date)]
+    end_date: Option<Date>,
+    /// How many days, where no first day is named; 30 if left out.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 3660)]
+    days: Option<Whole<1, 3660>>,
+}
+
+/// Says what was used on some days.
+#[utoipa::path(
+    get, path = "/api/mcp/usage/summary", tag = "reports", params(Asked),
+    responses((status = 200, body = UsageSummary, description = "What was used"))
+)]
+async fn summary(
+    State(overview): State<Arc<Overview>>,
+    Query(asked): Query<Asked>,
+) -> Result<Answer<UsageSummary>, ApiError> {
+    let last = asked.end_date.map_or_else(Timestamp::now, Date::start);
+    let days = match asked.start_date {
+        Some(first) => Days::between(first.start(), last),
+        None => Days::until(last, asked.days.map_or(30, Whole::small)),
+    };
+    let report = overview.reports.usage(days).await.map_err(super::store_failed)?;
+    let total = report.total;
+    // What calls no tool is no tool's.
+    let tools = report.by_tool.into_iter().filter(|tool| !tool.name.is_empty());
+    Ok(Answer(UsageSummary {
+        period: wire::period(report.days),
+        summary: UsageTotals {
+            total_requests: total.requests,
+            total_prompt_tokens: total.prompt_tokens,
+            total_completion_tokens: total.completion_tokens,
+            total_tokens: total.prompt_tokens + total.completion_tokens,
+            total_cost: wire::dollars(total.cost_micros),
+            unique_sessions: report.sessions,
+        },
+        by_tool: by_name(tools),
+        by_client: by_name(report.by_client.into_iter()),
+        by_user: by_name(report.by_user.into_iter()),
+    }))
+}
+
+fn by_name(parts: impl Iterator<Item = NamedUsage>) -> BTreeMap<String, Usage> {
+    let part = |NamedUsage { name, usage }| {
+        let name = if name.is_empty() { NOBODY.to_owned() } else { name };
+        let usage = Usage {
+            count: usage.requests,
+            tokens: usage.prompt_tokens + usage.completion_tokens,
+            cost: wire::dollars(usage.cost_micros),
+        };
+        (name, usage)
+    };
+    parts.map(part).collect()
+}

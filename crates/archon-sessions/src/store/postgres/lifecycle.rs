@@ -1,0 +1,169 @@
+//! What happens to few sessions: tokens and attempts to use them, nodes, and the deletion of what is old.
+
+use const_format::concatcp;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::Statement;
+use super::rows::{SESSION_COLUMNS, column, read_time, text, time};
+use crate::session::{SessionId, Timestamp};
+use crate::store::{
+    Batch, NodeRow, Pruning, ReconnectAttempt, StoreError, StoredToken, TokenUse, reconnects,
+};
+
+/// Sessions that are deleted together.
+const SESSIONS_AT_ONCE: i64 = 100;
+
+const TOKENS: &str = "
+UPDATE archon_mcp_sessions s SET
+    reconnect_token_hash = token.hash, reconnect_expires_at = token.expires_at
+FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[]) AS token (session_id, hash, expires_at)
+WHERE s.session_id = token.session_id AND s.status = 'active'";
+
+fn tokens<'a>(all: &[&'a StoredToken]) -> Statement<'a> {
+    sqlx::query(TOKENS)
+        .bind(all.iter().map(|token| token.session.as_uuid()).collect::<Vec<_>>())
+        .bind(all.iter().map(|token| token.hash.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|token| time(token.expires_at)).collect::<Vec<_>>())
+}
+
+const ATTEMPTS: &str = "
+INSERT INTO archon_mcp_reconnect_attempts (timestamp, session_id, peer, principal, result)
+SELECT * FROM UNNEST($1::timestamptz[], $2::uuid[], $3::text[], $4::text[], $5::text[])";
+
+fn attempts(all: &[ReconnectAttempt]) -> Statement<'_> {
+    sqlx::query(ATTEMPTS)
+        .bind(column(all, |attempt| time(attempt.at)))
+        .bind(column(all, |attempt| attempt.session.as_uuid()))
+        .bind(column(all, |attempt| attempt.peer.map(|peer| peer.to_string())))
+        .bind(column(all, |attempt| text(&attempt.principal.to_string()).into_owned()))
+        .bind(column(all, |attempt| attempt.result))
+}
+
+const HEARD: &str = "
+INSERT INTO archon_mcp_nodes (node, heard_at, expected_until)
+SELECT * FROM UNNEST($1::text[], $2::timestamptz[], $3::timestamptz[])
+ON CONFLICT (node) DO UPDATE SET
+    heard_at = excluded.heard_at, expected_until = excluded.expected_until";
+
+fn heard(all: &[NodeRow]) -> Statement<'_> {
+    sqlx::query(HEARD)
+        .bind(column(all, |row| text(&row.node)))
+        .bind(column(all, |row| time(row.heard_at)))
+        .bind(column(all, |row| time(row.expected_until)))
+}
+
+/// Returns how to write what most batches do not have.
+pub(super) fn rare(batch: &Batch) -> Vec<Statement<'_>> {
+    let mut statements = Vec::new();
+    if !batch.tokens.is_empty() {
+        statements.push(tokens(&reconnects::latest(&batch.tokens)));
+    }
+    if !batch.attempts.is_empty() {
+        statements.push(attempts(&batch.attempts));
+    }
+    if !batch.heard.is_empty() {
+        statements.push(heard(&batch.heard));
+    }
+    if !batch.gone.is_empty() {
+        let gone = sqlx::query("DELETE FROM archon_mcp_nodes WHERE node = ANY($1::text[])");
+        statements.push(gone.bind(column(&batch.gone, |node| text(node))));
+    }
+    statements
+}
+
+pub(super) fn read_node(row: &PgRow) -> Result<NodeRow, StoreError> {
+    Ok(NodeRow {
+        node: row.try_get::<&str, _>("node")?.into(),
+        heard_at: read_time(row, "heard_at")?,
+        expected_until: read_time(row, "expected_until")?,
+    })
+}
+
+const USE: &str = "
+UPDATE archon_mcp_sessions SET
+    reconnect_token_hash = $3, reconnect_expires_at = $4, reconnect_count = reconnect_count + 1,
+    revision = revision + 1, last_activity = greatest(last_activity, $5)
+WHERE session_id = $1 AND status = 'active' AND reconnect_token_hash = $2 AND reconnect_expires_at > $5
+RETURNING reconnect_count::bigint, revision";
+
+/// One statement: of any number at once, the second finds the token of the first.
+pub(super) fn use_token(using: &TokenUse) -> Statement<'_> {
+    sqlx::query(USE)
+        .bind(using.next.session.as_uuid())
+        .bind(using.presented.as_str())
+        .bind(using.next.hash.as_str())
+        .bind(time(using.next.expires_at))
+        .bind(time(using.at))
+}
+
+pub(super) fn sessions(ids: &[SessionId]) -> Statement<'_> {
+    const SQL: &str = concatcp!(
+        "SELECT ",
+        SESSION_COLUMNS,
+        " FROM archon_mcp_sessions WHERE session_id = ANY($1::uuid[])"
+    );
+    sqlx::query(SQL).bind(column(ids, |id| id.as_uuid()))
+}
+
+pub(super) fn silent<'a>(now: Timestamp, max: u32) -> Statement<'a> {
+    const SQL: &str = concatcp!(
+        "SELECT ",
+        SESSION_COLUMNS,
+        " FROM archon_mcp_sessions s
+         WHERE status = 'active' AND last_activity < $1
+             AND last_activity + idle_timeout_seconds * INTERVAL '1 second' <= $1
+             AND NOT EXISTS (SELECT FROM archon_mcp_calls c WHERE c.session_id = s.session_id)
+         ORDER BY last_activity LIMIT $2"
+    );
+    sqlx::query(SQL).bind(time(now)).bind(i64::from(max))
+}
+
+/// Old ones, and those that are too many. Ids go up with the time.
+const OLD_ATTEMPTS: &str = "
+DELETE FROM archon_mcp_reconnect_attempts WHERE id IN (
+    SELECT id FROM archon_mcp_reconnect_attempts
+    WHERE timestamp < $1 OR id <= (SELECT max(id) FROM archon_mcp_reconnect_attempts) - $2
+    LIMIT $3)";
+
+/// The same sessions, whichever statement asks.
+const OLD_SESSIONS: &str = "
+SELECT session_id FROM archon_mcp_sessions
+WHERE disconnected_at < $1 AND status <> 'active' ORDER BY disconnected_at LIMIT $2";
+
+const REQUESTS_OF_OLD: &str = concatcp!(
+    "DELETE FROM archon_mcp_requests WHERE (id, timestamp) IN (
+        SELECT id, timestamp FROM archon_mcp_requests WHERE session_id IN (",
+    OLD_SESSIONS,
+    ") LIMIT $3)"
+);
+/// A request may be on its way to its session still; then that one stays until the next time.
+const THE_OLD: &str = concatcp!(
+    "WITH old AS MATERIALIZED (",
+    OLD_SESSIONS,
+    "), deleted AS (
+         DELETE FROM archon_mcp_sessions s USING old WHERE s.session_id = old.session_id
+             AND NOT EXISTS (SELECT FROM archon_mcp_requests r WHERE r.session_id = s.session_id)
+         RETURNING s.session_id
+     ), connections AS (
+         DELETE FROM archon_mcp_connections c USING deleted d WHERE c.session_id = d.session_id
+     ), attempts AS (
+         DELETE FROM archon_mcp_reconnect_attempts a USING deleted d WHERE a.session_id = d.session_id
+     )
+     SELECT count(*) FROM deleted"
+);
+
+pub(super) fn old_attempts<'a>(pruning: &Pruning) -> Statement<'a> {
+    sqlx::query(OLD_ATTEMPTS)
+        .bind(time(pruning.attempts_before))
+        .bind(i64::from(pruning.attempts_max))
+        .bind(i64::from(pruning.rows_max))
+}
+
+pub(super) fn requests_of_old<'a>(before: Timestamp, rows_max: u32) -> Statement<'a> {
+    sqlx::query(REQUESTS_OF_OLD).bind(time(before)).bind(SESSIONS_AT_ONCE).bind(i64::from(rows_max))
+}
+
+pub(super) fn the_old<'a>(before: Timestamp) -> Statement<'a> {
+    sqlx::query(THE_OLD).bind(time(before)).bind(SESSIONS_AT_ONCE)
+}

@@ -1,0 +1,227 @@
+//! Sessions as they are shown.
+
+use std::time::Duration;
+
+use super::cursor::{BadCursor, Place};
+use crate::session::{Session, SessionId, Status, Timestamp};
+
+/// Sessions in [`SessionHealth::recent`].
+pub const RECENT: usize = 10;
+/// A session that was not heard of for so long is aging.
+pub const AGING_AFTER: Duration = Duration::from_secs(5 * 60);
+/// A session that was not heard of for longer is stale.
+pub const STALE_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// Which sessions, and in which order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionQuery {
+    /// Only those.
+    pub status: Option<Status>,
+    /// Only clients of this type, in just these letters.
+    pub client_type: Option<String>,
+    /// Only this user's, by `user_id`.
+    pub user: Option<String>,
+    /// Only those whose client's name or type, or whose user's id, e-mail or name contains this text, in letters of
+    /// either case, or whose id begins with it.
+    pub text: Option<String>,
+    /// Only those heard of at or after this moment.
+    pub active_from: Option<Timestamp>,
+    /// Only those not heard of at or after this moment.
+    pub active_until: Option<Timestamp>,
+    /// What the list is ordered by.
+    pub sort: SessionSort,
+    /// Which way.
+    pub order: Order,
+    /// At most [`PAGE_MAX`](super::PAGE_MAX).
+    pub limit: usize,
+    pub(crate) after: Option<(Timestamp, SessionId)>,
+}
+
+impl SessionQuery {
+    /// Goes on behind the page that this cursor came with. Set the order first.
+    ///
+    /// # Errors
+    /// If the cursor is of another list.
+    pub fn continue_at(&mut self, cursor: &str) -> Result<(), BadCursor> {
+        let place = Place::parse(cursor, self.list())?;
+        let id = SessionId::from_uuid(uuid::Uuid::from_u128(place.key));
+        self.after = Some((Timestamp::from_micros(place.at), id));
+        Ok(())
+    }
+
+    /// Returns the cursor for the rows behind one.
+    pub(crate) fn cursor(&self, at: Timestamp, id: SessionId) -> String {
+        let place = Place { list: self.list(), at: at.as_micros(), key: id.as_uuid().as_u128() };
+        place.to_string()
+    }
+
+    fn list(&self) -> u8 {
+        match (self.sort, self.order) {
+            (SessionSort::LastActivity, Order::Descending) => b'a',
+            (SessionSort::LastActivity, Order::Ascending) => b'A',
+            (SessionSort::ConnectedAt, Order::Descending) => b'c',
+            (SessionSort::ConnectedAt, Order::Ascending) => b'C',
+        }
+    }
+}
+
+/// What a list of sessions is ordered by: what has an index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionSort {
+    /// The latest sign of life.
+    #[default]
+    LastActivity,
+    /// The beginning.
+    ConnectedAt,
+}
+
+/// Which way a list is ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The latest first.
+    #[default]
+    Descending,
+    /// The earliest first.
+    Ascending,
+}
+
+/// A whole row of `archon_mcp_sessions`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionRecord {
+    /// What the tracker knows of it.
+    pub session: Session,
+    /// The stored type of its client.
+    pub client_type: String,
+    /// Whose it is, where that is known.
+    pub user: User,
+    /// What else is known of it, as JSON.
+    pub metadata: Option<String>,
+    /// The stored reason of its end, which an older system may have named.
+    pub disconnect_reason: Option<String>,
+    /// How long it lasted, in seconds, once it has ended.
+    pub total_duration: Option<i64>,
+    /// How often a client has taken it back.
+    pub reconnect_count: i64,
+    /// What it has used.
+    pub totals: Totals,
+}
+
+impl SessionRecord {
+    /// Returns what a list that is ordered so is ordered by.
+    pub(crate) fn sort_key(&self, sort: SessionSort) -> Timestamp {
+        match sort {
+            SessionSort::LastActivity => self.session.last_activity,
+            SessionSort::ConnectedAt => self.session.connected_at,
+        }
+    }
+
+    /// Returns the stored status.
+    pub fn status(&self) -> Status {
+        match self.session.end {
+            None => Status::Active,
+            Some(end) if end.imported => Status::Expired,
+            Some(_) => Status::Disconnected,
+        }
+    }
+}
+
+/// Who uses a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// As an issuer names them.
+    pub id: Option<String>,
+    /// E-mail.
+    pub email: Option<String>,
+    /// For people to read.
+    pub name: Option<String>,
+}
+
+/// What one session has used, of all times: its rows of requests may be gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// All requests.
+    pub requests: i64,
+    /// Those that ended with an error.
+    pub errors: i64,
+    /// Those that were not answered in time.
+    pub timeouts: i64,
+    /// Estimated tokens of requests.
+    pub prompt_tokens: i64,
+    /// Estimated tokens of answers.
+    pub completion_tokens: i64,
+    /// Estimated cost in millionths of a dollar.
+    pub cost_micros: i64,
+}
+
+/// How sessions are at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionHealth {
+    /// Sessions that are present.
+    pub active: i64,
+    /// Sessions that have ended, those from older systems included.
+    pub ended: i64,
+    /// How long ago active ones were heard of.
+    pub ages: Ages,
+    /// Those that began in the last 24 hours.
+    pub last_day: LastDay,
+    /// The latest, by their last sign of life; [`RECENT`] at most.
+    pub recent: Vec<SessionRecord>,
+}
+
+/// Active sessions by the time since they were heard of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ages {
+    /// Under five minutes.
+    pub healthy: i64,
+    /// Five to ten minutes.
+    pub aging: i64,
+    /// Over ten minutes.
+    pub stale: i64,
+}
+
+/// The sessions that began in the last 24 hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastDay {
+    /// How many.
+    pub sessions: i64,
+    /// How many of them have ended.
+    pub ended: i64,
+    /// How long they lasted in all, in seconds; the active ones until now.
+    pub duration_seconds: i64,
+}
+
+/// Sessions that ended in a time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Disconnected {
+    /// The latest of them.
+    pub sessions: Vec<SessionRecord>,
+    /// How many ended.
+    pub total: i64,
+    /// By reason, the most frequent first.
+    pub reasons: Vec<(String, i64)>,
+    /// How long they lasted in all, in seconds.
+    pub duration_seconds: i64,
+    /// The shortest, in seconds; `None` if there is none.
+    pub min_duration_seconds: Option<i64>,
+    /// The longest, in seconds.
+    pub max_duration_seconds: Option<i64>,
+}
+
+impl Disconnected {
+    /// Adds the sessions that ended for one reason.
+    pub(crate) fn add_reason(
+        &mut self,
+        reason: String,
+        sessions: i64,
+        seconds: i64,
+        min: i64,
+        max: i64,
+    ) {
+        self.reasons.push((reason, sessions));
+        self.total += sessions;
+        self.duration_seconds += seconds;
+        self.min_duration_seconds =
+            Some(self.min_duration_seconds.map_or(min, |least| least.min(min)));
+        self.max_duration_seconds = self.max_duration_seconds.max(Some(max));
+    }
+}

@@ -1,0 +1,172 @@
+//! What happens to few sessions: tokens and attempts to use them, nodes, and the deletion of what is old.
+
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Executor, Row, SqliteConnection};
+
+use super::json;
+use super::rows::time;
+use crate::store::{
+    Batch, NodeRow, Pruning, ReconnectAttempt, StoreError, StoredToken, TokenUse, TokenUsed,
+    reconnects,
+};
+
+/// Sessions that are looked at together when old ones are deleted.
+const SESSIONS_AT_ONCE: u32 = 100;
+
+const TOKENS: &str = "
+UPDATE archon_mcp_sessions SET
+    reconnect_token_hash = token.value->>1, reconnect_expires_at = token.value->>2
+FROM json_each(?) AS token
+WHERE session_id = token.value->>0 AND +status = 'active'";
+
+const ATTEMPTS: &str = "
+INSERT INTO archon_mcp_reconnect_attempts (timestamp, session_id, peer, principal, result)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?)";
+
+const HEARD: &str = "
+INSERT INTO archon_mcp_nodes (node, heard_at, expected_until)
+SELECT value->>0, value->>1, value->>2 FROM json_each(?) WHERE true
+ON CONFLICT (node) DO UPDATE SET
+    heard_at = excluded.heard_at, expected_until = excluded.expected_until";
+
+const GONE: &str = "DELETE FROM archon_mcp_nodes WHERE node IN (SELECT value FROM json_each(?))";
+
+const RARE: &str = const_format::concatcp!(TOKENS, ";", ATTEMPTS, ";", HEARD, ";", GONE);
+
+/// Writes what most batches do not have, within the batch's transaction.
+pub(super) async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
+    if batch.has_rare() {
+        sqlx::query(RARE)
+            .bind(json(&reconnects::latest(&batch.tokens), |token| self::token(token))?)
+            .bind(json(&batch.attempts, attempt)?)
+            .bind(json(&batch.heard, heard)?)
+            .bind(json(&batch.gone, |node| node.to_string())?)
+            .execute(writer)
+            .await?;
+    }
+    Ok(())
+}
+
+fn token(token: &StoredToken) -> impl Serialize + use<> {
+    (token.session.to_string(), token.hash.as_str().to_owned(), token.expires_at.to_string())
+}
+
+fn attempt(attempt: &ReconnectAttempt) -> impl Serialize + use<> {
+    (
+        attempt.at.to_string(),
+        attempt.session.to_string(),
+        attempt.peer.map(|peer| peer.to_string()),
+        attempt.principal.to_string(),
+        attempt.result,
+    )
+}
+
+fn heard(row: &NodeRow) -> impl Serialize + use<> {
+    (row.node.to_string(), row.heard_at.to_string(), row.expected_until.to_string())
+}
+
+pub(super) fn read_node(row: &SqliteRow) -> Result<NodeRow, StoreError> {
+    Ok(NodeRow {
+        node: row.try_get::<&str, _>("node")?.into(),
+        heard_at: time(row, "heard_at")?,
+        expected_until: time(row, "expected_until")?,
+    })
+}
+
+const USE: &str = "
+UPDATE archon_mcp_sessions SET
+    reconnect_token_hash = ?3, reconnect_expires_at = ?4, reconnect_count = reconnect_count + 1,
+    revision = revision + 1, last_activity = max(last_activity, ?5)
+WHERE session_id = ?1 AND +status = 'active' AND +reconnect_token_hash = ?2 AND reconnect_expires_at > ?5
+RETURNING reconnect_count, revision";
+
+/// One statement: of any number at once, one finds the token that it presents.
+pub(super) async fn use_token(
+    writer: &mut SqliteConnection,
+    using: &TokenUse,
+) -> Result<Option<TokenUsed>, StoreError> {
+    let row = sqlx::query(USE)
+        .bind(using.next.session.to_string())
+        .bind(using.presented.as_str())
+        .bind(using.next.hash.as_str())
+        .bind(using.next.expires_at.to_string())
+        .bind(using.at.to_string())
+        .fetch_optional(writer)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(TokenUsed { reconnect_count: row.try_get(0)?, revision: row.try_get(1)? }))
+}
+
+pub(super) const SESSIONS: &str =
+    "SELECT * FROM archon_mcp_sessions WHERE session_id IN (SELECT value FROM json_each(?))";
+
+/// Whole seconds: a session is found a second late rather than early.
+pub(super) const SILENT: &str = "
+SELECT * FROM archon_mcp_sessions s
+WHERE status = 'active' AND last_activity < ?1
+    AND unixepoch(last_activity) + idle_timeout_seconds < unixepoch(?1)
+    AND NOT EXISTS (SELECT 1 FROM archon_mcp_calls c WHERE c.session_id = s.session_id)
+ORDER BY last_activity LIMIT ?2";
+
+/// Old ones, and those that are too many. Ids go up with the time.
+const OLD_ATTEMPTS: &str = "
+DELETE FROM archon_mcp_reconnect_attempts WHERE id IN (
+    SELECT id FROM archon_mcp_reconnect_attempts
+    WHERE timestamp < ?1 OR id <= (SELECT max(id) FROM archon_mcp_reconnect_attempts) - ?2
+    LIMIT ?3)";
+
+/// The same sessions, whichever statement asks.
+const OLD_SESSIONS: &str = "
+SELECT session_id FROM archon_mcp_sessions
+WHERE disconnected_at < ?1 AND +status <> 'active' ORDER BY disconnected_at LIMIT ?2";
+
+const REQUESTS_OF_OLD: &str = const_format::concatcp!(
+    "DELETE FROM archon_mcp_requests WHERE id IN (
+        SELECT id FROM archon_mcp_requests WHERE session_id IN (",
+    OLD_SESSIONS,
+    ") LIMIT ?3)"
+);
+const CONNECTIONS_OF_OLD: &str = const_format::concatcp!(
+    "DELETE FROM archon_mcp_connections WHERE session_id IN (",
+    OLD_SESSIONS,
+    ")"
+);
+const ATTEMPTS_OF_OLD: &str = const_format::concatcp!(
+    "DELETE FROM archon_mcp_reconnect_attempts WHERE session_id IN (",
+    OLD_SESSIONS,
+    ")"
+);
+const THE_OLD: &str = const_format::concatcp!(
+    "DELETE FROM archon_mcp_sessions WHERE session_id IN (",
+    OLD_SESSIONS,
+    ")"
+);
+
+/// Sessions go last, in the transaction in which nothing of theirs is left.
+pub(super) async fn prune(
+    writer: &mut SqliteConnection,
+    pruning: &Pruning,
+) -> Result<u64, StoreError> {
+    let attempts = sqlx::query(OLD_ATTEMPTS)
+        .bind(pruning.attempts_before.to_string())
+        .bind(pruning.attempts_max)
+        .bind(pruning.rows_max);
+    let mut deleted = attempts.execute(&mut *writer).await?.rows_affected();
+    let Some(before) = pruning.sessions_before.map(|before| before.to_string()) else {
+        return Ok(deleted);
+    };
+    let requests = sqlx::query(REQUESTS_OF_OLD).bind(&before).bind(SESSIONS_AT_ONCE);
+    let requests = requests.bind(pruning.rows_max).execute(&mut *writer).await?.rows_affected();
+    deleted += requests;
+    if requests > 0 {
+        return Ok(deleted);
+    }
+    writer.execute("BEGIN IMMEDIATE").await?;
+    for statement in [CONNECTIONS_OF_OLD, ATTEMPTS_OF_OLD, THE_OLD] {
+        let done = sqlx::query(statement).bind(&before).bind(SESSIONS_AT_ONCE);
+        deleted += done.execute(&mut *writer).await?.rows_affected();
+    }
+    writer.execute("COMMIT").await?;
+    Ok(deleted)
+}
