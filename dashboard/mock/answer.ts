@@ -1,5 +1,5 @@
 /** The API over the invented world: one function from a request to an answer, for the development server and tests. */
-import type { Config, Pricing, Role, ServerStatus, Session } from '../src/api/types.ts';
+import type { Pricing, Role, ServiceConfig, ServiceStatus, Session } from '../src/api/types.ts';
 import { analytics, disconnected, healthOf, usage } from './reports.ts';
 import { iso, type World } from './world.ts';
 
@@ -101,7 +101,7 @@ const GET: Record<string, Get> = {
   '/errors': errors,
 };
 
-const CONFIG: Config = {
+const CONFIG: ServiceConfig = {
   host: '127.0.0.1',
   port: 8051,
   transport: 'streamable-http',
@@ -121,7 +121,7 @@ const CONFIG: Config = {
   pricing_model: 'claude-sonnet-4-5',
 };
 
-function statusOf(world: World, now: number): ServerStatus {
+function statusOf(world: World, now: number): ServiceStatus {
   return {
     status: 'running',
     uptime: Math.round((now - world.startedAt) / 1000),
@@ -215,6 +215,8 @@ function logs(world: World, query: URLSearchParams): Answered {
   const all = world.requests.toReversed().map((request) => ({
     ...request,
     level: request.status === 'success' ? 'info' : request.status === 'timeout' ? 'warning' : 'error',
+    client_type:
+      world.sessions.find((session) => session.session_id === request.session_id)?.client_type ?? null,
     message: request.error_message ?? `${request.method}${request.tool_name ? ` ${request.tool_name}` : ''}`,
   }));
   const found = all.filter(

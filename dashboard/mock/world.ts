@@ -97,7 +97,7 @@ export function addSession(world: World, connectedAt: number, now: number, isAct
     client_type: client.type,
     client_name: client.name,
     client_version: pick<string | null>(client.versions, random),
-    client_capabilities: { roots: { listChanged: true }, sampling: {} },
+    client_capabilities: { roots: { listChanged: true }, sampling: {} } as unknown as Record<string, never>,
     connected_at: iso(connectedAt),
     last_activity: iso(lastActivity),
     expires_at: isActive ? iso(lastActivity + IDLE_TIMEOUT_S * 1000) : null,

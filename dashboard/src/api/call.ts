@@ -1,55 +1,33 @@
-/** One call of the API: same origin, the login's cookie, JSON both ways, a `Problem` where it fails. */
+/** Calls of the API: same origin, the login's cookie, JSON both ways, a `Problem` where one fails. */
+import createClient from 'openapi-fetch';
 import { Problem } from './problem';
+import type { paths } from './schema';
 
-export type Parameters = Record<string, string | number | boolean | undefined>;
+export const api = createClient<paths>({
+  baseUrl: window.location.origin,
+  credentials: 'same-origin',
+  // Looked up at each call, so that tests can answer.
+  fetch: (request) => window.fetch(request),
+  querySerializer: { array: { style: 'form', explode: true } },
+});
 
-const PREFIX = '/api/mcp';
-
-export function get<Answer>(
-  path: string,
-  parameters: Parameters = {},
-  signal?: AbortSignal,
-): Promise<Answer> {
-  return call<Answer>('GET', path + query(parameters), undefined, signal);
+interface Answered<Body> {
+  data?: Body;
+  error?: unknown;
+  response: Response;
 }
 
-export function send<Answer>(
-  method: 'POST' | 'PUT' | 'DELETE',
-  path: string,
-  body?: unknown,
-): Promise<Answer> {
-  return call<Answer>(method, path, body);
-}
-
-async function call<Answer>(
-  method: string,
-  path: string,
-  body: unknown,
-  signal?: AbortSignal,
-): Promise<Answer> {
-  const init: RequestInit = { method, credentials: 'same-origin', headers: { Accept: 'application/json' } };
-  if (signal) init.signal = signal;
-  if (body !== undefined) {
-    init.headers = { ...init.headers, 'Content-Type': 'application/json' };
-    init.body = JSON.stringify(body);
-  }
-  let answer: Response;
+/** Waits for a call; what is no success is thrown. */
+export async function answerOf<Body>(call: Promise<Answered<Body>>): Promise<NonNullable<Body>> {
+  let answered: Answered<Body>;
   try {
-    answer = await fetch(PREFIX + path, init);
+    answered = await call;
   } catch (cause) {
-    if (signal?.aborted) throw cause;
+    // A query that nobody needs any more is cut off: that is no failure.
+    if (cause instanceof DOMException && cause.name === 'AbortError') throw cause;
     throw Problem.unreachable();
   }
-  if (!answer.ok) throw await Problem.fromAnswer(answer);
-  return (await answer.json()) as Answer;
-}
-
-/** Leaves out what is not set: the API takes an empty parameter for a wrong one. */
-function query(parameters: Parameters): string {
-  const pairs = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) {
-    if (value !== undefined && value !== '') pairs.set(name, String(value));
-  }
-  const text = pairs.toString();
-  return text === '' ? '' : `?${text}`;
+  const { data, error, response } = answered;
+  if (data === undefined || data === null) throw Problem.fromBody(response.status, error);
+  return data;
 }

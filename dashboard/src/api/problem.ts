@@ -12,14 +12,13 @@ export class Problem extends Error {
     this.hint = hint;
   }
 
-  /** Reads an answer that is not a success. Whatever stands in its body, something can be said. */
-  static async fromAnswer(answer: Response): Promise<Problem> {
-    const body: unknown = await answer.json().catch(() => null);
+  /** Reads the body of an answer that is no success. Whatever stands in it, something can be said. */
+  static fromBody(status: number, body: unknown): Problem {
     const said = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
     return new Problem(
-      answer.status,
+      status,
       text(said['code']) ?? 'unexpected_answer',
-      text(said['detail']) ?? `the server answered with status ${answer.status}`,
+      text(said['detail']) ?? `the server answered with status ${status}`,
       text(said['hint']) ?? '',
     );
   }

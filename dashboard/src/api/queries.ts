@@ -1,20 +1,15 @@
 /** Each resource of the API as a query. The first words of a key say what an event makes stale (`live/apply.ts`). */
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
-import { get, type Parameters } from './call';
-import type {
-  Analytics,
-  Config,
-  Disconnected,
-  Errors,
-  Logs,
-  Me,
-  Pricing,
-  ServerStatus,
-  SessionPage,
-  Sessions,
-  SessionsHealth,
-  UsageSummary,
-} from './types';
+import { answerOf, api } from './call';
+import type { paths } from './schema';
+
+type Asked<Path extends keyof paths> = paths[Path] extends { get: { parameters: { query?: infer Query } } }
+  ? Exclude<Query, undefined>
+  : never;
+
+export type SessionsAsked = Asked<'/api/mcp/sessions'>;
+export type LogsAsked = Asked<'/api/mcp/logs'>;
+export type ErrorsAsked = Asked<'/api/mcp/errors'>;
 
 /** What shows sessions. */
 export const SESSIONS = ['sessions'] as const;
@@ -31,75 +26,83 @@ export const TOTALS = ['totals'] as const;
 
 export const me = queryOptions({
   queryKey: ['me'],
-  queryFn: ({ signal }) => get<Me>('/me', {}, signal),
+  queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/me', { signal })),
   staleTime: Number.POSITIVE_INFINITY,
 });
 
 export const status = queryOptions({
   queryKey: ['status'],
-  queryFn: ({ signal }) => get<ServerStatus>('/status', {}, signal),
+  queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/status', { signal })),
 });
 
 export const config = queryOptions({
   queryKey: ['config'],
-  queryFn: ({ signal }) => get<Config>('/config', {}, signal),
+  queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/config', { signal })),
   staleTime: 300_000,
 });
 
 export const health = queryOptions({
   queryKey: HEALTH,
-  queryFn: ({ signal }) => get<SessionsHealth>('/sessions/health', {}, signal),
+  queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/sessions/health', { signal })),
 });
 
-export const sessions = (parameters: Parameters) =>
+export const sessions = (query: SessionsAsked) =>
   queryOptions({
-    queryKey: [...SESSION_LISTS, parameters],
-    queryFn: ({ signal }) => get<Sessions>('/sessions', parameters, signal),
+    queryKey: [...SESSION_LISTS, query],
+    queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/sessions', { params: { query }, signal })),
     placeholderData: keepPreviousData,
   });
 
 export const session = (id: string, cursor?: string) =>
   queryOptions({
     queryKey: [...SESSION, id, cursor ?? ''],
-    queryFn: ({ signal }) => get<SessionPage>(`/sessions/${encodeURIComponent(id)}`, { cursor }, signal),
+    queryFn: ({ signal }) =>
+      answerOf(
+        api.GET('/api/mcp/sessions/{session_id}', {
+          params: { path: { session_id: id }, query: { cursor } },
+          signal,
+        }),
+      ),
     placeholderData: keepPreviousData,
   });
 
 export const disconnected = (days: number, limit: number) =>
   queryOptions({
     queryKey: ['sessions', 'ended', days, limit],
-    queryFn: ({ signal }) => get<Disconnected>('/sessions/disconnected', { days, limit }, signal),
+    queryFn: ({ signal }) =>
+      answerOf(api.GET('/api/mcp/sessions/disconnected', { params: { query: { days, limit } }, signal })),
   });
 
 export const usage = (days: number) =>
   queryOptions({
     queryKey: [...TOTALS, 'usage', days],
-    queryFn: ({ signal }) => get<UsageSummary>('/usage/summary', { days }, signal),
+    queryFn: ({ signal }) =>
+      answerOf(api.GET('/api/mcp/usage/summary', { params: { query: { days } }, signal })),
     placeholderData: keepPreviousData,
   });
 
 export const analytics = (days: number) =>
   queryOptions({
     queryKey: [...TOTALS, 'analytics', days],
-    queryFn: ({ signal }) => get<Analytics>('/analytics', { days, compare: true }, signal),
+    queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/analytics', { params: { query: { days } }, signal })),
     placeholderData: keepPreviousData,
   });
 
-export const logs = (parameters: Parameters) =>
+export const logs = (query: LogsAsked) =>
   queryOptions({
-    queryKey: [...REQUESTS, 'logs', parameters],
-    queryFn: ({ signal }) => get<Logs>('/logs', parameters, signal),
+    queryKey: [...REQUESTS, 'logs', query],
+    queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/logs', { params: { query }, signal })),
     placeholderData: keepPreviousData,
   });
 
-export const errors = (parameters: Parameters) =>
+export const errors = (query: ErrorsAsked) =>
   queryOptions({
-    queryKey: [...REQUESTS, 'errors', parameters],
-    queryFn: ({ signal }) => get<Errors>('/errors', parameters, signal),
+    queryKey: [...REQUESTS, 'errors', query],
+    queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/errors', { params: { query }, signal })),
     placeholderData: keepPreviousData,
   });
 
 export const pricing = queryOptions({
   queryKey: ['pricing'],
-  queryFn: ({ signal }) => get<Pricing>('/pricing', {}, signal),
+  queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/pricing', { signal })),
 });

@@ -2,9 +2,8 @@
 import { Button, PasswordInput } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
-import { send } from '@/api/call';
+import { answerOf, api } from '@/api/call';
 import { me } from '@/api/queries';
-import type { Me } from '@/api/types';
 import { Failure } from '@/parts/answers';
 import './login.css';
 
@@ -12,7 +11,7 @@ export function Login() {
   const client = useQueryClient();
   const [token, setToken] = useState('');
   const login = useMutation({
-    mutationFn: () => send<Me>('POST', '/login', { token: token.trim() }),
+    mutationFn: () => answerOf(api.POST('/api/mcp/login', { body: { token: token.trim() } })),
     onSuccess: (who) => {
       setToken('');
       client.setQueryData(me.queryKey, who);

@@ -2,10 +2,10 @@
 import { Button, Modal, Select } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { send } from '@/api/call';
+import { answerOf, api } from '@/api/call';
 import { Problem } from '@/api/problem';
 import { SESSIONS } from '@/api/queries';
-import type { Ended, EndReason, Session } from '@/api/types';
+import type { EndReason, Session } from '@/api/types';
 import { shortId } from '@/format/names';
 import { Failure } from './answers';
 import { ClientName } from './client-name';
@@ -71,7 +71,12 @@ async function endAll(sessions: readonly Session[], reason: EndReason): Promise<
   const failed: Problem[] = [];
   for (const { session_id } of sessions) {
     try {
-      await send<Ended>('POST', `/sessions/${session_id}/disconnect`, { reason });
+      await answerOf(
+        api.POST('/api/mcp/sessions/{session_id}/disconnect', {
+          params: { path: { session_id } },
+          body: { reason },
+        }),
+      );
     } catch (error) {
       // One that has ended meanwhile is what was asked for.
       if (error instanceof Problem && (error.status === 409 || error.status === 404)) continue;

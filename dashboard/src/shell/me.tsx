@@ -1,7 +1,7 @@
 /** Who is logged in, where the API wants that, and the way out. */
 import { Button } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { send } from '@/api/call';
+import { answerOf, api } from '@/api/call';
 import { me } from '@/api/queries';
 import { ROLE } from '@/parts/marks';
 
@@ -10,7 +10,7 @@ export function Me() {
   const { data } = useQuery(me);
   if (!data?.auth_required || data.role === null) return null;
   const leave = async () => {
-    await send('POST', '/logout', {});
+    await answerOf(api.POST('/api/mcp/logout'));
     // What was seen with this login is not left behind for the next.
     client.clear();
     window.location.assign('/');

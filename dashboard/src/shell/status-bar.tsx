@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { status } from '@/api/queries';
-import type { ServerStatus } from '@/api/types';
+import type { ServiceStatus } from '@/api/types';
 import { span } from '@/format/time';
 import { useNow } from '@/parts/clock';
 import { Mark, type Tone } from '@/parts/marks';
@@ -42,7 +42,7 @@ export function StatusBar({ isNavOpen, toggleNav }: StatusBarProps) {
   );
 }
 
-function States({ status, isOld, at }: { status: ServerStatus; isOld: boolean; at: number }) {
+function States({ status, isOld, at }: { status: ServiceStatus; isOld: boolean; at: number }) {
   const now = useNow();
   const upstreams = Object.entries(status.upstreams);
   const down = upstreams.filter(([, upstream]) => upstream.status === 'down').map(([name]) => name);
@@ -80,7 +80,7 @@ function States({ status, isOld, at }: { status: ServerStatus; isOld: boolean; a
   );
 }
 
-function storeShown({ store }: ServerStatus): { tone: Tone; word: string } {
+function storeShown({ store }: ServiceStatus): { tone: Tone; word: string } {
   if (store.status !== 'healthy') return { tone: 'bad', word: 'store unavailable' };
   if (store.queued_rows > 0) return { tone: 'warn', word: `store catches up: ${store.queued_rows} rows` };
   return { tone: 'good', word: 'store' };

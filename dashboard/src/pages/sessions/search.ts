@@ -1,5 +1,5 @@
 /** What the URL says about the list of sessions, so that a view can be shared as a link. */
-import type { Parameters } from '@/api/call';
+import type { SessionsAsked } from '@/api/queries';
 import { oneOf, present, type RawSearch, textOf } from '@/parts/search-text';
 
 export const STATUSES = ['active', 'disconnected', 'all'] as const;
@@ -32,7 +32,7 @@ export function readSessionsSearch(raw: RawSearch): SessionsSearch {
 }
 
 /** The same in the API's words. */
-export function sessionsParameters(search: SessionsSearch): Parameters {
+export function sessionsParameters(search: SessionsSearch): SessionsAsked {
   return {
     status: search.status ?? 'active',
     client_type: search.client,
