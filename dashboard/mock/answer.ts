@@ -176,8 +176,8 @@ function session(world: World, id: string, asked: Asked, now: number): Answered 
   const completion = sum((request) => request.completion_tokens);
   return ok({
     session: found,
-    requests: all.slice(from, from + 100),
-    next_cursor: from + 100 < all.length ? String(from + 100) : null,
+    requests: all.slice(from, from + limit(asked.url.searchParams, 100)),
+    next_cursor: null,
     summary: {
       total_requests: all.length,
       total_errors: all.filter((request) => request.status !== 'success').length,

@@ -53,17 +53,19 @@ export const sessions = (query: SessionsAsked) =>
     placeholderData: keepPreviousData,
   });
 
-export const session = (id: string, cursor?: string) =>
+/** As many requests of a session as are drawn and listed at once. */
+const REQUESTS_SHOWN = 500;
+
+export const session = (id: string) =>
   queryOptions({
-    queryKey: [...SESSION, id, cursor ?? ''],
+    queryKey: [...SESSION, id],
     queryFn: ({ signal }) =>
       answerOf(
         api.GET('/api/mcp/sessions/{session_id}', {
-          params: { path: { session_id: id }, query: { cursor } },
+          params: { path: { session_id: id }, query: { limit: REQUESTS_SHOWN } },
           signal,
         }),
       ),
-    placeholderData: keepPreviousData,
   });
 
 export const disconnected = (days: number, limit: number) =>

@@ -1,13 +1,9 @@
 /** What narrows the list of sessions. */
-import { CloseButton, SegmentedControl, TextInput } from '@mantine/core';
-import { useDebouncedCallback } from '@mantine/hooks';
-import { useState } from 'react';
+import { CloseButton, SegmentedControl } from '@mantine/core';
+import { SearchField } from '@/parts/search-field';
 import { oneOf } from '@/parts/search-text';
 import { type SessionsSearch, STATUSES } from './search';
-import './filters.css';
-
-/** Typing asks once it pauses. */
-const PAUSE_MS = 250;
+import '@/parts/filters.css';
 
 const STATUS_NAMES: Record<(typeof STATUSES)[number], string> = {
   active: 'Active',
@@ -21,24 +17,15 @@ interface FiltersProps {
 }
 
 export function Filters({ search, choose }: FiltersProps) {
-  const [text, setText] = useState(search.q ?? '');
-  const find = useDebouncedCallback((q: string) => choose({ q: q === '' ? undefined : q }), PAUSE_MS);
-  const type = (typed: string) => {
-    setText(typed);
-    find(typed);
-  };
   return (
     <search className="filters">
       {search.client && <Chip name={search.client} clear={() => choose({ client: undefined })} />}
       {search.user && <Chip name={search.user} clear={() => choose({ user: undefined })} />}
-      <TextInput
-        aria-label="Search sessions"
+      <SearchField
+        label="Search sessions"
         placeholder="Client, user or session id"
-        value={text}
-        onChange={(event) => type(event.currentTarget.value)}
-        rightSection={
-          text !== '' && <CloseButton size="xs" aria-label="Clear the search" onClick={() => type('')} />
-        }
+        text={search.q}
+        find={(q) => choose({ q })}
       />
       <SegmentedControl
         aria-label="State"

@@ -1,7 +1,7 @@
 /** All sessions: found, sorted, paged, and ended. What is shown stands in the URL. */
 import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { getRouteApi } from '@tanstack/react-router';
+import { getRouteApi, useRouter } from '@tanstack/react-router';
 import type { RowSelectionState } from '@tanstack/react-table';
 import { useState } from 'react';
 import { me, sessions } from '@/api/queries';
@@ -11,9 +11,9 @@ import { Answer, Empty } from '@/parts/answers';
 import { DataTable } from '@/parts/data-table';
 import { EndSessions } from '@/parts/end-sessions';
 import { PageHead, Panel } from '@/parts/panel';
+import { TurnPages } from '@/parts/turn-pages';
 import { COLUMNS } from './columns';
 import { Filters } from './filters';
-import { Pages } from './pages';
 import { type SessionsSearch, SORTS, sessionsParameters } from './search';
 
 const route = getRouteApi('/sessions');
@@ -23,6 +23,7 @@ export function Sessions() {
   const navigate = route.useNavigate();
   const query = useQuery({ ...sessions(sessionsParameters(search)), ...usePolling() });
   const { data: who } = useQuery(me);
+  const router = useRouter();
   const [chosen, setChosen] = useState<RowSelectionState>({});
   const [isEnding, setEnding] = useState(false);
   const canEnd = who?.role === 'operator';
@@ -37,6 +38,9 @@ export function Sessions() {
       replace: true,
     });
   };
+
+  /** Keyset paging knows where the next page begins; the way back is the browser's. */
+  const turn = (cursor: string | undefined) => void navigate({ search: (before) => ({ ...before, cursor }) });
 
   return (
     <>
@@ -74,7 +78,15 @@ export function Sessions() {
                 rowName={(session) => `${session.client_type} ${session.session_id}`}
                 empty={<NothingFound search={search} />}
               />
-              <Pages search={search} page={page} isTurning={query.isPlaceholderData} />
+              <TurnPages
+                first={search.cursor === undefined ? undefined : () => turn(undefined)}
+                back={search.cursor === undefined ? undefined : () => router.history.back()}
+                next={
+                  page.next_cursor === null || query.isPlaceholderData
+                    ? undefined
+                    : () => turn(page.next_cursor ?? undefined)
+                }
+              />
             </>
           )}
         </Answer>
