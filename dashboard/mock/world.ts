@@ -117,10 +117,11 @@ export function addSession(world: World, connectedAt: number, now: number, isAct
     reconnect_count: random() < 0.1 ? 1 : 0,
   };
   world.sessions.push(session);
+  const firstId = world.requests.length + 1;
   const count = Math.floor(2 + random() ** 3 * (isActive ? 160 : 24));
   for (let n = 0; n < count; n++) {
     const at = connectedAt + (n === 0 ? 0 : random() * Math.max(0, lastActivity - connectedAt));
-    world.requests.push(makeRequest(world, session, at, n === 0));
+    world.requests.push({ ...makeRequest(world, session, at, n === 0), id: firstId + n });
   }
   return session;
 }

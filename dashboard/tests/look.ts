@@ -12,6 +12,12 @@ const LOOKS = [
   { name: 'phone', width: 360, height: 740, colorScheme: 'light' },
 ] as const;
 
+const said = new Set<string>();
+function say(text: string) {
+  if (!said.has(text)) console.log(text);
+  said.add(text);
+}
+
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
   args: [
@@ -26,9 +32,10 @@ const browser = await chromium.launch({
 for (const { name, width, height, colorScheme } of LOOKS) {
   const page = await browser.newPage({ viewport: { width, height }, colorScheme });
   page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') console.log(`${name}: ${message.text()}`);
+    if (message.type() === 'error' || message.type() === 'warning')
+      say(`${name}: ${message.text().slice(0, 300)}`);
   });
-  page.on('pageerror', (error) => console.log(`${name}: ${error.message}`));
+  page.on('pageerror', (error) => say(`${name}: ${error.message}`));
   for (const path of PATHS) {
     await page.goto(new URL(path, address).href);
     await page.getByRole('heading', { level: 1 }).waitFor();

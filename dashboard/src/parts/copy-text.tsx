@@ -1,5 +1,5 @@
-/** A text that is there to be copied. */
-import { CopyButton } from '@mantine/core';
+/** Texts that are there to be copied. */
+import { Button, CopyButton } from '@mantine/core';
 import './copy-text.css';
 
 export function CopyText({ text }: { text: string }) {
@@ -18,6 +18,18 @@ export function CopyText({ text }: { text: string }) {
             {copied ? 'copied' : ''}
           </span>
         </button>
+      )}
+    </CopyButton>
+  );
+}
+
+export function CopyButtonFor({ text }: { text: string }) {
+  return (
+    <CopyButton value={text}>
+      {({ copied, copy }) => (
+        <Button variant="default" size="compact-sm" onClick={copy}>
+          {copied ? 'Copied' : 'Copy'}
+        </Button>
       )}
     </CopyButton>
   );

@@ -8,6 +8,7 @@ import {
   rowSelectionFeature,
   rowSortingFeature,
   type SortingState,
+  sortFn_basic,
   tableFeatures,
   useTable,
 } from '@tanstack/react-table';
@@ -181,6 +182,6 @@ function define<Row extends object>({
     header: name,
     cell: ({ row }) => cell(row.original),
     meta: look,
-    ...(value ? { accessorFn: value, sortDescFirst: true } : { enableSorting: false }),
+    ...(value ? { accessorFn: value, sortDescFirst: true, sortFn: sortFn_basic } : { enableSorting: false }),
   } as ColumnDef<typeof features, Row>;
 }

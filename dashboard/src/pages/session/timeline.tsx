@@ -15,7 +15,7 @@ import './timeline.css';
 
 const HEIGHT = 132;
 const AXIS = 20;
-const LEFT = 48;
+const LEFT = 58;
 /** Durations that have a line: from the quickest worth telling apart to a call's usual limit. */
 const LINES_US = [100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 /** A drag shorter than this was a click. */
@@ -86,8 +86,10 @@ export function Timeline({ requests, range, zoom }: TimelineProps) {
               {shortMoment(new Date(time).toISOString(), Date.now())}
             </text>
           ))}
-          {requests
+          {(width > LEFT ? requests : [])
             .filter((request) => isWithin(request, shown))
+            // A long one stays behind those that began while it went on.
+            .toSorted((a, b) => b.duration_us - a.duration_us)
             .map((request) => {
               const x = Math.max(LEFT, scale.x(startOf(request)));
               const y = height(request.duration_us, lines);

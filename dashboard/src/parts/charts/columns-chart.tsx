@@ -38,7 +38,7 @@ export function ColumnsChart<Row>({ label, rows, at, columns, line }: ColumnsCha
           <XAxis dataKey="at" tickLine={false} axisLine={false} minTickGap={24} />
           <YAxis
             yAxisId="columns"
-            width={48}
+            width={58}
             tickLine={false}
             axisLine={false}
             tickFormatter={columns.show}
