@@ -101,7 +101,7 @@ def test_a_heartbeat_is_a_sign_of_life(start, database):
     assert after["last_activity"] >= said.json["last_activity"]
     api.ask("DELETE", f"/sessions/{client.session}")
     late = api.ask("POST", f"/sessions/{client.session}/heartbeat")
-    assert (late.status, late.code) == (400, "session_not_active")
+    assert (late.status, late.code) == (409, "session_not_active")
 
 
 @databases

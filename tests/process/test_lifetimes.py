@@ -340,3 +340,35 @@ def test_a_client_may_have_a_timeout_of_its_own(start_archon, config):
         (modern.session, 44),
     ]:
         rows.expect_session(gateway.db, session, idle_timeout_seconds=seconds)
+
+
+def test_a_session_that_is_too_old_ends_and_its_client_goes_on(start_archon, config):
+    settings = {"absolute_timeout_seconds": 1.5, "reap_every_seconds": 0.2}
+    gateway = start_archon(*config(sessions=settings))
+    client = LegacyClient.connect(gateway.url)
+
+    def goes_on_in_another() -> str | None:
+        # Never silent for long.
+        answer = client.call("heartbeat")
+        assert answer.result and answer.handle == client.handle
+        return answer.session if answer.session != client.session else None
+
+    session = wait_for("it goes on in another session", goes_on_in_another)
+    rows.expect_session(gateway.db, session, status="active", continues=client.session)
+    wait_until_ended(gateway, client.session)
+
+
+def test_old_sessions_are_deleted_with_what_belongs_to_them(start_archon, config):
+    settings = {"reap_every_seconds": 0.2, "resume_window_seconds": 0.5}
+    gateway = start_archon(*config(sessions=settings, store={"retention_days": 1e-6}))
+    staying, leaving = (LegacyClient.connect(gateway.url) for _ in range(2))
+    arguments = {"session_id": leaving.session, "reconnect_token": "no token"}
+    for client in (staying, leaving):
+        assert client.call("reconnect_session", arguments).result["isError"]
+    assert leaving.end().status == 200
+    for table in ("sessions", "connections", "requests", "reconnect_attempts"):
+        sql = f"SELECT count(*) FROM archon_mcp_{table} WHERE session_id = ?"
+        rows.expect(gateway.db, [(0,)], sql, leaving.session)
+    assert staying.call("heartbeat").session == staying.session
+    own = "SELECT count(*) FROM archon_mcp_requests WHERE session_id = ?"
+    rows.expect(gateway.db, [(3,)], own, staying.session)

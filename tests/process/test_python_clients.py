@@ -15,7 +15,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The logging capability is deprecated"),
 ]
 
-BUILT_IN = {"health_check", "heartbeat", "session_info"}
+BUILT_IN = {
+    "health_check",
+    "heartbeat",
+    "session_info",
+    "get_reconnect_token",
+    "reconnect_session",
+}
 CLIENTS_AT_ONCE = 12
 
 libraries = pytest.mark.parametrize("library", LIBRARIES)

@@ -330,11 +330,12 @@ def test_what_speaks_of_the_gateway_is_not_passed_on(start_archon, postgres, tmp
         f"[upstreams.one]\ncommand = ['sh', '-c', \"{script}\"]\n"
         f'cwd = "{tmp_path}"\nenv = {{ API_KEY = "{secret}" }}\n'
     )
-    env = {"ARCHON_LOG": "debug", "PASSED": "on", "DATABASE_URL": postgres.url}
+    ours = {"ARCHON_LOG": "debug", "DATABASE_URL": postgres.url, "MCP_SESSION_SECRET": secret[::-1]}
+    env = {**ours, "PASSED": "on"}
     gateway = start_archon("--config", str(path), env=env)
     assert LegacyClient.connect(gateway.url).text("echo", text="x") == "x"
     environment = shown.read_text().splitlines()
     assert f"API_KEY={secret}" in environment and "PASSED=on" in environment
     assert environment[-1] == str(tmp_path)
-    assert not [line for line in environment if line.startswith(("ARCHON_", "DATABASE_URL"))]
+    assert not [line for line in environment if line.startswith(("ARCHON_", *ours))]
     assert secret not in gateway.log()

@@ -11,7 +11,13 @@ from wire import JSON_HEADERS, MODERN, Answer, LegacyClient, ModernClient, encod
 
 pytestmark = pytest.mark.timeout(120)
 
-OURS = {"health_check", "heartbeat", "session_info"}
+OURS = {
+    "health_check",
+    "heartbeat",
+    "session_info",
+    "get_reconnect_token",
+    "reconnect_session",
+}
 HANDSHAKES = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
 
 
@@ -157,6 +163,8 @@ def test_our_tools_stand_beside_the_upstreams(start_fixture, start_archon, era):
         "health_check",
         "heartbeat",
         "session_info",
+        "get_reconnect_token",
+        "reconnect_session",
     ]
     health = client.call("health_check").result["structuredContent"]
     assert (health["status"], health["service"]) == ("healthy", "archon-mcp")
@@ -182,6 +190,7 @@ def test_an_upstreams_tool_of_our_name_wins(start_small, start_archon, paging, i
         assert listed == [
             *("echo", "hang", "die", "cut", "heartbeat"),
             *("health_check", "archon_heartbeat", "session_info"),
+            *("get_reconnect_token", "reconnect_session"),
         ]
 
     assert client.text("heartbeat") == "the upstream's own heartbeat"

@@ -19,6 +19,7 @@ mod reconnect;
 mod session;
 mod sessions;
 mod status;
+mod transfer;
 mod usage;
 mod wire;
 pub mod ws;
@@ -39,6 +40,7 @@ use crate::server::Overview;
 use access::Access;
 use guard::Guard;
 use problem::ApiError;
+pub use transfer::Transfers;
 use ws::Feed;
 
 /// What handlers are given.
@@ -113,6 +115,7 @@ fn for_viewers() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(sessions::routes())
         .merge(session::routes())
+        .merge(transfer::routes())
         .merge(clients::routes())
         .merge(usage::routes())
         .merge(pricing::routes())

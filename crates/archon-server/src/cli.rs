@@ -1,7 +1,19 @@
 //! The command line: one command a file.
 
+mod api;
+mod client_config;
+mod deployment;
+mod export;
+mod import;
+mod inspect;
+mod migrate;
 mod openapi;
+mod print;
+mod progress;
+mod runtime;
 mod serve;
+mod sessions;
+mod token;
 mod upgrade;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +35,20 @@ enum Command {
     /// Have a running gateway start its program again, which may be a new version, without a refused connection
     /// or a failed call.
     Upgrade(upgrade::Upgrade),
+    /// List, show and end sessions of a running gateway.
+    Sessions(sessions::Sessions),
+    /// Write sessions and requests of a running gateway as JSON Lines.
+    Export(export::Export),
+    /// Take an export into a running gateway.
+    Import(import::Import),
+    /// Print what to paste into an agent (Claude Code, Cursor, VS Code, …) to use this deployment.
+    ClientConfig(client_config::ClientConfig),
+    /// Open the official MCP Inspector on this deployment; needs Node.
+    Inspect(inspect::Inspect),
+    /// Bring a database up to date without serving.
+    Migrate(migrate::Migrate),
+    /// Make a token for the API.
+    Token(token::Token),
     /// Print the description of the API.
     #[command(name = "openapi", hide = true)]
     OpenApi(openapi::OpenApi),
@@ -39,6 +65,13 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
+        Command::Sessions(sessions) => sessions.run(),
+        Command::Export(export) => export.run(),
+        Command::Import(import) => import.run(),
+        Command::ClientConfig(client) => client.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Migrate(migrate) => migrate.run(),
+        Command::Token(token) => token.run(),
         Command::OpenApi(openapi) => openapi.run(),
         Command::Supervise(supervise) => supervise.run(),
         Command::RunSupervised(run) => run.run(),

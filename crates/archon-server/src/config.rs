@@ -40,6 +40,8 @@ pub struct Config {
     pub server_port: u16,
     /// Where sessions are kept.
     pub database: Database,
+    /// The name of this gateway among those that use the database, if the operator gave it one.
+    pub node: Option<String>,
     /// Who may use the MCP endpoint; `None` for everybody.
     pub auth: Option<AuthConfig>,
     /// The servers we stand in front of; the first is the default.
@@ -58,6 +60,8 @@ pub struct Config {
     pub feed: FeedLimits,
     /// How log lines look.
     pub log: LogConfig,
+    /// Where traces go.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Bounds on what a peer can open before it has said anything.
@@ -83,6 +87,13 @@ impl ListenLimits {
 pub struct LogConfig {
     /// Text or JSON.
     pub format: LogFormat,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, Default)]
+pub struct TelemetryConfig {
+    /// The address of an OpenTelemetry collector, without the path for traces. The standard variables win over it.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// The form of a log line.
@@ -130,6 +141,8 @@ pub struct Overrides {
     pub no_tools: bool,
     /// See [`LogConfig::format`].
     pub log_format: Option<LogFormat>,
+    /// See [`Config::node`].
+    pub node: Option<String>,
     /// What the environment says of reconnect tokens.
     pub tokens: TokenVariables,
 }
@@ -164,12 +177,14 @@ impl Config {
         let file::File {
             server,
             api,
+            node,
             store,
             sessions,
             limits,
             websocket,
             tools,
             log,
+            telemetry,
             auth,
             upstreams,
         } = file;
@@ -204,17 +219,29 @@ impl Config {
             mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
             server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
             database: database.map_or(database::DEFAULT, String::as_str).parse()?,
+            node: node_name(overrides.node.or(node.name))?,
             auth,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
             sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
+            telemetry: telemetry.checked()?,
             api,
             feed: websocket.feed(),
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
+    }
+}
+
+/// Returns the name if it can be told from an incarnation's.
+fn node_name(name: Option<String>) -> anyhow::Result<Option<String>> {
+    match &name {
+        Some(text) if text.is_empty() || text.contains('#') => {
+            bail!("`node.name` must be a text without `#`, not {text:?}")
+        }
+        Some(_) | None => Ok(name),
     }
 }
 
@@ -240,6 +267,14 @@ impl file::Sessions {
                 self.idle_timeout_seconds,
                 standard.idle_timeout,
             )?,
+            absolute_timeout: self
+                .absolute_timeout_seconds
+                .map(|limit| {
+                    let name = "sessions.absolute_timeout_seconds";
+                    seconds(name, Some(limit), Duration::ZERO)
+                })
+                .transpose()?,
+            retention: store.retention()?,
             idle_timeout_max: seconds(
                 "sessions.idle_timeout_seconds_max",
                 self.idle_timeout_seconds_max,
@@ -289,6 +324,27 @@ impl file::Sessions {
             predecessor: standard.predecessor,
             observer: standard.observer,
         })
+    }
+}
+
+impl file::Store {
+    fn retention(&self) -> anyhow::Result<Option<Duration>> {
+        let Some(days) = self.retention_days else { return Ok(None) };
+        seconds("store.retention_days", Some(days * 86_400.0), Duration::ZERO).map(Some)
+    }
+}
+
+impl file::Telemetry {
+    fn checked(self) -> anyhow::Result<TelemetryConfig> {
+        let otlp_endpoint = self.otlp_endpoint;
+        let is_address = |text: &String| {
+            let uri = text.parse::<http::Uri>().ok();
+            uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
+        };
+        if !otlp_endpoint.as_ref().is_none_or(is_address) {
+            bail!("`telemetry.otlp_endpoint` must be an address such as http://127.0.0.1:4318");
+        }
+        Ok(TelemetryConfig { otlp_endpoint })
     }
 }
 

@@ -12,7 +12,7 @@ mod refusal;
 mod repeats;
 mod stdio;
 
-pub use batch::Unbatched;
+pub use batch::{FromBatch, Unbatched};
 pub use body::GatewayBody;
 pub use builtin::Builtin;
 pub use http::{is_of_one_hop, tls_client};

@@ -11,6 +11,7 @@ mod upgrade;
 
 pub use pid_file::{Outcome, PidFile};
 pub use sockets::Inherited;
+pub use storage::Storage;
 pub use upgrade::{READY_LIMIT, predecessor};
 
 use std::sync::Arc;
@@ -24,9 +25,9 @@ use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
-use crate::api;
 use crate::api::ws::Feed;
-use crate::config::{AuthConfig, Config};
+use crate::api::{self, Transfers};
+use crate::config::{AuthConfig, Config, Database};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identify, Identities};
 use crate::telemetry::Telemetry;
@@ -34,7 +35,6 @@ use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
 use sockets::Sockets;
-use storage::Storage;
 use upgrade::Handover;
 
 /// What the endpoints and the API show of this process.
@@ -45,6 +45,8 @@ pub struct Overview {
     pub tracker: Tracker,
     /// What the API asks the store.
     pub reports: Arc<dyn Reports>,
+    /// What gives rows out and takes them in; `None` where nothing is stored.
+    pub transfers: Option<Transfers>,
     /// Its upstreams, the default one first.
     pub upstreams: Vec<Upstream>,
     /// Its open connections.
@@ -77,11 +79,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         .api
         .check_reach(&api_address.to_string(), api_address.ip().to_canonical().is_loopback())?;
     let storage = Storage::open(&config.database).await?;
-    let telemetry = Telemetry::start()?;
+    let telemetry = Telemetry::start(&config.telemetry)?;
+    let node = node_name(&config, &sockets)?;
     let settings = Settings {
         observer: Some(telemetry.clone()),
-        node: process_name(std::process::id()),
-        predecessor: predecessor().map(process_name),
+        node: process_name(&node, std::process::id()),
+        predecessor: predecessor().map(|pid| process_name(&node, pid)),
         ..config.sessions.clone()
     };
     let tracker = Tracker::start(storage.store(), settings)
@@ -92,39 +95,17 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         started: Instant::now(),
         tracker: tracker.clone(),
         reports: storage.reports(),
+        transfers: storage.transfer().map(Transfers::new),
         upstreams,
         open: OpenConnections::default(),
         telemetry,
     });
 
-    let identities =
-        config.auth.as_ref().map(|auth| Identities::open(auth, mcp_address).map(Arc::new));
-    let identities = identities.transpose()?;
-    // As a request meets them: who sends it, sessions, single messages, what may be repeated, our own tools, the upstream.
-    let endpoints = overview.upstreams.iter().enumerate().map(|(place, upstream)| {
-        let name: Arc<str> = upstream.name().into();
-        let configured = config.upstreams.iter().find(|configured| *configured.name == *name);
-        let call_timeout = configured.and_then(|configured| configured.call_timeout);
-        let limits = Limits { call_timeout, ..config.limits.clone() };
-        let sessions = SessionLayer::with_limits(tracker.clone(), name.clone(), limits);
-        let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
-        let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
-        let repeats = Repeats::layer(name.clone(), is_trusted);
-        let gate = identities.clone().map(|identities| {
-            Gate::new(identities, config.limits.hosts.clone(), &routes::paths(&name, place == 0))
-        });
-        let gate = gate.map(Arc::new);
-        let service = ServiceBuilder::new()
-            .layer_fn(move |inner| Identify::new(inner, gate.clone()))
-            .layer(sessions)
-            .layer_fn(Unbatched::new)
-            .layer(repeats)
-            .layer(tools)
-            .service(upstream.clone());
-        Endpoint { name, service }
-    });
+    let identities = config.auth.as_ref().map(|auth| Identities::open(auth, mcp_address));
+    let identities = identities.transpose()?.map(Arc::new);
+    let endpoints = endpoints(&config, &overview, identities.as_ref());
     let hosts = config.limits.hosts.clone();
-    let routes = Routes::new(endpoints.collect(), overview.clone(), identities.clone(), hosts);
+    let routes = Routes::new(endpoints, overview.clone(), identities, hosts);
 
     let pid_file = config.database.files().map(PidFile::beside);
     let handover = Handover::prepare(&sockets, pid_file.clone())?;
@@ -147,6 +128,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
+    overview.telemetry.stop().await;
     storage.close().await;
     if let Some(pid_file) = pid_file {
         pid_file.release();
@@ -154,9 +136,53 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Returns the upstreams with all that stands before them. As a request meets it: who sends it, sessions, single
+/// messages, what may be repeated, our own tools, the upstream.
+fn endpoints(
+    config: &Config,
+    overview: &Arc<Overview>,
+    identities: Option<&Arc<Identities>>,
+) -> Vec<Endpoint> {
+    let endpoint = |(place, upstream): (usize, &Upstream)| {
+        let name: Arc<str> = upstream.name().into();
+        let configured = config.upstreams.iter().find(|configured| *configured.name == *name);
+        let call_timeout = configured.and_then(|configured| configured.call_timeout);
+        let limits = Limits { call_timeout, ..config.limits.clone() };
+        let (hosts, paths) = (limits.hosts.clone(), routes::paths(&name, place == 0));
+        let gate = identities.map(|all| Arc::new(Gate::new(all.clone(), hosts, &paths)));
+        let sessions = SessionLayer::with_limits(overview.tracker.clone(), name.clone(), limits);
+        let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
+        let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
+        let repeats = Repeats::layer(name.clone(), is_trusted);
+        let service = ServiceBuilder::new()
+            .layer_fn(|inner| Identify::new(inner, gate.clone()))
+            .layer(sessions)
+            .layer_fn(Unbatched::new)
+            .layer(repeats)
+            .layer(tools)
+            .service(upstream.clone());
+        Endpoint { name, service }
+    };
+    overview.upstreams.iter().enumerate().map(endpoint).collect()
+}
+
 /// Returns how a process of ours signs what it has in flight.
-fn process_name(pid: u32) -> Arc<str> {
-    pid.to_string().into()
+fn process_name(node: &str, pid: u32) -> Arc<str> {
+    format!("{node}#{pid}").into()
+}
+
+/// Returns the name of this node among those that use the database: the same after a restart, and another one than
+/// theirs. A file is one gateway's, unless its operator says otherwise.
+fn node_name(config: &Config, sockets: &Sockets) -> anyhow::Result<String> {
+    match (&config.node, &config.database) {
+        (Some(name), _) => Ok(name.clone()),
+        (None, Database::Sqlite(_) | Database::Memory) => Ok("archon".to_owned()),
+        (None, Database::Postgres(_)) => {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let port = sockets.mcp.listener.local_addr()?.port();
+            Ok(format!("{}:{port}", host.trim()))
+        }
+    }
 }
 
 /// Returns how long the most patient upstream's calls may take.

@@ -3,10 +3,13 @@
 //! The tracker tells what happens ([`Observer`]); nothing here stands between a client and its answer.
 
 mod described;
+mod export;
 mod gauges;
 mod labels;
 mod metrics;
+mod spans;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,27 +17,47 @@ use archon_sessions::session::Session;
 use archon_sessions::store::RequestRow;
 use archon_sessions::tracker::{EndedRequest, Observer};
 
+use crate::config::TelemetryConfig;
 use crate::server::Overview;
+use export::Endpoint;
 use metrics::Metrics;
+use spans::Spans;
 
 /// See the module.
-#[derive(Debug)]
 pub struct Telemetry {
     metrics: Metrics,
+    /// Only where there is a collector.
+    spans: Option<Spans>,
 }
 
 impl Telemetry {
-    /// Starts counting.
+    /// Starts counting, and sending traces where it is known to whom.
     ///
     /// # Errors
-    /// If the exporter cannot be set up.
-    pub fn start() -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::new(Self { metrics: Metrics::new()? }))
+    /// If the environment names a collector in a way that is not usable.
+    pub fn start(config: &TelemetryConfig) -> anyhow::Result<Arc<Self>> {
+        let configured = config.otlp_endpoint.as_deref();
+        let endpoint = Endpoint::chosen(configured, |name| std::env::var(name).ok());
+        let spans = endpoint.as_ref().map(Spans::to).transpose()?;
+        if spans.is_some() {
+            tracing::info!("requests are traced");
+        }
+        Ok(Arc::new(Self { metrics: Metrics::new()?, spans }))
+    }
+
+    /// Sends what waits to be sent. Call when nothing happens any more.
+    pub async fn stop(&self) {
+        if let Some(spans) = &self.spans {
+            spans.stop().await;
+        }
     }
 
     /// Returns all metrics as Prometheus reads them; what is a state and not a count is asked for now.
     pub fn render(&self, overview: &Overview) -> String {
         gauges::read(&self.metrics, overview);
+        if let Some(spans) = &self.spans {
+            gauges::read_spans(&self.metrics, &spans.counts);
+        }
         self.metrics.render()
     }
 }
@@ -50,6 +73,9 @@ impl Observer for Telemetry {
 
     fn request_ended(&self, request: &EndedRequest<'_>) {
         self.metrics.request_ended(request);
+        if let Some(spans) = &self.spans {
+            spans.request_ended(request);
+        }
     }
 
     fn request_counted(&self, row: &RequestRow) {
@@ -79,6 +105,13 @@ impl Observer for Telemetry {
     }
 
     fn wants_trace_context(&self) -> bool {
-        false
+        self.spans.is_some()
+    }
+}
+
+// What sends spans holds the headers that let it.
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Telemetry")
     }
 }

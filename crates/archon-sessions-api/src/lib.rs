@@ -16,6 +16,7 @@ pub mod reconnect;
 pub mod requests;
 pub mod sessions;
 pub mod status;
+pub mod transfer;
 pub mod usage;
 
 /// A moment: RFC 3339 in UTC with `Z`, `2026-01-11T00:20:45.123456Z`.

@@ -22,7 +22,7 @@ mod transport;
 
 pub use body::SessionBody;
 pub use edge::{AllowedHosts, PeerAddress};
-pub use exchange::{Exchange, Repeatable};
+pub use exchange::{Exchange, Rebound, Repeatable};
 pub use failure::{CallFailed, codes};
 pub use limits::InitializeRate;
 pub use reject::{error_response, json_response};

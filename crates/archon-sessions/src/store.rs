@@ -6,19 +6,23 @@ pub mod postgres;
 mod reconnects;
 pub mod reports;
 pub mod sqlite;
+mod steps;
 #[cfg(test)]
 mod suite;
+pub mod transfer;
 mod unfinished;
 mod usage;
 
 pub use nodes::{NodeRow, Pruning};
 pub use reconnects::{ReconnectAttempt, StoredToken, TokenUse, TokenUsed};
 pub use reports::Reports;
+pub use steps::SchemaStep;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::event_id::StreamId;
 use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
@@ -159,6 +163,17 @@ pub trait SessionStore: Send + Sync + 'static {
     /// If the store is not available or a row is not readable.
     async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError>;
 
+    /// Returns at most `max` sessions that ended after this one at this moment, in the order of their ends and, of
+    /// those at one moment, of their ids.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+
     /// Returns the processes that have said that they use this store.
     ///
     /// # Errors
@@ -247,7 +262,8 @@ impl Batch {
 }
 
 /// How a tracked request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Answered with a result.
     Success,

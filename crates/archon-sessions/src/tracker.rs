@@ -10,14 +10,18 @@ mod census;
 mod find;
 mod ledger;
 mod log;
+mod nodes;
 mod observer;
 mod presence;
 mod reaper;
 mod reconnect;
 mod recovery;
+mod retention;
 mod setup;
 mod slow;
 mod streams;
+#[cfg(test)]
+mod together;
 mod tokens;
 mod writer;
 
@@ -41,8 +45,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::events::{Events, Sign};
 use crate::session::{
-    DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW, Session,
-    SessionId, TimeoutRule, Timestamp, TokenKey,
+    Connection, DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW,
+    Session, SessionId, TimeoutRule, Timestamp, TokenKey,
 };
 use crate::store::{SessionStore, StoreError};
 use admit::Kin;
@@ -80,6 +84,8 @@ impl Durability {
 pub struct Settings {
     /// How long a session may be silent.
     pub idle_timeout: Duration,
+    /// How old a session may become, however busy it is; its client goes on in a new one. `None` for any age.
+    pub absolute_timeout: Option<Duration>,
     /// The longest that a client may ask for with `X-Archon-Session-Timeout`.
     pub idle_timeout_max: Duration,
     /// Other timeouts for some clients; the first rule that applies counts.
@@ -103,7 +109,10 @@ pub struct Settings {
     pub reconnect: ReconnectSettings,
     /// What a crash may cost.
     pub durability: Durability,
-    /// This process among those that use the store, now or before.
+    /// How long ended sessions are kept, and their requests with them; `None` for ever.
+    pub retention: Option<Duration>,
+    /// This process among those that use the store, now or before: `node#incarnation`. Processes that use one store
+    /// at the same time are different nodes; what an earlier incarnation left is settled at the start.
     pub node: Arc<str>,
     /// The process that hands over to this one and still has calls in flight, if there is one.
     pub predecessor: Option<Arc<str>>,
@@ -125,6 +134,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             idle_timeout: IDLE_TIMEOUT,
+            absolute_timeout: None,
             // Who needs longer is better served by the resume window.
             idle_timeout_max: Duration::from_secs(24 * 60 * 60),
             timeout_rules: Vec::new(),
@@ -139,6 +149,7 @@ impl Default for Settings {
             sessions_max: 2_000_000,
             reconnect: ReconnectSettings::default(),
             durability: Durability::default(),
+            retention: None,
             node: uuid::Uuid::new_v4().to_string().into(),
             predecessor: None,
             // A long answer and the progress before it.
@@ -185,6 +196,7 @@ struct Inner {
     slow: SlowPath,
     tasks: TaskTracker,
     stop: CancellationToken,
+    leaving: CancellationToken,
     closing: CancellationToken,
 }
 
@@ -224,14 +236,19 @@ impl Tracker {
                 slow: SlowPath::default(),
                 tasks: TaskTracker::new(),
                 stop: CancellationToken::new(),
+                leaving: CancellationToken::new(),
                 closing: CancellationToken::new(),
             }),
         };
-        tracker.recover(Timestamp::now()).await?;
-        tracker.settle_interrupted().await?;
+        let now = Timestamp::now();
+        tracker.appear(now).await?;
+        let calling = tracker.settle_interrupted(now).await?;
+        tracker.recover(&calling, now).await?;
         writer.start(Remembered::of(&tracker));
-        let reaper = tracker.clone();
-        tracker.inner.tasks.spawn(async move { reaper.reap_until_stopped().await });
+        let tasks = &tracker.inner.tasks;
+        tasks.spawn(tracker.clone().reap_until_stopped());
+        tasks.spawn(tracker.clone().prune_until_stopped());
+        tasks.spawn(tracker.clone().stay_present());
         Ok(tracker)
     }
 
@@ -257,10 +274,12 @@ impl Tracker {
     pub async fn shutdown(&self, limit: Duration) {
         self.inner.closing.cancel();
         self.stop_reaping();
+        self.inner.leaving.cancel();
         self.inner.tasks.close();
         if tokio::time::timeout(limit, self.inner.tasks.wait()).await.is_err() {
             tracing::warn!("calls still running at shutdown were given up");
         }
+        self.leave();
         self.inner.writer.stop().await;
     }
 
@@ -360,19 +379,26 @@ impl Tracker {
         inner.events.disconnected(&ended);
         self.say_ended(&ended);
         inner.forget_kin(presence, |_| true);
-        let mut closed = Vec::new();
-        if reason.ends_connections() {
-            let connections = inner.connections.pin();
-            for handle in presence.connections() {
-                if let Some(connection) = connections.get(&handle) {
-                    closed.extend(connection.end(now));
-                    self.forget_logs(connection);
-                }
-            }
-        }
+        let closed = if reason.ends_connections() {
+            self.end_connections(presence, now)
+        } else {
+            Vec::new()
+        };
         Some(inner.writer.durably(|batch| {
             batch.ended.push(ended);
             batch.connections.extend(closed);
         }))
+    }
+
+    /// Ends the connections of a session in memory, and returns what to store.
+    fn end_connections(&self, presence: &Presence, now: Timestamp) -> Vec<Connection> {
+        let (connections, mut closed) = (self.inner.connections.pin(), Vec::new());
+        for handle in presence.connections() {
+            if let Some(connection) = connections.get(&handle) {
+                closed.extend(connection.end(now));
+                self.forget_logs(connection);
+            }
+        }
+        closed
     }
 }

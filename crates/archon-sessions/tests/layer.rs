@@ -7,7 +7,7 @@ mod server;
 
 use std::time::Duration;
 
-use archon_sessions::session::{DisconnectReason, Identity, Principal};
+use archon_sessions::session::{DisconnectReason, Identity, Principal, User};
 use archon_sessions::store::Outcome;
 use http::{Method, StatusCode};
 use server::{Client, Setup, call, modern};
@@ -68,6 +68,38 @@ async fn a_handle_is_good_for_its_own_upstream_and_principal_only() {
     stranger.extensions_mut().insert(Identity::from(principal));
     assert_eq!(setup.send(stranger).await.status, StatusCode::NOT_FOUND);
     assert_eq!(setup.send(client.post(list)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_authenticated_is_kept_with_the_session_and_what_continues_it() {
+    let mut setup = Setup::new().await;
+    setup
+        .restart(|settings| {
+            settings.idle_timeout = Duration::from_millis(1);
+            settings.reap_every = Duration::from_millis(5);
+        })
+        .await;
+    let principal = Principal::Identified { issuer: "i".into(), subject: "ada".into() };
+    let user = User::known(Some("ada".into()), Some("ada@example.com".into()), None);
+    let request = |cookie: &str| {
+        let mut request = modern("tools/call", "echo");
+        let value = cookie.split(';').next().unwrap_or_default().parse().unwrap();
+        request.headers_mut().insert("cookie", value);
+        let identity = Identity { principal: principal.clone(), user: user.clone() };
+        request.extensions_mut().insert(identity);
+        request
+    };
+    let first = setup.send(request("")).await;
+    setup
+        .until("the session ends", |setup| setup.ended_by(DisconnectReason::TimeoutNoActivity))
+        .await;
+    let second = setup.send(request(first.header("set-cookie").unwrap())).await;
+    assert_ne!(first.header("x-archon-session-id"), second.header("x-archon-session-id"));
+    let stored = setup.store.sessions();
+    assert!(stored.iter().any(|session| session.continues.is_some()));
+    for session in stored {
+        assert_eq!((session.principal, session.user), (principal.clone(), user.clone()));
+    }
 }
 
 #[tokio::test]
@@ -239,6 +271,20 @@ async fn batches_are_for_their_one_version() {
     assert_eq!(setup.send(now.post(&batch)).await.status, StatusCode::BAD_REQUEST);
     let then = Client::connect(&setup, "2025-03-26", &[]).await;
     assert_eq!(setup.send(then.post(&batch)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_call_whose_repetition_cannot_go_on_in_its_stream_is_lost_and_has_run() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    let answer = setup.send(client.post(&call(7, "unsteady"))).await;
+    assert_eq!(setup.server.ran("unsteady"), 2);
+    assert!(answer.body.contains("-31002"), "{}", answer.body);
+    assert!(
+        answer.body.contains("main") && answer.body.contains("may have run"),
+        "{}",
+        answer.body
+    );
 }
 
 #[tokio::test]

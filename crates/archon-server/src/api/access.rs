@@ -12,7 +12,7 @@ use std::sync::Arc;
 use archon_sessions::layer::PeerAddress;
 use archon_sessions_api::access::Role;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, UPGRADE};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -80,11 +80,13 @@ impl Access {
             Shown::Token(token) => self.by_token(token, peer).map(Some),
             Shown::Cookie(cookie) => {
                 let Some(user) = self.logins.user(cookie) else { return Ok(None) };
-                if !method.is_safe() && !is_own_page(headers) {
+                // A WebSocket is opened with a GET, and unlike other answers pages elsewhere could read it.
+                let is_guarded = !method.is_safe() || headers.contains_key(UPGRADE);
+                if is_guarded && !is_own_page(headers) {
                     return Err(ApiError::new(
                         StatusCode::FORBIDDEN,
                         "cross_site",
-                        "a change asked for with a cookie must come from this server's own page",
+                        "what a cookie lets in must come from this server's own page",
                         "send the token as Authorization: Bearer instead of the cookie",
                     ));
                 }

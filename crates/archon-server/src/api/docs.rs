@@ -10,7 +10,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::schema::{Object, Schema};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement};
@@ -98,6 +98,8 @@ pub fn complete(openapi: &mut utoipa::openapi::OpenApi) {
 }
 
 fn complete_operation(path: &str, is_of_session: bool, operation: &mut Operation) {
+    let is_cursor = |of: &RefOr<Parameter>| matches!(of, RefOr::T(of) if of.name == "cursor");
+    let is_paged = operation.parameters.iter().flatten().any(is_cursor);
     let mut answers = vec![
         ("403", "Not for you, or from a page elsewhere"),
         ("422", "A parameter or the body is wrong; it is named"),
@@ -106,6 +108,9 @@ fn complete_operation(path: &str, is_of_session: bool, operation: &mut Operation
     ];
     if !path.ends_with("/health") || path.contains("/sessions/") {
         answers.push(("401", "Who are you?"));
+    }
+    if is_paged {
+        answers.push(("409", "The cursor is of another list, or of another order"));
     }
     if is_of_session {
         answers.push(("404", "There is no such session"));

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::params::{Query, Text, Whole};
+use super::params::{Cursor, Query, Whole};
 use super::problem::ApiError;
 use super::sessions::{bad_cursor, rows};
 use super::{Api, wire};
@@ -35,8 +35,8 @@ struct Asked {
     /// Only this session's.
     session_id: Option<Uuid>,
     /// The `next_cursor` of the page before.
-    #[param(value_type = Option<String>, max_length = 200)]
-    cursor: Option<Text<200>>,
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{33}[AQgw]$")]
+    cursor: Option<Cursor>,
     /// Rows of a page.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<Whole<1, 1000>>,
@@ -69,8 +69,8 @@ async fn list(
     query.session = session;
     query.outcomes = outcomes;
     query.limit = rows(asked.limit);
-    if let Some(cursor) = asked.cursor.and_then(Text::meant) {
-        query.continue_at(&cursor).map_err(bad_cursor)?;
+    if let Some(cursor) = asked.cursor {
+        query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }
     let reports = &overview.reports;
     let page = reports.requests(&query).await.map_err(super::store_failed)?;

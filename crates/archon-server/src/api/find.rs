@@ -9,35 +9,15 @@ use axum::http::StatusCode;
 use super::problem::ApiError;
 use crate::server::Overview;
 
-/// Returns an active session.
+/// Returns an active session; `ended` says what is answered for one that has ended.
 ///
 /// # Errors
-/// 404 if there is none of this id, 400 if it has ended.
+/// That, or 404 if there is none of this id, or 503 if nobody can say.
 pub async fn active(
     overview: &Overview,
     id: SessionId,
     now: Timestamp,
-) -> Result<Arc<Presence>, ApiError> {
-    overview.tracker.find(id, now).await.map_err(|missing| match missing {
-        NotActive::Unknown => unknown(id),
-        NotActive::Ended(_) => ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "session_not_active",
-            format!("session {id} has ended"),
-            "its client begins a new one with its next request",
-        ),
-        NotActive::StoreUnavailable => ApiError::store(),
-    })
-}
-
-/// Returns an active session that is to end.
-///
-/// # Errors
-/// 404 if there is none of this id, 409 if it has ended already.
-pub async fn for_end(
-    overview: &Overview,
-    id: SessionId,
-    now: Timestamp,
+    ended: fn(SessionId) -> ApiError,
 ) -> Result<Arc<Presence>, ApiError> {
     overview.tracker.find(id, now).await.map_err(|missing| match missing {
         NotActive::Unknown => unknown(id),
@@ -56,8 +36,24 @@ pub fn unknown(id: SessionId) -> ApiError {
     )
 }
 
-/// Returns 409.
-pub fn ended(id: SessionId) -> ApiError {
+/// Returns 409 for what only an active session can do.
+pub fn not_active(id: SessionId) -> ApiError {
+    of_ended(StatusCode::CONFLICT, id)
+}
+
+/// Returns 400 for a token of an ended session: the contract says so.
+pub fn no_token(id: SessionId) -> ApiError {
+    of_ended(StatusCode::BAD_REQUEST, id)
+}
+
+fn of_ended(status: StatusCode, id: SessionId) -> ApiError {
+    let detail = format!("session {id} has ended");
+    let hint = "its client begins a new one with its next request";
+    ApiError::new(status, "session_not_active", detail, hint)
+}
+
+/// Returns 409 for a second end.
+pub fn already_ended(id: SessionId) -> ApiError {
     ApiError::new(
         StatusCode::CONFLICT,
         "session_already_ended",

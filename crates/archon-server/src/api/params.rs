@@ -136,6 +136,29 @@ impl<'de, const CHARS_MAX: usize> Deserialize<'de> for Text<CHARS_MAX> {
     }
 }
 
+/// Where a page begins, in the form that all our cursors have: 25 bytes in URL-safe base64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// Returns it as it was sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_one = text.len() == 34
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            // The last character stands for two bits only.
+            && text.ends_with(['A', 'Q', 'g', 'w']);
+        let wrong = || D::Error::custom("not a cursor; leave it out to begin with the first page");
+        is_one.then_some(Self(text)).ok_or_else(wrong)
+    }
+}
+
 /// A day in UTC, as `2026-01-11`; of a moment, as `2026-01-11T00:20:45Z`, its day counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date(Timestamp);

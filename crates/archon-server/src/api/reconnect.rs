@@ -43,7 +43,7 @@ async fn token(
 ) -> Result<Answer<Token>, ApiError> {
     let proof = check_proof(id, &headers, user.as_ref())?;
     let now = Timestamp::now();
-    let presence = find::active(&overview, id, now).await?;
+    let presence = find::active(&overview, id, now, find::no_token).await?;
     proof.is_good_for(&presence)?;
     let issued = overview.tracker.issue_token(&presence, now).await.map_err(super::store_failed)?;
     let seconds = issued.expires_at.since(now).as_secs_f64();

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::access::{Anybody, Operator};
 use super::body::Json;
-use super::params::{NoParams, Query, SessionPath, Text, Whole};
+use super::params::{Cursor, NoParams, Query, SessionPath, Whole};
 use super::problem::ApiError;
 use super::proof::check_proof;
 use super::sessions::{bad_cursor, rows};
@@ -38,8 +38,8 @@ pub fn own_routes() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 struct Shown {
     /// The `next_cursor` of the page before, for earlier requests.
-    #[param(value_type = Option<String>, max_length = 200)]
-    cursor: Option<Text<200>>,
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{33}[AQgw]$")]
+    cursor: Option<Cursor>,
     /// Requests of a page; 100 if left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<Whole<1, 1000>>,
@@ -59,8 +59,8 @@ async fn show(
     let mut query = RequestQuery::default();
     query.session = Some(id);
     query.limit = rows(asked.limit);
-    if let Some(cursor) = asked.cursor.and_then(Text::meant) {
-        query.continue_at(&cursor).map_err(bad_cursor)?;
+    if let Some(cursor) = asked.cursor {
+        query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }
     let reports = &overview.reports;
     let record = reports.session_record(id).await.map_err(super::store_failed)?;
@@ -122,9 +122,10 @@ async fn end(
     reason: DisconnectReason,
 ) -> Result<Answer<Ended>, ApiError> {
     let now = Timestamp::now();
-    let presence = find::for_end(overview, id, now).await?;
+    let presence = find::active(overview, id, now, find::already_ended).await?;
     // Somebody else may have ended it in between.
-    let durable = overview.tracker.end(&presence, reason, now).ok_or_else(|| find::ended(id))?;
+    let durable =
+        overview.tracker.end(&presence, reason, now).ok_or_else(|| find::already_ended(id))?;
     if !durable.wait().await {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -159,7 +160,7 @@ async fn heartbeat(
 ) -> Result<Answer<Heartbeat>, ApiError> {
     let proof = check_proof(id, &headers, user.as_ref())?;
     let now = Timestamp::now();
-    let presence = find::active(&overview, id, now).await?;
+    let presence = find::active(&overview, id, now, find::not_active).await?;
     proof.is_good_for(&presence)?;
     overview.tracker.heartbeat(&presence, now);
     Ok(Answer(Heartbeat {

@@ -14,12 +14,13 @@ use archon_sessions_api::sessions::{
 };
 use axum::Json as Answer;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::params::{NoParams, Query, Text, Whole};
+use super::params::{Cursor, NoParams, Query, Text, Whole};
 use super::problem::ApiError;
 use super::{Api, wire};
 use crate::server::Overview;
@@ -56,8 +57,8 @@ struct Listed {
     #[param(inline)]
     order: Option<Direction>,
     /// The `next_cursor` of the page before, asked for with the same order.
-    #[param(value_type = Option<String>, max_length = 200)]
-    cursor: Option<Text<200>>,
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{33}[AQgw]$")]
+    cursor: Option<Cursor>,
     /// Rows of a page.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<Whole<1, 1000>>,
@@ -109,8 +110,8 @@ async fn list(
         Some(Direction::Asc) => Order::Ascending,
     };
     query.limit = rows(asked.limit);
-    if let Some(cursor) = asked.cursor.and_then(Text::meant) {
-        query.continue_at(&cursor).map_err(bad_cursor)?;
+    if let Some(cursor) = asked.cursor {
+        query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }
     let page = overview.reports.sessions(&query).await.map_err(super::store_failed)?;
     let tracker = &overview.tracker;
@@ -139,9 +140,14 @@ pub fn rows(limit: Option<Whole<1, 1000>>) -> usize {
     usize::try_from(limit.map_or(PAGE, Whole::get)).unwrap_or(reports::PAGE_MAX)
 }
 
-/// Returns what is answered to a cursor that is none.
-pub fn bad_cursor(bad: reports::BadCursor) -> ApiError {
-    ApiError::parameter(&format!("parameter `cursor`: {bad}"))
+/// Returns what is answered to a cursor that came with another list, or with another order of this one.
+pub fn bad_cursor(_: reports::BadCursor) -> ApiError {
+    ApiError::new(
+        StatusCode::CONFLICT,
+        "cursor_of_another_list",
+        "parameter `cursor` is not of this list in this order",
+        "send it with the parameters that it came with, or leave it out to begin with the first page",
+    )
 }
 
 /// Says how sessions are as a whole.

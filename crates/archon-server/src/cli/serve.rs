@@ -37,6 +37,9 @@ pub struct Serve {
     /// [env: also DATABASE_URL]
     #[arg(long, env = "ARCHON_DB", hide_env_values = true, value_name = "FILE|URL")]
     db: Option<String>,
+    /// Name of this gateway among those that use the database
+    #[arg(long, env = "ARCHON_NODE", value_name = "NAME")]
+    node: Option<String>,
     /// What a crash may cost: rows of a quarter of a second, or nothing
     #[arg(long, env = "ARCHON_DURABILITY", value_enum)]
     durability: Option<Durability>,
@@ -95,6 +98,7 @@ impl Serve {
             api_token: std::env::var(TOKEN_VARIABLE).ok().map(ApiSecret),
             no_tools: self.no_tools,
             log_format: self.log_format,
+            node: self.node,
             tokens: TokenVariables::read(),
         }
     }

@@ -15,6 +15,7 @@ use super::{Durability, LogFormat};
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     pub server: Server,
+    pub node: Node,
     pub api: Api,
     pub store: Store,
     pub sessions: Sessions,
@@ -22,6 +23,7 @@ pub struct File {
     pub websocket: WebSocket,
     pub tools: Tools,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub auth: Auth,
     pub upstreams: BTreeMap<String, Upstream>,
 }
@@ -33,6 +35,12 @@ pub struct Server {
     pub mcp_port: Option<u16>,
     pub server_port: Option<u16>,
     pub allowed_hosts: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Node {
+    pub name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +64,7 @@ pub struct ApiToken {
 pub struct Store {
     pub database: Option<String>,
     pub durability: Option<Durability>,
+    pub retention_days: Option<f64>,
     pub events_bytes_per_client: Option<usize>,
     pub events_bytes_max: Option<usize>,
     pub events_seconds_max: Option<f64>,
@@ -65,6 +74,7 @@ pub struct Store {
 #[serde(deny_unknown_fields, default)]
 pub struct Sessions {
     pub idle_timeout_seconds: Option<f64>,
+    pub absolute_timeout_seconds: Option<f64>,
     pub idle_timeout_seconds_max: Option<f64>,
     pub timeouts: Vec<TimeoutRule>,
     pub reap_every_seconds: Option<f64>,
@@ -121,6 +131,12 @@ pub struct Tools {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: Option<LogFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    pub otlp_endpoint: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -42,6 +42,57 @@ fn flags_win_over_the_file() {
 }
 
 #[test]
+fn the_environment_wins_over_the_file_for_tokens_and_its_secret_is_not_shown() {
+    let file = "[sessions]\nreconnect_token_minutes = 3\nreconnects_per_minute = 7";
+    let variables = |secret: Option<&str>, expiry: Option<&str>| Overrides {
+        tokens: TokenVariables { secret: secret.map(Into::into), expiry: expiry.map(Into::into) },
+        ..Overrides::default()
+    };
+    let config = load(file, variables(None, None)).unwrap();
+    let reconnect = &config.sessions.reconnect;
+    assert!(reconnect.key.is_none());
+    assert_eq!(reconnect.token_lifetime, Duration::from_secs(180));
+    assert_eq!((reconnect.rate.per_session, reconnect.rate.per_address), (7, 60));
+    let secret = "a secret that is long enough";
+    let overrides = variables(Some(secret), Some("0.5"));
+    assert!(!format!("{overrides:?}").contains(secret));
+    let config = load(file, overrides).unwrap();
+    assert!(config.sessions.reconnect.key.is_some() && !format!("{config:?}").contains(secret));
+    assert_eq!(config.sessions.reconnect.token_lifetime, Duration::from_secs(30));
+    for (secret, expiry, expected) in [
+        (Some("too short"), None, "MCP_SESSION_SECRET must have 16"),
+        (None, Some("soon"), "MCP_RECONNECT_TOKEN_EXPIRY is a number of minutes"),
+        (None, Some("0"), "MCP_RECONNECT_TOKEN_EXPIRY"),
+        (None, Some("-1"), "MCP_RECONNECT_TOKEN_EXPIRY"),
+    ] {
+        let refusal = load(file, variables(secret, expiry)).unwrap_err().to_string();
+        assert!(refusal.contains(expected) && !refusal.contains("too short"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_nodes_name_can_be_told_from_its_processes() {
+    let node = |toml: &str| load(toml, Overrides::default()).map(|config| config.node);
+    assert_eq!(node("").unwrap(), None);
+    assert_eq!(node("[node]\nname = \"a\"").unwrap().as_deref(), Some("a"));
+    assert!(node("[node]\nname = \"a#1\"").is_err());
+    assert!(node("[node]\nname = \"\"").is_err());
+}
+
+#[test]
+fn what_is_kept_for_ever_by_default_can_be_limited() {
+    let limits = |toml: &str| {
+        let config = load(toml, Overrides::default()).unwrap();
+        (config.sessions.retention, config.sessions.absolute_timeout)
+    };
+    assert_eq!(limits(""), (None, None));
+    let both = "[store]\nretention_days = 2\n[sessions]\nabsolute_timeout_seconds = 60";
+    let (days, minute) = (Duration::from_secs(2 * 86_400), Duration::from_secs(60));
+    assert_eq!(limits(both), (Some(days), Some(minute)));
+    assert!(load("[store]\nretention_days = 0", Overrides::default()).is_err());
+}
+
+#[test]
 fn a_database_server_is_shown_without_its_password() {
     let file = r#"
         [store]

@@ -64,6 +64,10 @@ impl<U: Relay> Service<InnerRequest> for Unbatched<U> {
     }
 }
 
+/// Marks a request that is a part of a batch, whose answer is a part of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct FromBatch;
+
 /// Returns one message of a batch as a request of its own.
 fn single(batch: &InnerRequest, envelope: &Envelope) -> InnerRequest {
     let body = envelope.source.clone().into_bytes();
@@ -71,6 +75,7 @@ fn single(batch: &InnerRequest, envelope: &Envelope) -> InnerRequest {
     *request.method_mut() = batch.method().clone();
     *request.uri_mut() = batch.uri().clone();
     *request.headers_mut() = batch.headers().clone();
+    request.extensions_mut().insert(FromBatch);
     if let Some(exchange) = batch.extensions().get::<Exchange>() {
         let message = Some(Arc::new(Message::Single(envelope.clone())));
         request.extensions_mut().insert(Exchange { message, ..exchange.clone() });

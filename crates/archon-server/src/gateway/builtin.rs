@@ -1,8 +1,10 @@
-//! Our own tools, beside the upstream's: `health_check`, `heartbeat`, `session_info`.
+//! Our own tools, beside the upstream's: `health_check`, `heartbeat`, `session_info`, and the two that give a
+//! client its session back.
 //!
 //! They are spliced into the answer to `tools/list` and answered here. An upstream's tool of the same
 //! name wins, and ours is called `archon_…` then.
 
+mod reconnect;
 mod tools;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -135,7 +137,12 @@ impl<U: Relay> Builtin<U> {
             return self.upstream.call(request).await;
         };
         let id = message(&request).and_then(Envelope::request_id).map_or("null", |id| id);
-        Ok(json(tool.answer(id, exchange, &self.shared.overview)))
+        let outcome = tool.run(&request, exchange, &self.shared.overview).await;
+        let mut answer = json(outcome.message(id, exchange.era));
+        if let Some(rebound) = outcome.rebound {
+            answer.extensions_mut().insert(rebound);
+        }
+        Ok(answer)
     }
 
     /// Lists the upstream's tools on the client's own connection, to know their names.

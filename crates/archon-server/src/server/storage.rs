@@ -6,6 +6,7 @@ use anyhow::Context;
 use archon_sessions::store::memory::MemoryStore;
 use archon_sessions::store::postgres::PostgresStore;
 use archon_sessions::store::sqlite::SqliteStore;
+use archon_sessions::store::transfer::Transfer;
 use archon_sessions::store::{Reports, SessionStore};
 
 use crate::config::Database;
@@ -43,7 +44,17 @@ impl Storage {
     pub fn reports(&self) -> Arc<dyn Reports> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
-            Self::Memory(_) | Self::Postgres(_) => Arc::new(absent::Absent),
+            Self::Postgres(store) => Arc::new(store.clone()),
+            Self::Memory(_) => Arc::new(absent::Absent),
+        }
+    }
+
+    /// Returns what gives its rows out and takes them in; `None` where nothing is stored.
+    pub fn transfer(&self) -> Option<Arc<dyn Transfer>> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Sqlite(store) => Some(Arc::new(store.clone())),
+            Self::Postgres(store) => Some(Arc::new(store.clone())),
         }
     }
 

@@ -1,8 +1,11 @@
 //! States, read when somebody asks: each costs the same with one session and with a million.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use archon_sessions::tracker::WriterHealth;
 
 use super::described;
+use super::export::Counts;
 use super::metrics::Metrics;
 use crate::gateway::Upstream;
 use crate::server::Overview;
@@ -25,6 +28,15 @@ pub fn read(metrics: &Metrics, overview: &Overview) {
         metrics.gauge(described::CONNECTIONS, &[("port", port)]).set(connections.len() as f64);
     }
     read_process(metrics);
+}
+
+/// Reads what became of spans.
+pub fn read_spans(metrics: &Metrics, counts: &Counts) {
+    for (result, count) in
+        [("exported", &counts.exported), ("failed", &counts.failed), ("dropped", &counts.dropped)]
+    {
+        metrics.counter(described::SPANS, &[("result", result)]).absolute(count.load(Relaxed));
+    }
 }
 
 fn read_upstream(metrics: &Metrics, upstream: &Upstream) {

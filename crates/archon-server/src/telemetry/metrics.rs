@@ -1,7 +1,6 @@
 //! Counters and histograms, kept up as things happen; states are read when they are asked for (`gauges.rs`).
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -344,10 +343,4 @@ fn key(name: &'static str, labels: &[Pair<'_>]) -> Key {
     let labels: Vec<Label> =
         given.map(|(name, value)| Label::new(*name, (*value).to_owned())).collect();
     Key::from_parts(name, labels)
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
-    }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use http::Extensions;
+
 use crate::protocol::Message;
 use crate::session::{Era, Principal};
-use crate::tracker::{LiveConnection, Presence, Proof};
+use crate::tracker::{Admission, LiveConnection, Presence, Proof};
 
 /// A request's place, decided once. `presence` is absent only for a `server/discover` of a client
 /// that has no session yet, and for the handshake itself.
@@ -28,3 +30,18 @@ pub struct Exchange {
 /// the answer is lost: the tool only reads or is idempotent, and whoever runs the server trusts that.
 #[derive(Clone, Copy, Debug)]
 pub struct Repeatable;
+
+/// What the inner service puts into an answer's extensions where the client has taken another session back by this
+/// request: the answer says that it has that one.
+#[derive(Clone, Debug)]
+pub struct Rebound(pub Arc<Presence>);
+
+impl Rebound {
+    /// Returns the place that the answer's client has now.
+    pub(super) fn apply(extensions: &mut Extensions, admission: Admission) -> Admission {
+        match extensions.remove::<Self>() {
+            Some(Self(presence)) => Admission { presence, proof: Proof::Header, ..admission },
+            None => admission,
+        }
+    }
+}

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 use super::body::{Logged, Nature, Observer, SessionBody, Watch};
-use super::exchange::Repeatable;
+use super::exchange::{Rebound, Repeatable};
 use super::modern::{caller, end_all, inner_request};
 use super::renew::{self, CallOrigin, opens_stream};
 use super::restore::Answered;
@@ -163,6 +163,7 @@ impl<S: Inner> Flow<S> {
         }
         let Answered { response, read_ahead } = answered;
         let (mut parts, body) = response.into_parts();
+        let admission = Rebound::apply(&mut parts.extensions, admission);
         let limit = self.shared.call_timeout();
         if calls.is_empty() {
             let body = SessionBody::theirs(body, read_ahead, None, None, limit);

@@ -9,7 +9,7 @@ use http_body_util::Full;
 
 use super::body::{Nature, Observer, SessionBody, Watch};
 use super::edge::PeerAddress;
-use super::exchange::Repeatable;
+use super::exchange::{Rebound, Repeatable};
 use super::renew::CallOrigin;
 use super::restore::Answered;
 use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, edge, reject};
@@ -112,10 +112,11 @@ impl<S: Inner> Flow<S> {
             }
         };
         response.headers_mut().remove(MCP_SESSION_ID);
-        if let Some(admission) = &admission {
+        if let Some(admission) = admission {
+            let admission = Rebound::apply(response.extensions_mut(), admission);
             let id = admission.presence.header();
             response.headers_mut().insert(X_ARCHON_SESSION_ID, id.clone());
-            set_cookie(&mut response, &presented, admission);
+            set_cookie(&mut response, &presented, &admission);
         }
         response
     }

@@ -183,6 +183,20 @@ impl SessionStore for MemoryStore {
         Ok(silent.take(usize::try_from(max).unwrap_or(usize::MAX)).cloned().collect())
     }
 
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let tables = self.tables();
+        let place = |session: &Session| Some((session.end?.at, session.id));
+        let has_ended = |session: &&Session| place(session).is_some_and(|place| place > since);
+        let mut ended: Vec<_> = tables.sessions.values().filter(has_ended).cloned().collect();
+        ended.sort_by_key(place);
+        ended.truncate(usize::try_from(max).unwrap_or(usize::MAX));
+        Ok(ended)
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         Ok(self.tables().nodes.values().cloned().collect())
     }

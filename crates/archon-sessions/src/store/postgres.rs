@@ -7,12 +7,14 @@
 mod address;
 mod days;
 mod lifecycle;
+mod reports;
 mod requests;
 mod rows;
 #[cfg(test)]
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod unfinished;
 mod usage;
 
@@ -30,6 +32,7 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, Row};
 use tokio::sync::Mutex;
 
+use super::steps::{self, SchemaStep};
 use super::usage::slices;
 use super::{
     Batch, NodeRow, OpenCall, Price, Pruning, SessionStore, StoreError, StoredEvent, TokenUse,
@@ -88,6 +91,19 @@ impl PostgresStore {
         let writer =
             Writer { options, is_pooled, connection: None, days: Days::default(), doubt: None };
         Ok(Self { writer: Arc::new(Mutex::new(writer)), readers, is_pooled })
+    }
+
+    /// Returns the steps that [`PostgresStore::open`] would take to bring the database's schema up to date, and
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or its schema is not one to go on from.
+    pub async fn missing_steps(url: &PostgresUrl) -> Result<Vec<SchemaStep>, StoreError> {
+        within(READ_LIMIT, async {
+            let mut connection = url.options()?.connect().await?;
+            missing_steps(&mut connection).await
+        })
+        .await
     }
 
     /// Returns the pool of readers, for queries beside the store's own.
@@ -258,6 +274,14 @@ impl SessionStore for PostgresStore {
         self.read(lifecycle::silent(now, max)).await?.iter().map(rows::read_session).collect()
     }
 
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.read(lifecycle::ended(since, max)).await?.iter().map(rows::read_session).collect()
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         let nodes = sqlx::query("SELECT node, heard_at, expected_until FROM archon_mcp_nodes");
         self.read(nodes).await?.iter().map(lifecycle::read_node).collect()
@@ -317,7 +341,8 @@ impl Writer {
                 return Ok(());
             }
         }
-        self.days.prepare(connection, &batch.requests).await?;
+        let moments = batch.requests.iter().map(|request| request.started);
+        self.days.prepare(connection, moments).await?;
         let connections = rows::latest(&batch.connections);
         let mut touched = batch.touched.clone();
         touched.sort_unstable();
@@ -393,7 +418,7 @@ fn after_requests<'a>(
 async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
     // The migrator prepares statements by name, and a pooler's connection may know those names.
     const FORGET_NAMES: &str = "DEALLOCATE ALL";
-    let mut migrator = sqlx::migrate!("migrations/postgres");
+    let mut migrator = migrator();
     migrator.set_locking(false);
     let mut transaction = connection.begin().await?;
     transaction.execute(FORGET_NAMES).await?;
@@ -402,6 +427,23 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
     transaction.execute(FORGET_NAMES).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+fn migrator() -> Migrator {
+    sqlx::migrate!("migrations/postgres")
+}
+
+/// Reads which steps were taken in texts without values, which may be sent on any connection of a pooler's.
+async fn missing_steps(connection: &mut PgConnection) -> Result<Vec<SchemaStep>, StoreError> {
+    const IS_THERE: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+    let mut taken = Vec::new();
+    if sqlx::raw_sql(IS_THERE).fetch_one(&mut *connection).await?.try_get(0)? {
+        for row in sqlx::raw_sql(steps::TAKEN).fetch_all(connection).await? {
+            taken.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        }
+    }
+    let known = migrator();
+    steps::missing(&known, &taken).map_err(|source| refused(source, &known))
 }
 
 fn refused(source: MigrateError, known: &Migrator) -> StoreError {

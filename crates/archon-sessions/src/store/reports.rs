@@ -9,6 +9,8 @@ mod days;
 mod requests;
 pub(crate) mod select;
 mod sessions;
+#[cfg(test)]
+mod suite;
 mod usage;
 
 pub use cursor::BadCursor;

@@ -13,6 +13,7 @@ mod reports;
 mod requests;
 mod rows;
 mod schema;
+mod transfer;
 mod unfinished;
 mod usage;
 
@@ -30,8 +31,8 @@ use file::File;
 
 use super::usage::slices;
 use super::{
-    Batch, NodeRow, OpenCall, Price, Pruning, SessionStore, StoreError, StoredEvent, TokenUse,
-    TokenUsed,
+    Batch, NodeRow, OpenCall, Price, Pruning, SchemaStep, SessionStore, StoreError, StoredEvent,
+    TokenUse, TokenUsed,
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{
@@ -57,6 +58,16 @@ impl SqliteStore {
         let file = File::open(path.clone()).await?;
         let readers = file.readers();
         Ok(Self { file: Arc::new(Mutex::new(file)), readers, path })
+    }
+
+    /// Returns the steps that [`SqliteStore::open`] would take to bring a file's schema up to date, and changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not one to go on from.
+    pub async fn missing_steps(path: &Path) -> Result<Vec<SchemaStep>, StoreError> {
+        let missing = schema::missing(path).await;
+        missing.map_err(|error| damage::named(error, path))
     }
 
     /// Returns the pool of readers, for queries beside the store's own. It may be closed, and another be in
@@ -178,6 +189,16 @@ impl SessionStore for SqliteStore {
     async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError> {
         let silent = sqlx::query(lifecycle::SILENT).bind(now.to_string()).bind(max);
         silent.fetch_all(&self.pool()).await?.iter().map(rows::read_session).collect()
+    }
+
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let (at, id) = (since.0.to_string(), since.1.to_string());
+        let ended = sqlx::query(lifecycle::ENDED).bind(at).bind(id).bind(max);
+        ended.fetch_all(&self.pool()).await?.iter().map(rows::read_session).collect()
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {

@@ -302,6 +302,13 @@ async fn a_timeout_ends_what_nobody_has_heard_of_since(store: &dyn SessionStore)
     found.sort_by_key(|session| ids.iter().position(|id| *id == session.id));
     let has_ended: Vec<bool> = found.iter().map(|session| session.end.is_some()).collect();
     assert_eq!(has_ended, [false, false, true, true]);
+    let first = SessionId::from_uuid(uuid::Uuid::nil());
+    let ended_since = async |since, max| store.ended_since(since, max).await.unwrap();
+    assert_eq!(ended_since((at(400), first), 9).await.len(), 2);
+    assert_eq!(ended_since((at(401), first), 9).await.len(), 0);
+    let [one] = &ended_since((at(0), first), 1).await[..] else { panic!("one, and one more") };
+    let [other] = &ended_since((at(400), one.id), 9).await[..] else { panic!("the other one") };
+    assert!(one.id < other.id);
     assert_eq!(found[2].revision, 1);
 }
 

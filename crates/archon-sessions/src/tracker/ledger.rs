@@ -4,6 +4,7 @@
 //! transaction that writes its end; one that ends before the writer comes by never enters. With strict
 //! durability a call waits for the writer before it is sent.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -138,15 +139,20 @@ impl Tracker {
             && calls.remove(&key).is_some()
     }
 
-    /// Gives the calls that a crash left in the ledger their end: their outcome is unknown.
-    pub(super) async fn settle_interrupted(&self) -> Result<(), StoreError> {
-        let predecessor = &self.inner.settings.predecessor;
-        // What our predecessor has in flight while it hands over to us, it ends itself.
-        let is_left = |call: &OpenCall| predecessor.as_ref().is_none_or(|of| *of != call.node);
-        let calls: Vec<OpenCall> =
-            self.inner.store.open_calls().await?.into_iter().filter(is_left).collect();
+    /// Gives the calls that a crash left in the ledger their end: their outcome is unknown. What another process
+    /// has in flight, our predecessor above all while it hands over to us, it ends itself; returns the sessions of
+    /// those calls.
+    pub(super) async fn settle_interrupted(
+        &self,
+        now: Timestamp,
+    ) -> Result<HashSet<SessionId>, StoreError> {
+        let others = self.others(now).await?;
+        let calls = self.inner.store.open_calls().await?;
+        let (at_work, calls): (Vec<_>, Vec<_>) =
+            calls.into_iter().partition(|call| others.is_at_work(&call.node));
+        let calling = at_work.iter().map(|call| call.session).collect();
         if calls.is_empty() {
-            return Ok(());
+            return Ok(calling);
         }
         let batch = Batch {
             requests: calls.iter().map(interrupted_row).collect(),
@@ -164,7 +170,7 @@ impl Tracker {
             let owner = Owner::of(call.handle, call.session);
             interrupted.insert((owner, call.request), call.digest);
         }
-        Ok(())
+        Ok(calling)
     }
 }
 

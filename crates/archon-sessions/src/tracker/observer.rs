@@ -10,39 +10,41 @@ use super::call::Carried;
 use crate::session::{McpSessionId, Session, SessionId, Timestamp};
 use crate::store::{Outcome, RequestRow};
 
-/// Hears what happens. Requests and batches are told by the writer's thread, the others by whoever does them; all
-/// must be quick, since nothing else is written meanwhile.
+/// Hears what happens; what it does not implement, it does not care for. Requests and batches are told by the
+/// writer's thread, the others by whoever does them; all must be quick, since nothing else is written meanwhile.
 pub trait Observer: fmt::Debug + Send + Sync {
     /// A session began. `client_type` is one of a bounded number.
-    fn session_began(&self, client_type: &str, session: &Session);
+    fn session_began(&self, _client_type: &str, _session: &Session) {}
 
     /// A session ended; `session` says how.
-    fn session_ended(&self, client_type: &str, session: &Session);
+    fn session_ended(&self, _client_type: &str, _session: &Session) {}
 
     /// A request ended. While the store is away this is told all the same; not of rows that were dropped because
     /// too many waited.
-    fn request_ended(&self, request: &EndedRequest<'_>);
+    fn request_ended(&self, _request: &EndedRequest<'_>) {}
 
     /// The row of a request that had ended is on its way to the store: its tokens are known now.
-    fn request_counted(&self, row: &RequestRow);
+    fn request_counted(&self, _row: &RequestRow) {}
 
     /// The store wrote a batch.
-    fn batch_written(&self, rows: usize, took: Duration);
+    fn batch_written(&self, _rows: usize, _took: Duration) {}
 
     /// The store could not write a batch, or has not answered for long; the batch is tried again.
-    fn store_failed(&self);
+    fn store_failed(&self) {}
 
     /// The start found so many active sessions, and so many that had timed out meanwhile.
-    fn recovered(&self, active: usize, timed_out: usize);
+    fn recovered(&self, _active: usize, _timed_out: usize) {}
 
     /// The start found so many calls that a crash had interrupted.
-    fn interrupted(&self, calls: usize);
+    fn interrupted(&self, _calls: usize) {}
 
     /// The reaper looked for silent sessions, and ended so many.
-    fn reaped(&self, ended: usize);
+    fn reaped(&self, _ended: usize) {}
 
     /// Returns true if requests should keep where they stand in their clients' traces.
-    fn wants_trace_context(&self) -> bool;
+    fn wants_trace_context(&self) -> bool {
+        false
+    }
 }
 
 /// A request that has ended.

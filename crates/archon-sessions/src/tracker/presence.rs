@@ -154,14 +154,34 @@ impl Presence {
         self.in_flight.load(Relaxed) == 0 && now >= self.expires_at()
     }
 
+    /// Returns true if a call is in flight.
+    pub(super) fn is_calling(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
+    }
+
+    /// Returns how long ago it began.
+    pub(super) fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.session.connected_at)
+    }
+
+    /// Learns what another process has written of it.
+    pub(super) fn refresh(&self, stored: &Session) {
+        self.reconnected(stored.reconnect_count, stored.revision, stored.last_activity);
+    }
+
+    /// Ends it as another process did; returns true if it had not ended.
+    pub(super) fn end_as(&self, end: End) -> bool {
+        let is_first = self.end.set(end).is_ok();
+        if let Some(place) = self.counted_at.get().filter(|_| is_first) {
+            place.leave();
+        }
+        is_first
+    }
+
     /// Ends it once; returns the session with its end for the record.
     pub(super) fn end(&self, reason: DisconnectReason, now: Timestamp) -> Option<Session> {
         let end = End { at: now, reason: Some(reason), imported: false };
-        self.end.set(end).ok()?;
-        if let Some(place) = self.counted_at.get() {
-            place.leave();
-        }
-        Some(self.session())
+        self.end_as(end).then(|| self.session())
     }
 
     /// Counts it as active from now on. Called before anybody can end it.

@@ -1,12 +1,12 @@
 //! What we do after our own restart: active sessions come back to memory before the port accepts. And the
 //! other way round: what memory holds, for a store that has lost it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use super::{Inner, LiveConnection, Presence, Tracker};
-use crate::session::{DisconnectReason, Era, Fingerprint, Session, Timestamp};
+use crate::session::{DisconnectReason, Era, Fingerprint, Session, SessionId, Timestamp};
 use crate::store::{Batch, StoreError};
 
 /// Sessions or connections that are written in one transaction, beside those of clients: more would make
@@ -64,14 +64,24 @@ impl Orphans {
 }
 
 impl Tracker {
-    pub(super) async fn recover(&self, now: Timestamp) -> Result<(), StoreError> {
+    /// Sessions with calls that another process has in flight are active, however long ago they were heard of.
+    pub(super) async fn recover(
+        &self,
+        calling: &HashSet<SessionId>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let is_alone = self.others(now).await?.is_nobody();
         let (sessions, connections) = self.inner.store.active().await?;
-        let (idle_out, active): (Vec<_>, Vec<_>) =
-            sessions.into_iter().partition(|session| session.is_idle_out(now));
+        let (idle_out, active): (Vec<_>, Vec<_>) = sessions
+            .into_iter()
+            .partition(|session| session.is_idle_out(now) && !calling.contains(&session.id));
         let (recovered, too_late) = (active.len(), idle_out.len());
         for session in active {
             let presence = self.revive(session, Vec::new());
-            self.inner.orphans.add(&presence);
+            // Where others serve them, their clients are not left by anybody.
+            if is_alone {
+                self.inner.orphans.add(&presence);
+            }
         }
         for connection in connections {
             if let Some(presence) = self.presence(connection.session) {

@@ -37,6 +37,14 @@ impl Lanes {
     }
 }
 
+/// What became of a session that was to be brought back to memory.
+pub(super) enum Brought {
+    /// It is there.
+    Active(Arc<Presence>),
+    /// Somebody ended it meanwhile.
+    Ended(Session),
+}
+
 impl Tracker {
     /// Waits for a session's turn to be brought to memory.
     pub(super) async fn session_lane(&self, id: SessionId) -> MutexGuard<'_, ()> {
@@ -112,15 +120,39 @@ impl Tracker {
         };
         match session.resumption(self.inner.settings.resume_window, now) {
             Resumption::Over => Ok(None),
-            Resumption::Same => {
-                let connections = self.look_up(self.inner.store.connections_of(id)).await;
-                let presence = self.revive(session, connections.unwrap_or_default());
-                Ok(Some((presence, None)))
-            }
-            Resumption::Continue => {
-                self.continue_session(&session, now).map(|(p, durable)| Some((p, Some(durable))))
-            }
+            Resumption::Same => match self.bring_back(session, now).await {
+                Brought::Active(presence) => Ok(Some((presence, None))),
+                Brought::Ended(session) => self.go_on_from(&session, now),
+            },
+            Resumption::Continue => self.go_on_from(&session, now),
         }
+    }
+
+    /// Returns the session that continues an ended one, if it may be continued.
+    fn go_on_from(
+        &self,
+        ended: &Session,
+        now: Timestamp,
+    ) -> Result<Option<(Arc<Presence>, Option<Durable>)>, Refusal> {
+        if ended.resumption(self.inner.settings.resume_window, now) == Resumption::Over {
+            return Ok(None);
+        }
+        self.continue_session(ended, now).map(|(p, durable)| Some((p, Some(durable))))
+    }
+
+    /// Takes a session that is active in the store back to memory. Another process may be about to end it: once our
+    /// sign of life is stored it does not, unless it has. The caller holds the session's lane.
+    pub(super) async fn bring_back(&self, session: Session, now: Timestamp) -> Brought {
+        let id = session.id;
+        let touched = self.inner.writer.durably(|batch| batch.touched.push((id, now)));
+        if touched.wait().await
+            && let Ok(Some(stored)) = self.look_up(self.inner.store.session(id)).await
+            && stored.end.is_some()
+        {
+            return Brought::Ended(stored);
+        }
+        let connections = self.look_up(self.inner.store.connections_of(id)).await;
+        Brought::Active(self.revive(session, connections.unwrap_or_default()))
     }
 
     /// Finds a connection whose session is not in memory, and binds it to the session that goes on.

@@ -102,6 +102,8 @@ struct Queue {
     drafts: Vec<Draft>,
     /// So many of the first drafts the observer has heard of.
     told: usize,
+    /// Drafts that are taken out for a moment while it hears of them.
+    telling: usize,
     text_bytes: usize,
     /// Calls that have begun since the writer came by.
     begun: Vec<Arc<CallFacts>>,
@@ -118,7 +120,11 @@ struct Queue {
 
 impl Queue {
     fn len(&self) -> usize {
-        self.drafts.len() + self.urgent_len()
+        self.drafts_len() + self.urgent_len()
+    }
+
+    fn drafts_len(&self) -> usize {
+        self.drafts.len() + self.telling
     }
 
     fn urgent_len(&self) -> usize {
@@ -157,7 +163,7 @@ impl Writer {
     pub(super) fn request(&self, mut draft: Draft) {
         let mut queue = self.queue();
         draft.is_in_ledger = draft.facts.leave();
-        if queue.drafts.len() >= QUEUE_MAX {
+        if queue.drafts_len() >= QUEUE_MAX {
             if draft.is_in_ledger && queue.closed.len() < QUEUE_MAX {
                 queue.closed.push(draft.facts.id);
             }
@@ -346,7 +352,9 @@ impl Writer {
         drafts.iter().for_each(|draft| touches.add(draft.facts.session, draft.ended_at()));
         // An end carries the last sign of life itself.
         batch.ended.iter().for_each(|session| touches.forget(session.id));
+        let urgent = touches.take(std::mem::take(&mut batch.touched));
         batch.touched = touches.due(is_stopping);
+        batch.touched.extend(urgent);
         let model = self.settings.pricing_model.as_ref().filter(|_| price.is_some());
         batch.requests =
             drafts.into_iter().map(|draft| draft.into_row(estimator, price, model)).collect();

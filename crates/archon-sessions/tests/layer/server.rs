@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use archon_sessions::layer::{InnerRequest, SessionBody, SessionLayer};
+use archon_sessions::layer::{InnerRequest, Repeatable, SessionBody, SessionLayer};
 use archon_sessions::session::DisconnectReason;
 use archon_sessions::store::RequestRow;
 use archon_sessions::store::memory::MemoryStore;
@@ -111,6 +111,13 @@ impl Server {
                 let answer = json!({ "jsonrpc": "2.0", "id": id, "result": {} });
                 let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress" });
                 sse(format!("data: {note}\n\ndata: {answer}\n\n"))
+            }
+            // Its stream is cut; sent again, it is answered as a whole.
+            "unsteady" if self.ran(tool) == 1 => {
+                let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress" });
+                let mut cut = sse(format!("data: {note}\n\n"));
+                cut.extensions_mut().insert(Repeatable);
+                cut
             }
             "fail" => {
                 let content = json!([{ "type": "text", "text": "it failed" }]);

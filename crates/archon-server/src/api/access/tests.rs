@@ -60,6 +60,8 @@ fn a_change_with_a_cookie_comes_from_our_own_page() {
     assert_eq!(from(&[], Method::GET), "operator");
     assert_eq!(from(&[("origin", "https://archon.example:8181")], Method::DELETE), "operator");
     assert_eq!(from(&[("content-type", "application/json")], Method::POST), "operator");
+    let websocket = [("upgrade", "websocket"), ("origin", "http://archon.example:5173")];
+    assert_eq!(from(&websocket, Method::GET), "cross_site");
     for foreign in [
         &[][..],
         &[("origin", "https://evil.example")],

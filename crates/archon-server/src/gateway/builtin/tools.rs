@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use archon_sessions::layer::Exchange;
+use archon_sessions::layer::{Exchange, InnerRequest, Rebound};
 use archon_sessions::session::{Era, Timestamp};
 use serde_json::{Value, json};
 
+use super::reconnect;
 use crate::server::Overview;
 
 /// One of our tools.
@@ -17,11 +18,43 @@ pub enum Tool {
     Heartbeat,
     /// What the gateway knows of the client's session.
     SessionInfo,
+    /// A proof to have the session back with.
+    GetReconnectToken,
+    /// Shows that proof.
+    ReconnectSession,
+}
+
+/// What a tool has to say.
+pub struct Outcome {
+    /// The result, as structured content.
+    pub content: Value,
+    /// Whether it is an error of the tool.
+    pub is_error: bool,
+    /// The session that its client has taken back by it.
+    pub rebound: Option<Rebound>,
+}
+
+impl Outcome {
+    /// Returns a good result.
+    pub fn success(content: Value) -> Self {
+        Self { content, is_error: false, rebound: None }
+    }
+
+    /// Returns an error of the tool.
+    pub fn failure(content: Value) -> Self {
+        Self { content, is_error: true, rebound: None }
+    }
 }
 
 impl Tool {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 3] = [Self::HealthCheck, Self::Heartbeat, Self::SessionInfo];
+    pub const ALL: [Self; 5] = [
+        Self::HealthCheck,
+        Self::Heartbeat,
+        Self::SessionInfo,
+        Self::GetReconnectToken,
+        Self::ReconnectSession,
+    ];
 
     /// Returns the tool that is meant by a name, with or without our prefix.
     pub fn named(name: &str) -> Option<Self> {
@@ -40,6 +73,8 @@ impl Tool {
             Self::HealthCheck => "health_check",
             Self::Heartbeat => "heartbeat",
             Self::SessionInfo => "session_info",
+            Self::GetReconnectToken => "get_reconnect_token",
+            Self::ReconnectSession => "reconnect_session",
         }
     }
 
@@ -51,48 +86,98 @@ impl Tool {
 
     /// Returns its entry in `tools/list`, as JSON text.
     pub fn definition(self, taken: &[Self]) -> String {
-        let (title, description, is_read_only) = match self {
+        let (title, description, hints) = match self {
             Self::HealthCheck => (
                 "Gateway health",
                 "Says whether the session gateway is well, and for how long it has run.",
-                true,
+                Hints { is_read_only: true, is_idempotent: true },
             ),
-            Self::Heartbeat => {
-                ("Heartbeat", "Keeps your session active. Any other call does so too.", false)
-            }
+            Self::Heartbeat => (
+                "Heartbeat",
+                "Keeps your session active. Any other call does so too.",
+                Hints { is_read_only: false, is_idempotent: true },
+            ),
             Self::SessionInfo => (
                 "Session info",
                 "Returns your session: its id, client, age and when it would end.",
-                true,
+                Hints { is_read_only: true, is_idempotent: true },
             ),
+            Self::GetReconnectToken => (
+                "Get reconnect token",
+                "Returns a token with which you can have this session back later, once, from another \
+                 connection. It replaces the token that you had. Keep it secret.",
+                Hints { is_read_only: false, is_idempotent: true },
+            ),
+            Self::ReconnectSession => (
+                "Reconnect session",
+                "Gives you back a session that is still active: show its id and its latest token. This \
+                 connection goes on in it, and the answer holds the next token.",
+                Hints { is_read_only: false, is_idempotent: false },
+            ),
+        };
+        let input = match self {
+            Self::HealthCheck | Self::Heartbeat | Self::SessionInfo | Self::GetReconnectToken => {
+                json!({ "type": "object", "properties": {}, "additionalProperties": false })
+            }
+            Self::ReconnectSession => json!({
+                "type": "object",
+                "properties": {
+                    "session_id": { "type": "string", "description": "The session's id, a UUID" },
+                    "reconnect_token": {
+                        "type": "string", "description": "What get_reconnect_token gave for it",
+                    },
+                },
+                "required": ["session_id", "reconnect_token"],
+                "additionalProperties": false,
+            }),
         };
         json!({
             "name": self.name(taken),
             "title": title,
             "description": description,
-            "inputSchema": { "type": "object", "properties": {}, "additionalProperties": false },
+            "inputSchema": input,
             "annotations": {
-                "readOnlyHint": is_read_only, "destructiveHint": false,
-                "idempotentHint": true, "openWorldHint": false,
+                "readOnlyHint": hints.is_read_only, "destructiveHint": false,
+                "idempotentHint": hints.is_idempotent, "openWorldHint": false,
             },
         })
         .to_string()
     }
 
-    /// Returns the answer to a call as a JSON-RPC message; `id` is JSON text.
-    pub fn answer(self, id: &str, exchange: &Exchange, overview: &Overview) -> String {
+    /// Does what a call of it asks for.
+    pub async fn run(
+        self,
+        request: &InnerRequest,
+        exchange: &Exchange,
+        overview: &Overview,
+    ) -> Outcome {
         let now = Timestamp::now();
-        let content = match self {
-            Self::HealthCheck => health_check(exchange, overview, now),
-            Self::Heartbeat => heartbeat(exchange, overview, now),
-            Self::SessionInfo => session_info(exchange),
-        };
+        let tracker = &overview.tracker;
+        match self {
+            Self::HealthCheck => Outcome::success(health_check(exchange, overview, now)),
+            Self::Heartbeat => Outcome::success(heartbeat(exchange, overview, now)),
+            Self::SessionInfo => Outcome::success(session_info(exchange)),
+            Self::GetReconnectToken => reconnect::get_token(request, exchange, tracker, now).await,
+            Self::ReconnectSession => reconnect::reconnect(request, exchange, tracker, now).await,
+        }
+    }
+}
+
+/// What a client may think of a tool.
+struct Hints {
+    is_read_only: bool,
+    is_idempotent: bool,
+}
+
+impl Outcome {
+    /// Returns the answer to the call as a JSON-RPC message; `id` is JSON text.
+    pub fn message(&self, id: &str, era: Era) -> String {
         let mut result = json!({
-            "content": [{ "type": "text", "text": content.to_string() }],
-            "structuredContent": content,
-            "isError": false,
+            "content": [{ "type": "text", "text": self.content.to_string() }],
+            "structuredContent": self.content,
+            "isError": self.is_error,
         });
-        if exchange.era == Era::Modern {
+        if era == Era::Modern {
             result["resultType"] = "complete".into();
         }
         format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
@@ -112,7 +197,7 @@ fn health_check(exchange: &Exchange, overview: &Overview, now: Timestamp) -> Val
 
 fn heartbeat(exchange: &Exchange, overview: &Overview, now: Timestamp) -> Value {
     let Some(presence) = &exchange.presence else { return json!({ "success": false }) };
-    overview.tracker.touch(presence, now);
+    overview.tracker.heartbeat(presence, now);
     json!({
         "success": true,
         "session_id": presence.id().to_string(),
@@ -136,6 +221,7 @@ fn session_info(exchange: &Exchange) -> Value {
         "last_activity": session.last_activity.to_string(),
         "expires_at": presence.expires_at().to_string(),
         "idle_timeout_seconds": session.idle_timeout.as_secs(),
+        "reconnect_count": session.reconnect_count,
         "continues": session.continues.map(|id| id.to_string()),
     })
 }

@@ -16,9 +16,10 @@ use tokio::process::{Child, Command};
 use crate::config::StdioConfig;
 use crate::supervise::{HUGE_PAGES, Report, THIS_PROGRAM, send_pipes};
 
-/// What speaks of us to ourselves is not the command's business, our database's password least of all, and
-/// neither is what our own supervisor told us.
-const OUR_VARIABLES: [&str; 4] = ["ARCHON_", "DATABASE_URL", "LISTEN_", "NOTIFY_SOCKET"];
+/// What speaks of us to ourselves is not the command's business, our database's password and our tokens' secret
+/// least of all, and neither is what our own supervisor told us.
+const OUR_VARIABLES: [&str; 5] =
+    ["ARCHON_", "DATABASE_URL", "MCP_SESSION_SECRET", "LISTEN_", "NOTIFY_SOCKET"];
 
 /// Our ends of a command's pipes.
 pub struct Pipes {

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use tokio::time::Instant;
 
 use crate::session::Timestamp;
-use crate::store::{RequestRow, StoreError};
+use crate::store::StoreError;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Days remembered. A row's day is today, or the day a call began that has just ended.
@@ -28,7 +28,7 @@ pub(super) struct Days {
 }
 
 impl Days {
-    /// Makes the partitions of these rows' days, and of the day after, where they are missing. Where that
+    /// Makes the partitions of these moments' days, and of the day after, where they are missing. Where that
     /// does not work, rows go to the default partition.
     ///
     /// # Errors
@@ -36,9 +36,9 @@ impl Days {
     pub(super) async fn prepare(
         &mut self,
         connection: &mut PgConnection,
-        rows: &[RequestRow],
+        moments: impl Iterator<Item = Timestamp>,
     ) -> Result<(), StoreError> {
-        let days = rows.iter().map(|row| day_of(row.started)).flat_map(|day| [day, day + 1]);
+        let days = moments.map(day_of).flat_map(|day| [day, day + 1]);
         let missing: BTreeSet<i64> = days.filter(|day| !self.known.contains(day)).collect();
         if missing.is_empty() || self.retry_at.is_some_and(|at| Instant::now() < at) {
             return Ok(());

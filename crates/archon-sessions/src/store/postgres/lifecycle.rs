@@ -119,6 +119,16 @@ pub(super) fn silent<'a>(now: Timestamp, max: u32) -> Statement<'a> {
     sqlx::query(SQL).bind(time(now)).bind(i64::from(max))
 }
 
+pub(super) fn ended<'a>(since: (Timestamp, SessionId), max: u32) -> Statement<'a> {
+    const SQL: &str = concatcp!(
+        "SELECT ",
+        SESSION_COLUMNS,
+        " FROM archon_mcp_sessions WHERE (disconnected_at, session_id) > ($1, $2) AND status <> 'active'
+         ORDER BY disconnected_at, session_id LIMIT $3"
+    );
+    sqlx::query(SQL).bind(time(since.0)).bind(since.1.as_uuid()).bind(i64::from(max))
+}
+
 /// Old ones, and those that are too many. Ids go up with the time.
 const OLD_ATTEMPTS: &str = "
 DELETE FROM archon_mcp_reconnect_attempts WHERE id IN (

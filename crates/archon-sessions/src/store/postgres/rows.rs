@@ -41,7 +41,7 @@ pub(super) fn read_time(row: &PgRow, column: &str) -> Result<Timestamp, StoreErr
     Ok(Timestamp::from_micros(row.try_get::<Time, _>(column)?.timestamp_micros()))
 }
 
-fn read_time_if_any(row: &PgRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn read_time_if_any(row: &PgRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let time: Option<Time> = row.try_get(column)?;
     Ok(time.map(|time| Timestamp::from_micros(time.timestamp_micros())))
 }
@@ -84,7 +84,7 @@ pub(super) fn sessions(all: &[Session]) -> Statement<'_> {
 
 /// Returns JSON as JSONB can hold it. It cannot hold NUL, halves of surrogate pairs and numbers beyond all
 /// measure; then nothing is stored, since it is a client's word about itself and nothing depends on it.
-fn json(text: &str) -> Option<String> {
+pub(super) fn json(text: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(text).ok()?;
     Some(value.to_string()).filter(|text| !text.contains("\\u0000"))
 }

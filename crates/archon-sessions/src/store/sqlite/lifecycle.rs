@@ -109,6 +109,10 @@ WHERE status = 'active' AND last_activity < ?1
     AND NOT EXISTS (SELECT 1 FROM archon_mcp_calls c WHERE c.session_id = s.session_id)
 ORDER BY last_activity LIMIT ?2";
 
+pub(super) const ENDED: &str = "
+SELECT * FROM archon_mcp_sessions WHERE (disconnected_at, session_id) > (?, ?) AND +status <> 'active'
+ORDER BY disconnected_at, session_id LIMIT ?";
+
 /// Old ones, and those that are too many. Ids go up with the time.
 const OLD_ATTEMPTS: &str = "
 DELETE FROM archon_mcp_reconnect_attempts WHERE id IN (

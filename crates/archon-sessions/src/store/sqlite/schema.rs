@@ -1,9 +1,13 @@
 //! The schema: brought up to date, or refused in words that help.
 
+use std::path::Path;
+
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Executor, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Executor, SqliteConnection};
 
 use crate::store::StoreError;
+use crate::store::steps::{self, SchemaStep, Taken};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -26,6 +30,27 @@ pub(super) async fn bring_up_to_date(writer: &mut SqliteConnection) -> Result<()
         writer.execute(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", own.0))).await?;
     }
     Ok(())
+}
+
+/// Returns the steps that a file still needs.
+///
+/// # Errors
+/// If its schema is not one to go on from.
+pub(super) async fn missing(path: &Path) -> Result<Vec<SchemaStep>, StoreError> {
+    const IS_NEW: &str = "SELECT count(*) = 0 FROM sqlite_master WHERE name = '_sqlx_migrations'";
+    let mut taken: Vec<Taken> = Vec::new();
+    if !path.exists() {
+        return steps::missing(&MIGRATIONS, &taken)
+            .map_err(|source| StoreError::Schema { advice: WAY_OUT.to_owned(), source });
+    }
+    let mut file = SqliteConnectOptions::new().filename(path).read_only(true).connect().await?;
+    if !sqlx::query_scalar::<_, bool>(IS_NEW).fetch_one(&mut file).await? {
+        taken = sqlx::query_as(steps::TAKEN).fetch_all(&mut file).await?;
+    }
+    match steps::missing(&MIGRATIONS, &taken) {
+        Ok(steps) => Ok(steps),
+        Err(source) => Err(refused(source, &mut file).await),
+    }
 }
 
 async fn refused(source: MigrateError, writer: &mut SqliteConnection) -> StoreError {
@@ -94,8 +119,7 @@ mod tests {
     use std::borrow::Cow;
     use std::path::Path;
 
-    use sqlx::sqlite::SqliteConnectOptions;
-    use sqlx::{ConnectOptions, Connection as _};
+    use sqlx::Connection as _;
 
     use super::*;
     use crate::store::SessionStore;

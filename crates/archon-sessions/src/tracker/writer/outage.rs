@@ -12,8 +12,9 @@ use crate::session::{
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    NodeRow, OpenCall, Outcome, Pruning, StoreError, StoredEvent, TokenUse, TokenUsed,
+    NodeRow, OpenCall, Outcome, Pruning, RequestRow, StoreError, StoredEvent, TokenUse, TokenUsed,
 };
+use crate::tracker::observer::{EndedRequest, Observer};
 
 /// A store that can be away, or not answer at all.
 #[derive(Default)]
@@ -79,6 +80,14 @@ impl SessionStore for Unsteady {
         self.inner.silent(now, max).await
     }
 
+    async fn ended_since(
+        &self,
+        since: (Timestamp, SessionId),
+        max: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.inner.ended_since(since, max).await
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         self.inner.nodes().await
     }
@@ -96,9 +105,36 @@ impl SessionStore for Unsteady {
     }
 }
 
+/// Counts what it hears.
+#[derive(Debug, Default)]
+struct Hearing {
+    ended: AtomicUsize,
+    counted: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+impl Observer for Hearing {
+    fn request_ended(&self, request: &EndedRequest<'_>) {
+        assert_eq!((request.method, request.tool), ("tools/call", Some("echo")));
+        self.ended.fetch_add(1, Relaxed);
+    }
+
+    fn request_counted(&self, _row: &RequestRow) {
+        self.counted.fetch_add(1, Relaxed);
+    }
+
+    fn store_failed(&self) {
+        self.failed.fetch_add(1, Relaxed);
+    }
+}
+
 fn start() -> (Arc<Unsteady>, Arc<Writer>) {
+    start_with(None)
+}
+
+fn start_with(observer: Option<Arc<dyn Observer>>) -> (Arc<Unsteady>, Arc<Writer>) {
     let store = Arc::new(Unsteady::default());
-    let settings = Settings { count_tokens: false, ..Settings::default() };
+    let settings = Settings { count_tokens: false, observer, ..Settings::default() };
     let writer = Arc::new(Writer::new(store.clone(), &settings));
     writer.start(Remembered::nothing());
     (store, writer)
@@ -218,4 +254,34 @@ async fn a_store_that_does_not_answer_counts_as_failing() {
     until("it is back", async || writer.health().is_writing).await;
     writer.stop().await;
     assert_eq!(store.inner.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn what_ends_while_the_store_is_away_is_told_then_and_only_once() {
+    let hearing = Arc::<Hearing>::default();
+    let (store, writer) = start_with(Some(hearing.clone()));
+    let session = session();
+    let id = session.id;
+    assert!(writer.durably(|batch| batch.created.push(session)).wait().await);
+    let body = Bytes::from_static(br#"{"id":17,"method":"tools/call","params":{"name":"echo"}}"#);
+    let request = |number| writer.request(draft(facts(id, number, &body)));
+
+    // One that fails, then one that does not even answer.
+    for (round, away) in [&store.is_away, &store.is_mute].into_iter().enumerate() {
+        let told = 30 * round;
+        away.store(true, Relaxed);
+        assert!(!writer.durably(|batch| batch.created.push(self::session())).wait().await);
+        for part in 1..=3 {
+            (0..10).for_each(|number| request((told + part * 10 + number) as i64));
+            let all = told + part * 10;
+            until("they are told", async || hearing.ended.load(Relaxed) == all).await;
+        }
+        assert_eq!((writer.health().queued, hearing.counted.load(Relaxed)), (30, told));
+        away.store(false, Relaxed);
+        until("the queue is empty", async || writer.health().queued == 0).await;
+        until("they are stored", async || store.inner.requests().len() == told + 30).await;
+    }
+    writer.stop().await;
+    assert_eq!((hearing.ended.load(Relaxed), hearing.counted.load(Relaxed)), (60, 60));
+    assert!(hearing.failed.load(Relaxed) >= 2);
 }

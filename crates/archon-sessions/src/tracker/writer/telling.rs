@@ -31,7 +31,9 @@ impl Writer {
         let mut fresh = {
             let mut queue = self.queue();
             let told = queue.told.min(queue.drafts.len());
-            queue.drafts.split_off(told)
+            let fresh = queue.drafts.split_off(told);
+            queue.telling = fresh.len();
+            fresh
         };
         self.tell_ended(&mut fresh);
         let mut queue = self.queue();
@@ -39,6 +41,7 @@ impl Writer {
         let mut later = queue.drafts.split_off(told);
         queue.drafts.append(&mut fresh);
         queue.told = queue.drafts.len();
+        queue.telling = 0;
         queue.drafts.append(&mut later);
     }
 

@@ -32,6 +32,16 @@ impl Touches {
         self.gathered.remove(&id);
     }
 
+    /// Takes those of these sessions, whether or not they are due.
+    pub(super) fn take(
+        &mut self,
+        wanted: Vec<(SessionId, Timestamp)>,
+    ) -> Vec<(SessionId, Timestamp)> {
+        wanted.iter().for_each(|(id, at)| self.add(*id, *at));
+        // One that is wanted twice is taken once.
+        wanted.iter().filter_map(|(id, _)| self.gathered.remove_entry(id)).collect()
+    }
+
     /// Takes those that are due, a batch full at most.
     pub(super) fn due(&mut self, at_once: bool) -> Vec<(SessionId, Timestamp)> {
         if self.gathered.is_empty() || (!at_once && self.written.elapsed() < TOUCH_EVERY) {

@@ -10,7 +10,7 @@ use super::rows;
 use crate::session::{SessionId, Status, Timestamp};
 use crate::store::reports::{
     AGING_AFTER, Ages, Analytics, Days, Disconnected, Failures, LastDay, NAMES_MAX, NamedUsage,
-    STALE_AFTER, SessionHealth, Total, UsageReport, WINDOW,
+    STALE_AFTER, SessionHealth, Total, Usage, UsageReport, WINDOW,
 };
 use crate::store::usage::hour_of;
 use crate::store::{Outcome, StoreError};
@@ -241,7 +241,7 @@ pub(super) async fn analytics(pool: &SqlitePool, days: Days) -> Result<Analytics
     Ok(Analytics::of(days, &hours, previous, by_name(pool, "tool", days).await?, &answers))
 }
 
-async fn total(pool: &SqlitePool, days: Days) -> Result<crate::store::reports::Usage, StoreError> {
+async fn total(pool: &SqlitePool, days: Days) -> Result<Usage, StoreError> {
     let row = sqlx::query(TOTAL)
         .bind(days.start().to_string())
         .bind(days.end().to_string())

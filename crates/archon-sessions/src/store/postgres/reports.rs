@@ -1,0 +1,180 @@
+//! What the API asks, of a PostgreSQL database.
+
+mod rows;
+mod sums;
+
+use async_trait::async_trait;
+use const_format::concatcp;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Row};
+use uuid::Uuid;
+
+use super::rows::{column, read_time, text, time};
+use super::{PostgresStore, Statement};
+use crate::session::{SessionId, Timestamp};
+use crate::store::StoreError;
+use crate::store::reports::select::{Dialect, RequestList, Select, SessionList, Value};
+use crate::store::reports::{
+    Analytics, Days, Disconnected, Failures, ModelPrice, Page, RECENT, Reports, RequestQuery,
+    RequestRecord, SessionHealth, SessionQuery, SessionRecord, Total, UsageReport,
+};
+
+#[async_trait]
+impl Reports for PostgresStore {
+    async fn sessions(&self, query: &SessionQuery) -> Result<Page<SessionRecord>, StoreError> {
+        let list = SessionList::new(Dialect::Postgres, query);
+        let total = match list.count() {
+            Some(count) => self.within_window(count).await?,
+            None => sums::sessions(self, list.counted_status()).await?,
+        };
+        let found = self.read(statement(list.page(rows::SESSION))).await?;
+        let records = found.iter().map(rows::session).collect::<Result<Vec<_>, _>>()?;
+        let mut page = Page::of(records, list.limit(), total, |record| {
+            query.cursor(record.sort_key(query.sort), record.session.id)
+        });
+        if page.next.is_none()
+            && let Some(end) = list.window_end()
+            && let Some(row) = self.read(statement(end)).await?.first()
+        {
+            let id = SessionId::from_uuid(row.try_get("session_id")?);
+            page.next = Some(query.cursor(read_time(row, "at")?, id));
+        }
+        Ok(page)
+    }
+
+    async fn session_record(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        const SQL: &str =
+            concatcp!("SELECT ", rows::SESSION, " FROM archon_mcp_sessions WHERE session_id = $1");
+        let found = self.read(sqlx::query(SQL).bind(id.as_uuid())).await?;
+        found.first().map(rows::session).transpose()
+    }
+
+    async fn continued_by(&self, id: SessionId) -> Result<Option<SessionId>, StoreError> {
+        let found = sqlx::query(
+            "SELECT session_id FROM archon_mcp_sessions WHERE continues = $1
+             ORDER BY connected_at LIMIT 1",
+        );
+        let found = self.read(found.bind(id.as_uuid())).await?;
+        let Some(row) = found.first() else { return Ok(None) };
+        Ok(Some(SessionId::from_uuid(row.try_get::<Uuid, _>(0)?)))
+    }
+
+    async fn session_health(&self, now: Timestamp) -> Result<SessionHealth, StoreError> {
+        let mut health = sums::session_health(self, now).await?;
+        let query = SessionQuery { limit: RECENT, ..SessionQuery::default() };
+        let recent = SessionList::new(Dialect::Postgres, &query).page(rows::SESSION);
+        let recent = self.read(statement(recent)).await?;
+        health.recent = recent.iter().take(RECENT).map(rows::session).collect::<Result<_, _>>()?;
+        Ok(health)
+    }
+
+    async fn disconnected(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Disconnected, StoreError> {
+        const SQL: &str = concatcp!(
+            "SELECT ",
+            rows::SESSION,
+            " FROM archon_mcp_sessions WHERE disconnected_at >= $1
+             ORDER BY disconnected_at DESC, session_id DESC LIMIT $2"
+        );
+        let found = sqlx::query(SQL).bind(time(since)).bind(rows::limit(limit));
+        let found = self.read(found).await?;
+        let mut disconnected = sums::ends(self, since).await?;
+        disconnected.sessions = found.iter().map(rows::session).collect::<Result<_, _>>()?;
+        Ok(disconnected)
+    }
+
+    async fn requests(&self, query: &RequestQuery) -> Result<Page<RequestRecord>, StoreError> {
+        let list = RequestList::new(Dialect::Postgres, query);
+        let total = match list.count() {
+            Some(count) => self.within_window(count).await?,
+            None => sums::requests(self, &query.outcomes).await?,
+        };
+        let found = self.read(statement(list.page(rows::REQUEST))).await?;
+        let records = found.iter().map(rows::request).collect::<Result<Vec<_>, _>>()?;
+        let mut page = Page::of(records, list.limit(), total, |record| {
+            query.cursor(record.row.started, record.id)
+        });
+        if page.next.is_none()
+            && let Some(end) = list.window_end()
+            && let Some(row) = self.read(statement(end)).await?.first()
+        {
+            page.next = Some(query.cursor(read_time(row, "at")?, row.try_get("id")?));
+        }
+        Ok(page)
+    }
+
+    async fn failures(&self, session: Option<SessionId>) -> Result<Failures, StoreError> {
+        match session {
+            Some(session) => sums::failures_of(self, session).await,
+            None => sums::failures(self).await,
+        }
+    }
+
+    async fn usage(&self, days: Days) -> Result<UsageReport, StoreError> {
+        sums::usage(self, days).await
+    }
+
+    async fn analytics(&self, days: Days) -> Result<Analytics, StoreError> {
+        sums::analytics(self, days).await
+    }
+
+    async fn prices(&self) -> Result<Vec<ModelPrice>, StoreError> {
+        let found = sqlx::query(
+            "SELECT provider, model_name, input_price_per_1k::float8 AS input_price_per_1k,
+                    output_price_per_1k::float8 AS output_price_per_1k,
+                    to_char(effective_date, 'YYYY-MM-DD') AS effective_date
+             FROM archon_llm_pricing ORDER BY provider, model_name, archon_llm_pricing.effective_date DESC",
+        );
+        self.read(found).await?.iter().map(rows::price).collect()
+    }
+
+    async fn put_prices(&self, prices: &[ModelPrice]) -> Result<(), StoreError> {
+        // One statement writes no row twice: of one that is there twice the last counts.
+        let put = sqlx::query(
+            "INSERT INTO archon_llm_pricing
+                 (provider, model_name, input_price_per_1k, output_price_per_1k, effective_date)
+             SELECT DISTINCT ON (provider, model, since) provider, model, input, output, since::date
+             FROM UNNEST($1::text[], $2::text[], $3::float8[], $4::float8[], $5::text[]) WITH ORDINALITY
+                 AS new (provider, model, input, output, since, place)
+             ORDER BY provider, model, since, place DESC
+             ON CONFLICT (provider, model_name, effective_date) DO UPDATE SET
+                 input_price_per_1k = excluded.input_price_per_1k,
+                 output_price_per_1k = excluded.output_price_per_1k",
+        )
+        .bind(column(prices, |price| text(&price.provider)))
+        .bind(column(prices, |price| text(&price.model)))
+        .bind(column(prices, |price| price.input_per_1k))
+        .bind(column(prices, |price| price.output_per_1k))
+        .bind(column(prices, |price| text(&price.effective_date)));
+        self.read(put).await?;
+        Ok(())
+    }
+}
+
+impl PostgresStore {
+    /// Runs a count of two numbers: the rows of a window, and those of them that are meant.
+    async fn within_window(&self, count: Select) -> Result<Total, StoreError> {
+        let row = self.read_one(statement(count)).await?;
+        Ok(Total::within_window(row.try_get(0)?, row.try_get(1)?))
+    }
+
+    /// Reads the one row of a statement that has one.
+    async fn read_one(&self, statement: Statement<'_>) -> Result<PgRow, StoreError> {
+        let mut rows = self.read(statement).await?;
+        Ok(rows.pop().ok_or(sqlx::Error::RowNotFound)?)
+    }
+}
+
+/// Each list has its own text and is planned for its own values, so none is kept prepared.
+fn statement(select: Select) -> Statement<'static> {
+    let query = sqlx::query(AssertSqlSafe(select.text)).persistent(false);
+    select.values.into_iter().fold(query, |query, value| match value {
+        Value::Time(at) => query.bind(time(at)),
+        Value::Session(id) => query.bind(id.as_uuid()),
+        Value::Text(value) => query.bind(text(&value).into_owned()),
+        Value::Number(number) => query.bind(number),
+    })
+}

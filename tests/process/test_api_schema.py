@@ -1,0 +1,59 @@
+"""The API does what its description says, also with what nobody would send: schemathesis."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wire import LegacyClient, ModernClient
+
+pytestmark = pytest.mark.timeout(300)
+
+# Enough to find what a changed handler forgets, within half a minute; a thousand requests and more.
+EXAMPLES = 12
+RUN_S = 240
+# The contract has 400 for a token of a session that has ended, which no description of a request can tell.
+SETTINGS = """
+[[operations]]
+include-path = "/api/mcp/sessions/{session_id}/token"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", 400, 401, 403, 404]
+"""
+TOKEN = "operator-" + 40 * "o"
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_the_api_keeps_to_its_description(start_archon, start_fixture, tmp_path, token):
+    gateway = start_archon(
+        upstream=start_fixture(), env={"ARCHON_API_TOKEN": token} if token else {}
+    )
+    client = LegacyClient.connect(gateway.url)
+    client.call("fail")
+    ModernClient(gateway.url).call("echo", {"text": "hello"})
+    settings = tmp_path / "schemathesis.toml"
+    settings.write_text(SETTINGS)
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        "--config-file",
+        str(settings),
+        "run",
+        f"{gateway.api_url}/api/mcp/openapi.json",
+        "--checks=all",
+        f"--max-examples={EXAMPLES}",
+        "--seed=1",
+        "--continue-on-failure",
+        "--no-color",
+        "--generation-database=none",
+    ]
+    if token:
+        command += ["--header", f"Authorization: Bearer {token}"]
+    run = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=RUN_S, check=False
+    )
+    assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2_000:]
+    generated = re.search(r"([\d,]+) generated", run.stdout)
+    assert generated and int(generated[1].replace(",", "")) > 500, run.stdout[-3_000:]
