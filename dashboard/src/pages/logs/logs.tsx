@@ -4,17 +4,18 @@ import { useQuery } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import { useState } from 'react';
 import { logs } from '@/api/queries';
-import type { LogEntry, Logs } from '@/api/types';
+import type { Level, LogEntry, Logs } from '@/api/types';
 import { whole } from '@/format/numbers';
 import { useConnection, usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
 import { type Column, DataTable } from '@/parts/data-table';
 import { LevelMark } from '@/parts/marks';
 import { PageHead, Panel } from '@/parts/panel';
-import { DEED, DURATION, SESSION, WHEN } from '@/parts/request-columns';
+import { DEED, DURATION, FAILURE, SESSION, WHEN } from '@/parts/request-columns';
 import { SearchField } from '@/parts/search-field';
 import { oneOf } from '@/parts/search-text';
 import { TurnPages } from '@/parts/turn-pages';
+import '@/parts/filters.css';
 import { LEVELS, type LogsSearch } from './search';
 
 const route = getRouteApi('/logs');
@@ -32,13 +33,10 @@ const COLUMNS: readonly Column<LogEntry>[] = [
   { ...(DURATION as Column<LogEntry>), value: undefined },
   { id: 'client', name: 'Client', isExtra: true, cell: (row) => row.client_type },
   SESSION as Column<LogEntry>,
-  {
-    id: 'message',
-    name: 'Message',
-    isWide: true,
-    cell: (row) => <span title={row.message}>{row.message}</span>,
-  },
+  FAILURE as Column<LogEntry>,
 ];
+
+const LEVEL_NAMES: Record<Level, string> = { info: 'Info', warning: 'Warnings', error: 'Errors' };
 
 export function LogsView() {
   const search = route.useSearch();
@@ -47,19 +45,20 @@ export function LogsView() {
   const page = search.page ?? 1;
   const polling = usePolling();
   const { phase } = useConnection();
-  // Following is what events do to this query. Standing still is a query that no event reaches.
   const follows = isFollowing && page === 1;
-  const query = useQuery({
-    ...logs({
-      level: search.level,
-      search: search.q,
-      session_id: search.session,
-      limit: LINES,
-      offset: (page - 1) * LINES,
-    }),
-    ...(follows ? polling : {}),
-    notifyOnChangeProps: follows ? undefined : ['isPending', 'isError'],
+  const asked = logs({
+    level: search.level,
+    search: search.q,
+    session_id: search.session,
+    limit: LINES,
+    offset: (page - 1) * LINES,
   });
+  const query = useQuery(
+    // Events make stale what is kept under `requests`; under another name it stands still.
+    follows
+      ? { ...asked, ...polling }
+      : { ...asked, queryKey: ['still', ...asked.queryKey], staleTime: Infinity },
+  );
   const choose = (change: Partial<LogsSearch>) =>
     void navigate({ search: (before) => ({ ...before, page: undefined, ...change }), replace: true });
 
@@ -86,10 +85,10 @@ export function LogsView() {
             />
             <SegmentedControl
               aria-label="Level"
-              data={['all', ...LEVELS].map((level) => ({
-                value: level,
-                label: level === 'all' ? 'All' : level,
-              }))}
+              data={[
+                { value: 'all', label: 'All' },
+                ...LEVELS.map((level) => ({ value: level, label: LEVEL_NAMES[level] })),
+              ]}
               value={search.level ?? 'all'}
               onChange={(level) => choose({ level: oneOf(level, LEVELS) })}
             />
