@@ -20,6 +20,36 @@ pub enum Command {
     Upstream(UpstreamArgs),
     /// Measure and compare.
     Run(Box<RunArgs>),
+    /// Fill a new database as a gateway would in months.
+    Generate(GenerateArgs),
+    /// Time the API's questions on such a database.
+    Reports(ReportsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// A file that is not there yet, or the URL of an empty PostgreSQL database.
+    #[arg(long)]
+    pub db: String,
+    /// Sessions; one of a thousand is active.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub sessions: u32,
+    /// Requests.
+    #[arg(long, default_value_t = 10_000_000)]
+    pub requests: u32,
+    /// Days over which they are spread, up to now.
+    #[arg(long, default_value_t = 90)]
+    pub days: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ReportsArgs {
+    /// The file, or the URL of a PostgreSQL database.
+    #[arg(long)]
+    pub db: String,
+    /// How often each question is asked.
+    #[arg(long, default_value_t = 100, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub repeats: usize,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod dataset;
 mod http;
 mod load;
 mod mcp;
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Upstream(args) => upstream::serve(args).map(|()| true),
         Command::Run(args) => run::run(&args),
+        Command::Generate(args) => dataset::generate(&args).map(|()| true),
+        Command::Reports(args) => dataset::measure(&args).map(|()| true),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

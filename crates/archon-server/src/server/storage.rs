@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use archon_sessions::store::memory::MemoryStore;
 use archon_sessions::store::postgres::PostgresStore;
 use archon_sessions::store::sqlite::SqliteStore;
 use archon_sessions::store::transfer::Transfer;
@@ -11,11 +10,10 @@ use archon_sessions::store::{Reports, SessionStore};
 
 use crate::config::Database;
 
-mod absent;
-
 /// An open database.
 pub enum Storage {
-    Memory(Arc<MemoryStore>),
+    /// The same as a file, without one: the API reads it like any other.
+    Memory(SqliteStore),
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
 }
@@ -24,7 +22,7 @@ impl Storage {
     /// Opens it.
     pub async fn open(database: &Database) -> anyhow::Result<Self> {
         let opened = match database {
-            Database::Memory => return Ok(Self::Memory(Arc::default())),
+            Database::Memory => SqliteStore::in_memory().await.map(Self::Memory),
             Database::Sqlite(path) => SqliteStore::open(path).await.map(Self::Sqlite),
             Database::Postgres(url) => PostgresStore::open(url).await.map(Self::Postgres),
         };
@@ -34,8 +32,7 @@ impl Storage {
     /// Returns the store in it.
     pub fn store(&self) -> Arc<dyn SessionStore> {
         match self {
-            Self::Memory(store) => store.clone(),
-            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Memory(store) | Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),
         }
     }
@@ -43,9 +40,8 @@ impl Storage {
     /// Returns what the API asks of it.
     pub fn reports(&self) -> Arc<dyn Reports> {
         match self {
-            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Memory(store) | Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),
-            Self::Memory(_) => Arc::new(absent::Absent),
         }
     }
 
@@ -69,8 +65,7 @@ impl Storage {
     /// Closes it. Call when nothing is written any more.
     pub async fn close(&self) {
         match self {
-            Self::Memory(_) => {}
-            Self::Sqlite(store) => store.close().await,
+            Self::Memory(store) | Self::Sqlite(store) => store.close().await,
             Self::Postgres(store) => store.close().await,
         }
     }

@@ -6,6 +6,7 @@
 //! take another, cheaper way: see `requests`.
 
 mod active;
+mod bounds;
 mod damage;
 mod file;
 mod lifecycle;
@@ -27,7 +28,7 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{Executor, Row, SqliteConnection};
 use tokio::sync::Mutex;
 
-use file::File;
+use file::{File, Place};
 
 use super::usage::slices;
 use super::{
@@ -45,7 +46,7 @@ pub struct SqliteStore {
     /// The file and the one connection that writes to it.
     file: Arc<Mutex<File>>,
     readers: Readers,
-    path: Arc<Path>,
+    place: Place,
 }
 
 impl SqliteStore {
@@ -54,10 +55,22 @@ impl SqliteStore {
     /// # Errors
     /// If the file cannot be opened, is damaged, or its schema is newer than this version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let path: Arc<Path> = path.into();
-        let file = File::open(path.clone()).await?;
+        Self::open_at(Place::File(path.into())).await
+    }
+
+    /// Opens a database in memory, which is gone when this is. It keeps the latest requests and the latest
+    /// sessions only, and is slower where many read and write at once: it is for trying things out.
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub async fn in_memory() -> Result<Self, StoreError> {
+        Self::open_at(Place::in_memory()).await
+    }
+
+    async fn open_at(place: Place) -> Result<Self, StoreError> {
+        let file = File::open(place.clone()).await?;
         let readers = file.readers();
-        Ok(Self { file: Arc::new(Mutex::new(file)), readers, path })
+        Ok(Self { file: Arc::new(Mutex::new(file)), readers, place })
     }
 
     /// Returns the steps that [`SqliteStore::open`] would take to bring a file's schema up to date, and changes
@@ -115,11 +128,14 @@ impl SessionStore for SqliteStore {
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut file = self.file.lock().await;
         let writer = file.writer().await?;
-        let written = write(writer, batch).await;
+        let mut written = write(writer, batch).await;
+        if written.is_ok() && self.place.is_in_memory() {
+            written = bounds::forget_surplus(writer).await;
+        }
         if written.is_err() {
             file.clear_up().await;
         }
-        written.map_err(|error| damage::named(error, &self.path))
+        written.map_err(|error| damage::named(error, self.place.path()))
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -149,7 +165,7 @@ impl SessionStore for SqliteStore {
     }
 
     async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
-        active::read(&self.path).await.map_err(|error| damage::named(error, &self.path))
+        active::read(&self.place).await.map_err(|error| damage::named(error, self.place.path()))
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {
@@ -177,7 +193,7 @@ impl SessionStore for SqliteStore {
     async fn use_token(&self, using: &TokenUse) -> Result<Option<TokenUsed>, StoreError> {
         let mut file = self.file.lock().await;
         let used = lifecycle::use_token(file.writer().await?, using).await;
-        used.map_err(|error| damage::named(error, &self.path))
+        used.map_err(|error| damage::named(error, self.place.path()))
     }
 
     async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
@@ -212,7 +228,7 @@ impl SessionStore for SqliteStore {
         if pruned.is_err() {
             file.clear_up().await;
         }
-        pruned.map_err(|error| damage::named(error, &self.path))
+        pruned.map_err(|error| damage::named(error, self.place.path()))
     }
 
     async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError> {
@@ -235,7 +251,7 @@ impl SessionStore for SqliteStore {
         }
         let least = "SELECT 1 FROM archon_mcp_sessions LIMIT 1";
         let done = self.pool().execute(least).await;
-        done.map_err(|error| damage::named(error.into(), &self.path))?;
+        done.map_err(|error| damage::named(error.into(), self.place.path()))?;
         Ok(())
     }
 }

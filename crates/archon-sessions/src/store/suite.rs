@@ -408,6 +408,15 @@ macro_rules! suite {
             })*
         }
 
+        mod sqlite_store_in_memory {
+            $(#[tokio::test]
+            async fn $test() {
+                let store = super::SqliteStore::in_memory().await.unwrap();
+                super::$test(&store).await;
+                store.close().await;
+            })*
+        }
+
         mod postgres_store {
             $(#[tokio::test]
             async fn $test() {

@@ -28,7 +28,7 @@ const FILE: &str = "attachment; filename=\"archon-sessions.jsonl\"";
 #[into_params(parameter_in = Query)]
 pub(super) struct Exported {
     /// Only sessions that were active since then, and their requests since then: a day or a moment.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Date)]
     since: Option<Date>,
     /// Only this session.
     session_id: Option<uuid::Uuid>,

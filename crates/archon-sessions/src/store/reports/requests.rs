@@ -26,7 +26,8 @@ pub struct RequestQuery {
     pub offset: usize,
     /// At most [`PAGE_MAX`](super::PAGE_MAX).
     pub limit: usize,
-    pub(crate) after: Option<(Timestamp, i64)>,
+    /// The row that it goes on behind; set it by [`continue_at`](Self::continue_at).
+    pub after: Option<(Timestamp, i64)>,
 }
 
 impl RequestQuery {

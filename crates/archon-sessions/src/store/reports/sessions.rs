@@ -34,7 +34,8 @@ pub struct SessionQuery {
     pub order: Order,
     /// At most [`PAGE_MAX`](super::PAGE_MAX).
     pub limit: usize,
-    pub(crate) after: Option<(Timestamp, SessionId)>,
+    /// The row that it goes on behind; set it by [`continue_at`](Self::continue_at).
+    pub after: Option<(Timestamp, SessionId)>,
 }
 
 impl SessionQuery {

@@ -511,6 +511,15 @@ macro_rules! suite {
             })*
         }
 
+        mod memory_reports {
+            $(#[tokio::test]
+            async fn $test() {
+                let store = super::SqliteStore::in_memory().await.unwrap();
+                super::$test(&store).await;
+                store.close().await;
+            })*
+        }
+
         mod postgres_reports {
             $(#[tokio::test]
             async fn $test() {

@@ -4,15 +4,14 @@
 //! and its column found by name.
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use serde::Deserialize;
-use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 
+use super::file::Place;
 use crate::session::{ClientInfo, Connection, Era, Principal, Session, Timestamp, User};
 use crate::store::StoreError;
 
@@ -34,13 +33,8 @@ FROM archon_mcp_sessions s CROSS JOIN archon_mcp_connections c USING (session_id
 WHERE s.status = 'active' AND c.ended_at IS NULL";
 
 /// Reads both, each on a connection of its own: there are two cores, and nobody else is served yet.
-pub(super) async fn read(path: &Path) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(super::file::BUSY_TIMEOUT)
-        .row_buffer_size(ROWS_AHEAD)
-        .pragma("cache_size", CACHE_KIB)
-        .disable_statement_logging();
+pub(super) async fn read(place: &Place) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
+    let options = place.options().row_buffer_size(ROWS_AHEAD).pragma("cache_size", CACHE_KIB);
     tokio::try_join!(
         async {
             let mut connection = options.connect().await?;

@@ -52,9 +52,52 @@ impl From<SqlitePool> for Readers {
     }
 }
 
+/// Where a database is.
+#[derive(Clone)]
+pub(super) enum Place {
+    /// In this file.
+    File(Arc<Path>),
+    /// In memory, under this name, which all connections of this process share.
+    Memory(Arc<Path>),
+}
+
+impl Place {
+    /// Returns a place in memory that no other store has.
+    pub(super) fn in_memory() -> Self {
+        Self::Memory(Path::new(&format!("file:archon-{}", uuid::Uuid::new_v4())).into())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Memory(path) => path,
+        }
+    }
+
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+
+    /// Returns how to connect to it.
+    pub(super) fn options(&self) -> SqliteConnectOptions {
+        let options = SqliteConnectOptions::new()
+            .filename(self.path())
+            .busy_timeout(BUSY_TIMEOUT)
+            // The writer says itself what takes too long, in a line and not in pages of SQL.
+            .disable_statement_logging();
+        match self {
+            Self::File(_) => options,
+            // Connections that share memory lock tables against each other. Whoever reads may see the half of a
+            // batch instead: what is kept nowhere is for trying things out.
+            Self::Memory(_) => {
+                options.in_memory(true).shared_cache(true).pragma("read_uncommitted", "1")
+            }
+        }
+    }
+}
+
 /// See the module.
 pub(super) struct File {
-    path: Arc<Path>,
+    place: Place,
     /// The one connection that writes; `None` while the file cannot be opened, and once it is closed.
     writer: Option<SqliteConnection>,
     readers: Readers,
@@ -67,17 +110,17 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) async fn open(path: Arc<Path>) -> Result<Self, StoreError> {
-        let (writer, pool) = open(&path, &[]).await?;
+    pub(super) async fn open(place: Place) -> Result<Self, StoreError> {
+        let (writer, pool) = open(&place, &[]).await?;
         Ok(Self {
             writer: Some(writer),
             readers: pool.into(),
-            parts: Parts::of(&path),
+            parts: Parts::of(place.path()),
             looked: Instant::now(),
             lost: None,
             tables: Vec::new(),
             is_closed: false,
-            path,
+            place,
         })
     }
 
@@ -117,7 +160,7 @@ impl File {
     /// # Errors
     /// If it is not.
     pub(super) fn look(&self) -> Result<(), StoreError> {
-        let what = match Parts::of(&self.path).compared_to(&self.parts) {
+        let what = match self.standing() {
             Standing::Whole => return Ok(()),
             Standing::WithoutLog => "its write-ahead log was removed",
             Standing::Lost => "the database file was removed or replaced",
@@ -137,13 +180,12 @@ impl File {
     }
 
     async fn keep_open(&mut self) -> Result<(), StoreError> {
-        let standing = Parts::of(&self.path).compared_to(&self.parts);
-        match (standing, &mut self.writer) {
+        match (self.standing(), &mut self.writer) {
             (Standing::Whole, Some(_)) => return Ok(()),
             (Standing::WithoutLog, Some(writer)) => {
                 tracing::error!(
                     "the write-ahead log of {} was removed while it was open; saving what was in it",
-                    self.path.display()
+                    self.place.path().display()
                 );
                 fold(writer).await?;
             }
@@ -155,13 +197,20 @@ impl File {
         // an index of the log, but not the log.
         self.close().await;
         if self.lost.is_some() {
-            self.parts.remove_log(&self.path);
+            self.parts.remove_log(self.place.path());
         }
-        let (writer, pool) = open(&self.path, &self.tables).await?;
+        let (writer, pool) = open(&self.place, &self.tables).await?;
         self.writer = Some(writer);
         self.readers.replace(pool);
-        self.parts = Parts::of(&self.path);
+        self.parts = Parts::of(self.place.path());
         self.lost.take().map_or(Ok(()), |history| Err(StoreError::Lost(history)))
+    }
+
+    fn standing(&self) -> Standing {
+        if self.place.is_in_memory() {
+            return Standing::Whole;
+        }
+        Parts::of(self.place.path()).compared_to(&self.parts)
     }
 
     async fn close(&mut self) {
@@ -174,25 +223,21 @@ impl File {
     }
 }
 
-/// Opens a file and brings its schema up to date.
+/// Opens a database and brings its schema up to date.
 async fn open(
-    path: &Path,
+    place: &Place,
     tables: &[&'static str],
 ) -> Result<(SqliteConnection, SqlitePool), StoreError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    let path = place.path();
+    // Requests are joined to their sessions as they are written; see `requests`.
+    let mut options = place.options().create_if_missing(true).foreign_keys(false);
+    if !place.is_in_memory() {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+        }
+        damage::look_for(path).await?;
+        options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
     }
-    damage::look_for(path).await?;
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
-        // The writer says itself what takes too long, in a line and not in pages of SQL.
-        .disable_statement_logging()
-        // Requests are joined to their sessions as they are written; see `requests`.
-        .foreign_keys(false);
     let named = |error: StoreError| damage::named(error, path);
     let mut writer = options.connect().await.map_err(|error| named(error.into()))?;
     schema::bring_up_to_date(&mut writer).await.map_err(named)?;

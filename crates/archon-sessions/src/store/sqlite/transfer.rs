@@ -90,7 +90,7 @@ impl Transfer for SqliteStore {
         if written.is_err() {
             file.clear_up().await;
         }
-        written.map_err(|error| damage::named(error, &self.path))
+        written.map_err(|error| damage::named(error, self.place.path()))
     }
 }
 

@@ -19,14 +19,13 @@ pub(super) fn limit(asked: usize) -> i64 {
 /// The columns that [`session`] reads.
 pub(super) const SESSION: &str = concatcp!(
     SESSION_COLUMNS,
-    ", client_type, user_id, user_email, user_name, metadata::text AS metadata,
-     total_duration::bigint AS total_duration, reconnect_count::bigint AS reconnect_count, total_requests,
+    ", client_type, metadata::text AS metadata, total_duration::bigint AS total_duration, total_requests,
      total_errors, total_timeouts, total_prompt_tokens, total_completion_tokens, total_cost_micros"
 );
 
 pub(super) fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
+    let session = read_session(row)?;
     Ok(SessionRecord {
-        session: read_session(row)?,
         client_type: row.try_get("client_type")?,
         user: User {
             id: row.try_get("user_id")?,
@@ -36,7 +35,8 @@ pub(super) fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
         metadata: row.try_get("metadata")?,
         disconnect_reason: row.try_get("disconnect_reason")?,
         total_duration: row.try_get("total_duration")?,
-        reconnect_count: row.try_get("reconnect_count")?,
+        reconnect_count: session.reconnect_count,
+        session,
         totals: Totals {
             requests: row.try_get("total_requests")?,
             errors: row.try_get("total_errors")?,

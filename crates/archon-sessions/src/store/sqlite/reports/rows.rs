@@ -15,8 +15,8 @@ pub(super) fn limit(asked: usize) -> i64 {
 }
 
 pub(super) fn session(row: &SqliteRow) -> Result<SessionRecord, StoreError> {
+    let session = read_session(row)?;
     Ok(SessionRecord {
-        session: read_session(row)?,
         client_type: row.try_get("client_type")?,
         user: User {
             id: row.try_get("user_id")?,
@@ -26,7 +26,8 @@ pub(super) fn session(row: &SqliteRow) -> Result<SessionRecord, StoreError> {
         metadata: row.try_get("metadata")?,
         disconnect_reason: row.try_get("disconnect_reason")?,
         total_duration: row.try_get("total_duration")?,
-        reconnect_count: row.try_get("reconnect_count")?,
+        reconnect_count: session.reconnect_count,
+        session,
         totals: Totals {
             requests: row.try_get("total_requests")?,
             errors: row.try_get("total_errors")?,
