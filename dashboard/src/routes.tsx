@@ -4,6 +4,7 @@ import {
   createRoute,
   createRouter,
   lazyRouteComponent,
+  type RouterHistory,
   redirect,
 } from '@tanstack/react-router';
 import { readErrorsSearch } from './pages/errors/search';
@@ -94,9 +95,11 @@ const tree = root.addChildren([
   connect,
 ]);
 
-export function makeRouter() {
+/** `history` is the browser's unless a test has its own. */
+export function makeRouter(history?: RouterHistory) {
   return createRouter({
     routeTree: tree,
+    ...(history ? { history } : {}),
     defaultPreload: 'intent',
     // What a page shows is fetched by its own queries.
     defaultPreloadStaleTime: 0,

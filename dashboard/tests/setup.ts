@@ -1,7 +1,9 @@
 /** What jsdom lacks and Mantine asks for. */
-import { cleanup } from '@testing-library/react';
+import { cleanup, configure } from '@testing-library/react';
 import { afterEach } from 'vitest';
 
+// Machines are busy: a wide limit costs nothing where a test passes.
+configure({ asyncUtilTimeout: 15_000 });
 afterEach(cleanup);
 
 if (typeof window !== 'undefined') {

@@ -138,6 +138,15 @@ export interface paths {
                         "application/json": components["schemas"]["Problem"];
                     };
                 };
+                /** @description The cursor is of another list, or of another order */
+                409: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
                 /** @description A parameter or the body is wrong; it is named */
                 422: {
                     headers: {
@@ -302,6 +311,15 @@ export interface paths {
                 };
                 /** @description Not for you, or from a page elsewhere */
                 403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description The cursor is of another list, or of another order */
+                409: {
                     headers: {
                         [name: string]: unknown;
                     };
@@ -677,6 +695,15 @@ export interface paths {
                         "application/json": components["schemas"]["Problem"];
                     };
                 };
+                /** @description The cursor is of another list, or of another order */
+                409: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
                 /** @description A parameter or the body is wrong; it is named */
                 422: {
                     headers: {
@@ -1042,6 +1069,15 @@ export interface paths {
                         "application/json": components["schemas"]["Problem"];
                     };
                 };
+                /** @description The cursor is of another list, or of another order */
+                409: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
                 /** @description A parameter or the body is wrong; it is named */
                 422: {
                     headers: {
@@ -1108,6 +1144,95 @@ export interface paths {
                     };
                     content: {
                         "application/json": components["schemas"]["Disconnected"];
+                    };
+                };
+                /** @description Who are you? */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description Not for you, or from a page elsewhere */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description A parameter or the body is wrong; it is named */
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description Too many tries; Retry-After says when to go on */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description The session store cannot be asked right now */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/mcp/sessions/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives out sessions, requests and prices as JSON Lines: a head, the rows in the order of their ids, and an end that
+         *     counts them. An export that fails has no end.
+         */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description Only sessions that were active since then, and their requests since then: a day or a moment. */
+                    since?: string;
+                    /** @description Only this session. */
+                    session_id?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description The lines */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/jsonl": string;
                     };
                 };
                 /** @description Who are you? */
@@ -1246,6 +1371,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/mcp/sessions/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes in what an export gave out. What is there already stays as it is, so the same file twice changes nothing, and
+         *     one that was not taken in to its end is completed by taking it in again.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/jsonl": string;
+                };
+            };
+            responses: {
+                /** @description What became of it */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Imported"];
+                    };
+                };
+                /** @description The body is not JSON */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description Who are you? */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description Not for you, or from a page elsewhere */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description The body did not arrive in time */
+                408: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description The body is too large */
+                413: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description The body is not declared to be JSON */
+                415: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description A parameter or the body is wrong; it is named */
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description Too many tries; Retry-After says when to go on */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description The session store cannot be asked right now */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/mcp/sessions/{session_id}": {
         parameters: {
             query?: never;
@@ -1316,7 +1565,7 @@ export interface paths {
                         "application/json": components["schemas"]["Problem"];
                     };
                 };
-                /** @description The session has ended already */
+                /** @description The cursor is of another list, or of another order */
                 409: {
                     headers: {
                         [name: string]: unknown;
@@ -2536,6 +2785,41 @@ export interface components {
              * @description Requests.
              */
             requests: number;
+        };
+        /** @description `POST /api/mcp/sessions/import` */
+        Imported: {
+            /**
+             * Format: int64
+             * @description Requests that were there.
+             */
+            known_requests: number;
+            /**
+             * Format: int64
+             * @description Sessions that were there, and stay as they are.
+             */
+            known_sessions: number;
+            /**
+             * Format: int64
+             * @description Prices that are new or have changed.
+             */
+            prices: number;
+            /**
+             * Format: int64
+             * @description Requests that are new.
+             */
+            requests: number;
+            /**
+             * Format: int64
+             * @description Requests that were left out, since their session is neither there nor in the file before them.
+             */
+            requests_without_session: number;
+            /**
+             * Format: int64
+             * @description Sessions that are new.
+             */
+            sessions: number;
+            /** @description Always true: what fails is answered with an error. */
+            success: boolean;
         };
         /**
          * @description How much a line matters.
