@@ -14,7 +14,7 @@ export const DAYS_USUAL: Days = 30;
 
 export function readDaysSearch(raw: RawSearch): DaysSearch {
   const days = DAYS.find((choice) => String(choice) === String(raw['days']));
-  return days === undefined || days === DAYS_USUAL ? {} : { days };
+  return { days: days === DAYS_USUAL ? undefined : days };
 }
 
 const NAMES: Record<Days, string> = { 1: 'Today', 7: '7 days', 30: '30 days', 90: '90 days' };

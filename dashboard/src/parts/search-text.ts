@@ -1,4 +1,7 @@
-/** Reads what stands in the URL. Anything may stand there: what makes no sense is left out. */
+/**
+ * Reads what stands in the URL. Anything may stand there. What makes no sense becomes `undefined`, and must be there as
+ * that: the router shows a page what its reader leaves out just as it stood in the URL.
+ */
 
 export type RawSearch = Record<string, unknown>;
 
@@ -16,11 +19,4 @@ export function oneOf<const Choice extends string>(
   choices: readonly Choice[],
 ): Choice | undefined {
   return choices.find((choice) => choice === value);
-}
-
-/** Leaves out what is not set, so that URLs say only what was chosen. */
-export function present<Search extends Record<string, unknown>>(search: Search): Partial<Search> {
-  return Object.fromEntries(
-    Object.entries(search).filter(([, value]) => value !== undefined),
-  ) as Partial<Search>;
 }

@@ -1,5 +1,5 @@
 /** What the URL says about the list of errors. */
-import { oneOf, present, type RawSearch, textOf } from '@/parts/search-text';
+import { oneOf, type RawSearch, textOf } from '@/parts/search-text';
 
 export const SEVERITIES = ['error', 'timeout'] as const;
 
@@ -10,9 +10,9 @@ export interface ErrorsSearch {
 }
 
 export function readErrorsSearch(raw: RawSearch): ErrorsSearch {
-  return present({
+  return {
     severity: oneOf(raw['severity'], SEVERITIES),
     session: textOf(raw['session']),
     cursor: textOf(raw['cursor']),
-  });
+  };
 }

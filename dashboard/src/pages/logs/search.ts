@@ -1,6 +1,6 @@
 /** What the URL says about the log. */
 import type { Level } from '@/api/types';
-import { oneOf, present, type RawSearch, textOf } from '@/parts/search-text';
+import { oneOf, type RawSearch, textOf } from '@/parts/search-text';
 
 export const LEVELS: readonly Level[] = ['info', 'warning', 'error'];
 
@@ -13,10 +13,10 @@ export interface LogsSearch {
 
 export function readLogsSearch(raw: RawSearch): LogsSearch {
   const page = Number(raw['page']);
-  return present({
+  return {
     level: oneOf(raw['level'], LEVELS),
     q: textOf(raw['q']),
     session: textOf(raw['session']),
     page: Number.isInteger(page) && page > 1 && page <= 100 ? page : undefined,
-  });
+  };
 }

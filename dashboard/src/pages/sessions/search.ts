@@ -1,6 +1,6 @@
 /** What the URL says about the list of sessions, so that a view can be shared as a link. */
 import type { SessionsAsked } from '@/api/queries';
-import { oneOf, present, type RawSearch, textOf } from '@/parts/search-text';
+import { oneOf, type RawSearch, textOf } from '@/parts/search-text';
 
 export const STATUSES = ['active', 'disconnected', 'all'] as const;
 export const SORTS = ['last_activity', 'connected_at'] as const;
@@ -20,7 +20,7 @@ export interface SessionsSearch {
 export const PAGE_ROWS = 50;
 
 export function readSessionsSearch(raw: RawSearch): SessionsSearch {
-  return present({
+  return {
     status: oneOf(raw['status'], STATUSES),
     client: textOf(raw['client']),
     user: textOf(raw['user']),
@@ -28,7 +28,7 @@ export function readSessionsSearch(raw: RawSearch): SessionsSearch {
     sort: oneOf(raw['sort'], SORTS),
     order: oneOf(raw['order'], ['asc', 'desc']),
     cursor: textOf(raw['cursor']),
-  });
+  };
 }
 
 /** The same in the API's words. */
