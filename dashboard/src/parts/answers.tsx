@@ -67,7 +67,7 @@ export function Failure({ error, retry, isOld = false }: FailureProps) {
         {hint !== '' && <p>{hint}</p>}
       </div>
       {retry && (
-        <Button size="compact-sm" variant="default" onClick={retry}>
+        <Button size="compact-xs" variant="default" onClick={retry}>
           Try again
         </Button>
       )}

@@ -27,7 +27,7 @@ export function CopyButtonFor({ text }: { text: string }) {
   return (
     <CopyButton value={text}>
       {({ copied, copy }) => (
-        <Button variant="default" size="compact-sm" onClick={copy}>
+        <Button variant="default" size="compact-xs" onClick={copy}>
           {copied ? 'Copied' : 'Copy'}
         </Button>
       )}

@@ -6,6 +6,7 @@ import { bytes, dollars, latency, short } from '@/format/numbers';
 import type { Column } from './data-table';
 import { OutcomeMark } from './marks';
 import { When } from './times';
+import './request-columns.css';
 
 export const WHEN: Column<Request> = {
   id: 'when',
@@ -85,8 +86,18 @@ export const FAILURE: Column<Request> = {
   id: 'error',
   name: 'Error',
   isWide: true,
-  cell: (row) => row.error_message !== null && <span title={row.error_message}>{row.error_message}</span>,
+  cell: (row) => row.error_message !== null && <ErrorDetail text={row.error_message} />,
 };
+
+/** One line until somebody wants to read it. */
+function ErrorDetail({ text }: { text: string }) {
+  return (
+    <details className="error-detail">
+      <summary>{text}</summary>
+      <p className="mono">{text}</p>
+    </details>
+  );
+}
 
 function Deed({ request }: { request: Request }) {
   return (

@@ -64,7 +64,11 @@ function Daily({ trends }: { trends: Analytics['trends'] }) {
           rows={trends.daily}
           at={(day) => utcDay(day.date)}
           columns={{ name: 'Requests', value: (day) => day.requests, show: short }}
-          line={{ name: 'Succeeded', value: (day) => day.success_rate, show: (value) => percent(value, 1) }}
+          line={{
+            name: 'Succeeded',
+            value: (day) => (day.requests === 0 ? undefined : day.success_rate),
+            show: (value) => percent(value, 1),
+          }}
         />
       )}
     </Panel>
@@ -82,7 +86,11 @@ function Hourly({ trends }: { trends: Analytics['trends'] }) {
           rows={trends.hourly}
           at={(hour) => `${String(hour.hour).padStart(2, '0')}:00`}
           columns={{ name: 'Requests', value: (hour) => hour.requests, show: short }}
-          line={{ name: 'Average duration', value: (hour) => hour.avg_duration * 1_000, show: latency }}
+          line={{
+            name: 'Average duration',
+            value: (hour) => (hour.requests === 0 ? undefined : hour.avg_duration * 1_000),
+            show: latency,
+          }}
         />
       )}
     </Panel>

@@ -33,17 +33,14 @@ interface ComparedProps {
 }
 
 function Compared({ name, change, show, before }: ComparedProps) {
-  return (
-    <Figure
-      name={name}
-      value={show(change.current)}
-      note={`${said(change.change_percent)} ${before} (${show(change.previous)})`}
-    />
-  );
+  return <Figure name={name} value={show(change.current)} note={said(change, show, before)} />;
 }
 
-function said(changePercent: number | null): string {
-  if (changePercent === null) return 'nothing in';
-  if (Math.abs(changePercent) < 0.05) return 'as in';
-  return `${changePercent > 0 ? '+' : '−'}${percent(Math.abs(changePercent))} to`;
+function said({ change_percent, previous }: Change, show: (value: number) => string, before: string): string {
+  if (change_percent === null) return `nothing in ${before}`;
+  const moved =
+    Math.abs(change_percent) < 0.05
+      ? 'as'
+      : `${change_percent > 0 ? '+' : '−'}${percent(Math.abs(change_percent))} to`;
+  return `${moved} ${before} (${show(previous)})`;
 }

@@ -26,7 +26,7 @@ export function Prices() {
       title="Prices"
       aside={
         canEdit && (
-          <Button variant="default" size="compact-sm" onClick={() => setEditing('new')}>
+          <Button variant="default" size="compact-xs" onClick={() => setEditing('new')}>
             Add a price…
           </Button>
         )

@@ -14,7 +14,7 @@ import { Ago } from '@/parts/times';
 import './happening.css';
 
 /** As many as stand beside the latest sessions. */
-const SHOWN_MAX = 12;
+const SHOWN_MAX = 11;
 
 export function Happening() {
   const events = useEvents();

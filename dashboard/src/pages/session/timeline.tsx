@@ -2,7 +2,7 @@
  * Requests over time: a mark each, where it began, as high as it took long (by powers of ten), coloured by its
  * outcome. Dragging over a part zooms into it; the buttons do the same without a pointer.
  */
-import { Button, ButtonGroup } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useElementSize } from '@mantine/hooks';
 import { type PointerEvent, useMemo, useState } from 'react';
 import type { Outcome, Request } from '@/api/types';
@@ -119,7 +119,7 @@ export function Timeline({ requests, range, zoom }: TimelineProps) {
           )}
         </svg>
       </div>
-      <ButtonGroup aria-label="Part of the timeline">
+      <fieldset className="timeline-buttons" aria-label="Part of the timeline">
         <Button variant="default" onClick={() => zoom(scaled(shown, 0.5, whole))}>
           Zoom in
         </Button>
@@ -135,7 +135,7 @@ export function Timeline({ requests, range, zoom }: TimelineProps) {
         <Button variant="default" disabled={!range} onClick={() => zoom(undefined)}>
           All
         </Button>
-      </ButtonGroup>
+      </fieldset>
     </div>
   );
 }

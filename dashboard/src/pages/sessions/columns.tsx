@@ -56,10 +56,14 @@ export const COLUMNS: readonly Column<Session>[] = [
   { id: 'duration', name: 'Lasted', align: 'number', isExtra: true, cell: (row) => <Lasted session={row} /> },
   {
     id: 'last_activity',
-    name: 'Silent for',
+    name: 'Last activity',
     align: 'number',
     value: (row) => row.last_activity,
-    cell: (row) => <Ago time={row.last_activity} />,
+    cell: (row) => (
+      <>
+        <Ago time={row.last_activity} /> ago
+      </>
+    ),
   },
 ];
 

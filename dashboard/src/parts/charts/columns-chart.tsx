@@ -13,7 +13,8 @@ import './charts.css';
 
 export interface Series<Row> {
   name: string;
-  value: (row: Row) => number;
+  /** Nothing where there is nothing to say: a day without requests has no rate. */
+  value: (row: Row) => number | undefined;
   show: (value: number) => string;
 }
 
@@ -77,7 +78,7 @@ export function ColumnsChart<Row>({ label, rows, at, columns, line }: ColumnsCha
               name={line.name}
               stroke="var(--text-quiet)"
               strokeWidth={1.5}
-              dot={false}
+              dot={{ r: 1.5, fill: 'var(--text-quiet)', strokeWidth: 0 }}
               isAnimationActive={false}
             />
           )}
