@@ -109,6 +109,12 @@ pub struct RunArgs {
     /// How many of them are active; several are measured one after the other.
     #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
     pub active_sessions: Vec<usize>,
+    /// Listeners of the `events` scenario.
+    #[arg(long, default_value_t = 1_000)]
+    pub listeners: usize,
+    /// Finished calls a second in the `events` scenario.
+    #[arg(long, default_value_t = 5_000)]
+    pub events_per_second: u32,
     /// Where the results go as JSON.
     #[arg(long, default_value = "target/bench/results.json")]
     pub json: PathBuf,
@@ -148,6 +154,8 @@ pub enum Scenario {
     Relay,
     /// Memory and processor time of idle sessions and streams.
     Idle,
+    /// Live events on WebSockets: from the end of a call to each listener.
+    Events,
     /// Starts of a gateway that finds many sessions in its database.
     Recovery,
 }

@@ -1,6 +1,7 @@
 //! One measurement: clients that call, a window of time, and what was counted in it.
 
 pub mod calls;
+pub mod events;
 pub mod idle;
 pub mod meter;
 pub mod recovery;

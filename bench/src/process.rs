@@ -49,21 +49,42 @@ impl Server {
 
     /// Waits for the line that names the endpoint, and goes on reading what follows it.
     pub fn endpoint(&mut self, marker: &'static str) -> Result<Endpoint> {
+        let [endpoint] = self.endpoints([marker])?;
+        Ok(endpoint)
+    }
+
+    /// Waits for the lines that name these endpoints, in their order, and goes on reading what follows.
+    pub fn endpoints<const N: usize>(
+        &mut self,
+        markers: [&'static str; N],
+    ) -> Result<[Endpoint; N]> {
         let stdout = self.child.stdout.take().context("standard output was taken before")?;
-        let (found, finds) = mpsc::sync_channel(1);
+        let (found, finds) = mpsc::sync_channel(N);
         std::thread::spawn(move || {
+            let mut markers = markers.iter().peekable();
             // Reads to the end, so that the process never blocks on a full pipe.
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Some((_, url)) = line.split_once(marker) {
+                let named = markers.peek().and_then(|marker| line.split_once(**marker));
+                if let Some((_, url)) = named {
                     let _ = found.try_send(url.trim().to_owned());
+                    markers.next();
                 }
             }
         });
-        match finds.recv_timeout(START_PATIENCE) {
-            Ok(url) => Endpoint::parse(&url),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(self.failure("named no endpoint in time")),
-            Err(mpsc::RecvTimeoutError::Disconnected) => Err(self.failure("ended at once")),
+        let mut endpoints = Vec::new();
+        for _ in markers {
+            let url = match finds.recv_timeout(START_PATIENCE) {
+                Ok(url) => url,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    return Err(self.failure("named no endpoint in time"));
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(self.failure("ended at once"));
+                }
+            };
+            endpoints.push(Endpoint::parse(&url)?);
         }
+        endpoints.try_into().map_err(|_| anyhow!("{} named too few endpoints", self.name))
     }
 
     /// Returns the process id.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use self::targets::Verdict;
 use crate::args::Scenario;
 use crate::load::Outcome;
+use crate::load::events::Told;
 use crate::load::idle::{Idle, Weighed};
 use crate::load::recovery::Recovered;
 use crate::process::nginx;
@@ -165,6 +166,8 @@ pub struct Results {
     measurements: Vec<Measurement>,
     pub idle: Option<IdleResult>,
     pub recovered: Vec<Recovered>,
+    /// Rounds of the `events` scenario.
+    told: Vec<Told>,
     targets: Vec<Verdict>,
     pub faults: u64,
 }
@@ -181,6 +184,7 @@ impl Results {
             measurements: Vec::new(),
             idle: None,
             recovered: Vec::new(),
+            told: Vec::new(),
             targets: Vec::new(),
             faults: 0,
         }
@@ -190,6 +194,18 @@ impl Results {
     pub fn add(&mut self, measurement: Measurement) {
         self.faults += measurement.rounds.iter().map(|round| round.faults).sum::<u64>();
         self.measurements.push(measurement);
+    }
+
+    /// Adds a round of live events and its faults.
+    pub fn add_told(&mut self, told: Told) {
+        self.faults += told.faults;
+        self.told.push(told);
+    }
+
+    /// Returns the median of a figure of live events.
+    fn told(&self, is_deflated: bool, figure: impl Fn(&Told) -> f64) -> Option<f64> {
+        let rounds = self.told.iter().filter(|told| told.crowd.is_deflated == is_deflated);
+        median(rounds.map(figure).collect())
     }
 
     /// Compares with the targets.

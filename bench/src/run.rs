@@ -15,7 +15,7 @@ use self::stage::{Front, Stage};
 use crate::args::{RunArgs, Scenario};
 use crate::load::calls::{self, STEADY_CLIENTS};
 use crate::load::recovery::{self, Recovered, Stored};
-use crate::load::{Outcome, drive, idle, relay};
+use crate::load::{Outcome, drive, events, idle, relay};
 use crate::mcp;
 use crate::process::gateway;
 use crate::process::usage::{self, Machine};
@@ -50,6 +50,7 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     runner.measure_loads(scratch.path())?;
     runner.measure_idle(scratch.path())?;
     runner.measure_recovery(scratch.path())?;
+    runner.measure_events(scratch.path())?;
     let results = runner.results.judged();
 
     let json = serde_json::to_string_pretty(&results)?;
@@ -237,6 +238,40 @@ impl<'a> Runner<'a> {
     }
 }
 
+impl Runner<'_> {
+    /// Listens to a gateway that answers many calls: with compression, then without.
+    fn measure_events(&mut self, folder: &Path) -> Result<()> {
+        if !self.args.wants(Scenario::Events) || self.args.without_archon {
+            return Ok(());
+        }
+        let args = self.args;
+        let (_upstream, endpoint) = gateway::start_upstream(true, folder)?;
+        for is_deflated in [true, false] {
+            let name = if is_deflated { "deflated" } else { "plain" };
+            let (server, [mcp, api]) =
+                gateway::start_with_api(name, &args.archon, &endpoint, &args.archon_arg, folder)?;
+            let crowd = events::Crowd {
+                listeners: args.listeners,
+                per_second: args.events_per_second,
+                is_deflated,
+            };
+            eprintln!(
+                "Events: {} a second to {} listeners, {name}",
+                crowd.per_second, crowd.listeners
+            );
+            for _ in 0..args.rounds {
+                let pids = [server.pid()];
+                usage::reset_peak(&pids);
+                let work = events::measure(&mcp, &api, crowd, &pids, args.round());
+                let told = self.block_on(work)?;
+                eprintln!("  {told}");
+                self.results.add_told(told);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Refuses a front that serves no calls at all before anything is measured.
 async fn try_out(front: &Front, is_modern: bool) -> Result<()> {
     let tries = async {
@@ -277,6 +312,8 @@ async fn load(
         Scenario::Relay => {
             drive(clients, window, pids, |_, meter| relay::relay(endpoint(), meter)).await
         }
-        Scenario::Idle | Scenario::Recovery => unreachable!("it is measured without a load"),
+        Scenario::Idle | Scenario::Recovery | Scenario::Events => {
+            unreachable!("it is measured without a load")
+        }
     }
 }

@@ -16,7 +16,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -25,6 +25,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
 
 # Long enough for any test.
 LIFETIME_S = 3600
@@ -37,6 +39,7 @@ class Issuer:
         self.algorithm = algorithm
         self.asked = 0  # for its keys, so often
         self.secrets: dict[str, str] = {}  # of clients that fetch tokens themselves
+        self.answers: dict[str, Answer] = {}  # what it says in place of the truth, by path
         self._port = 0
         self._server: ThreadingHTTPServer | None = None
         self.rotate("first")
@@ -116,25 +119,28 @@ class Issuer:
         return f"{message}.{_encoded(hmac.digest(secret, message.encode(), hashlib.sha256))}"
 
     def _get(self, request: BaseHTTPRequestHandler) -> None:
+        if answer := self.answers.get(request.path):
+            return answer(request)
         match request.path:
             case "/.well-known/oauth-authorization-server":
-                _reply(request, 200, self._metadata())
+                reply(request, 200, self.metadata())
             case "/jwks":
                 self.asked += 1
-                _reply(request, 200, {"keys": [self._jwk()]})
+                reply(request, 200, {"keys": [self._jwk()]})
             case _:
-                _reply(request, 404, {})
+                reply(request, 404, {})
 
     def _post(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["content-length"])).decode()
         form = {name: values[0] for name, values in parse_qs(body).items()}
         name, secret = form.get("client_id", ""), form.get("client_secret", "")
         if request.path != "/token" or not secret or self.secrets.get(name) != secret:
-            return _reply(request, 400, {"error": "invalid_client"})
+            return reply(request, 400, {"error": "invalid_client"})
         token = self.token(name, form.get("resource"))
-        _reply(request, 200, {"access_token": token, "token_type": "Bearer", "expires_in": 3600})
+        reply(request, 200, {"access_token": token, "token_type": "Bearer", "expires_in": 3600})
 
-    def _metadata(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
+        """What it says of itself."""
         return {
             "issuer": self.url,
             "jwks_uri": f"{self.url}/jwks",
@@ -156,9 +162,17 @@ def _encoded(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
-def _reply(request: BaseHTTPRequestHandler, status: int, document: dict[str, Any]) -> None:
+def reply(
+    request: BaseHTTPRequestHandler,
+    status: int,
+    document: dict[str, Any],
+    headers: Mapping[str, str] | None = None,
+) -> None:
+    """Answers with a document."""
     body = json.dumps(document).encode()
     request.send_response(status)
+    for name, value in (headers or {}).items():
+        request.send_header(name, value)
     request.send_header("content-type", "application/json")
     request.send_header("content-length", str(len(body)))
     request.end_headers()

@@ -13,8 +13,8 @@ from wire import LegacyClient, ModernClient
 
 pytestmark = pytest.mark.timeout(300)
 
-# Enough to find what a changed handler forgets, within half a minute; a thousand requests and more.
-EXAMPLES = 12
+# Enough to find what a changed handler forgets, within half a minute: some eight hundred requests.
+EXAMPLES = 4
 RUN_S = 240
 # The contract has 400 for a token of a session that has ended, which no description of a request can tell.
 SETTINGS = """
@@ -31,13 +31,10 @@ enabled = false
 TOKEN = "operator-" + 40 * "o"
 
 
-@pytest.mark.parametrize("token", [None, TOKEN])
-def test_the_api_keeps_to_its_description(start_archon, start_fixture, tmp_path, token):
+def test_the_api_keeps_to_its_description(start_archon, start_fixture, tmp_path):
     program = Path(sys.executable).with_name("schemathesis")
     assert program.exists(), f"no {program}: run scripts/install-test-tools"
-    gateway = start_archon(
-        upstream=start_fixture(), env={"ARCHON_API_TOKEN": token} if token else {}
-    )
+    gateway = start_archon(upstream=start_fixture(), env={"ARCHON_API_TOKEN": TOKEN})
     client = LegacyClient.connect(gateway.url)
     client.call("fail")
     ModernClient(gateway.url).call("echo", {"text": "hello"})
@@ -55,9 +52,8 @@ def test_the_api_keeps_to_its_description(start_archon, start_fixture, tmp_path,
         "--continue-on-failure",
         "--no-color",
         "--generation-database=none",
+        f"--header=Authorization: Bearer {TOKEN}",
     ]
-    if token:
-        command += ["--header", f"Authorization: Bearer {token}"]
     run = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=RUN_S, check=False
     )

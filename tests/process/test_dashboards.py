@@ -86,7 +86,8 @@ def shown(tmp_path_factory) -> Metrics:
         client.text("echo", text="hello")
         client.call("test_error_handling")
         client.end()
-        done = {"archon_requests_total": 3, "archon_sessions_ended_total": 1}
+        # What is counted last of requests and of a session.
+        done = {"archon_store_batch_rows_sum": 3, "mcp_server_session_duration_seconds_count": 1}
 
         def look() -> Metrics | None:
             metrics = scrape(gateway)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import secrets
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 import rows
 from clients import MODES, run
 from harness import wait_for
-from issuer import Issuer
+from issuer import Issuer, reply
 from wire import JSON_HEADERS, Answer, ModernClient, encoded, get_json, initialize, send
 
 pytestmark = pytest.mark.timeout(120)
@@ -270,6 +271,76 @@ def test_an_issuer_that_is_away_at_the_start_is_asked_again(start_guarded, issue
     wait_for(
         "the issuer's keys", lambda: shake_hands(gateway.url, bearer(token)).status == 200, KEYS_S
     )
+
+
+METADATA = "/.well-known/oauth-authorization-server"
+
+
+def lie(issuer: Issuer, how: str) -> str:
+    """Makes an issuer answer with what cannot be believed; returns what the log says of it."""
+    elsewhere = {"location": f"{issuer.url}/elsewhere"}
+    endless = {"keys": [], "padding": "x" * (1 << 20)}
+    truth = issuer.metadata()
+    lies = {
+        "of another": (METADATA, 200, {**truth, "issuer": "https://issuer.example"}, {}),
+        "insecure": (METADATA, 200, {**truth, "jwks_uri": "http://i.example/jwks"}, {}),
+        "elsewhere": ("/jwks", 302, {}, elsewhere),
+        "endless": ("/jwks", 200, endless, {}),
+        "empty": ("/jwks", 200, {"keys": []}, {}),
+    }
+    path, status, document, headers = lies[how]
+    issuer.answers[path] = lambda request: reply(request, status, document, headers)
+    return {
+        "of another": 'is of "https://issuer.example"',
+        "insecure": "names no https",
+        "elsewhere": "302",
+        "endless": "too large",
+        "empty": "holds no key",
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["of another", "insecure", "elsewhere", "endless", "empty"])
+def test_an_issuer_that_cannot_be_believed_counts_as_away(start_guarded, issuer, how):
+    said = lie(issuer, how)
+    gateway = start_guarded()
+    token = issuer.token("ada", gateway.url)
+    assert shake_hands(gateway.url, bearer(token)).status == 503
+    assert said in gateway.log()
+    issuer.answers.clear()
+    wait_for(
+        "the issuer's keys", lambda: shake_hands(gateway.url, bearer(token)).status == 200, KEYS_S
+    )
+
+
+def test_an_issuer_that_hangs_holds_up_nobody_whose_token_is_known(start_guarded, issuer):
+    gateway = start_guarded()
+    known = issuer.token("ada", gateway.url)
+    assert shake_hands(gateway.url, bearer(known)).result
+    issuer.rotate("second")
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hang(_: object) -> None:
+        asked.set()
+        go_on.wait(KEYS_S)
+
+    def is_held_up() -> bool:
+        """Whether a known token waits for as long as an unknown one."""
+        asked.clear()
+        answers: list[Answer] = []
+        new = bearer(issuer.token("ada", gateway.url))
+        waiting = threading.Thread(target=lambda: answers.append(shake_hands(gateway.url, new)))
+        waiting.start()
+        assert asked.wait(KEYS_S)
+        assert shake_hands(gateway.url, bearer(known)).result
+        is_waiting = waiting.is_alive()
+        waiting.join()
+        assert answers[0].status == 503
+        return not is_waiting
+
+    issuer.answers["/jwks"] = hang
+    # A machine may be too slow for it once, or twice.
+    assert not all(is_held_up() for _ in range(3))
+    go_on.set()
 
 
 def test_keys_of_our_own_need_no_issuer(start_archon, config):

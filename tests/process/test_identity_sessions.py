@@ -171,6 +171,19 @@ def test_a_stream_is_resumed_by_its_own_principal_alone(start, start_fixture, of
     assert data[-1]["result"]["content"]
 
 
+def test_a_reconnect_token_is_of_no_use_to_another(start, of):
+    gateway = start(audience=of.audience)
+    ada = LegacyClient.connect(gateway.url, credentials=of("ada"))
+    token = json.loads(ada.text("get_reconnect_token"))["reconnect_token"]
+
+    def take_back(person: str) -> Any:
+        client = LegacyClient.connect(gateway.url, credentials=of(person))
+        shown = {"session_id": ada.session, "reconnect_token": token}
+        return json.loads(client.text("reconnect_session", **shown))["success"]
+
+    assert [take_back(person) for person in ("bob", "ada")] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [({"principal": "*#ada"}, [11, 300, 300]), ({"user": "*@example.com"}, [300, 11, 300])],

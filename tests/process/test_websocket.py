@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
+import socket
 import subprocess
 import uuid
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -20,6 +23,13 @@ from wire import LegacyClient, encoded, message, send
 pytestmark = pytest.mark.timeout(120)
 
 PATHS = ["/ws/sessions", "/api/mcp/ws/sessions"]
+
+HANDSHAKE = {
+    "connection": "keep-alive, Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 def events(frames: list[Frame]) -> list[Frame]:
@@ -139,7 +149,11 @@ def test_what_is_not_known_any_more_is_a_resync(start_archon):
             assert frame["seq"] > known
     # Two processes may count alike; who says whose number it is, is not misunderstood.
     with listen(gateway, since=frame["seq"], epoch=1) as listener:
-        assert listener.next()["type"] == "resync"
+        frame = listener.next()
+        assert frame["type"] == "resync"
+    with listen(gateway, since=frame["seq"], epoch=frame["data"]["epoch"]) as listener:
+        client.call("health_check")
+        assert listener.next()["type"] == "session_updated"
 
 
 def test_filters_leave_out_what_is_not_wanted(start_archon):
@@ -191,13 +205,7 @@ def test_what_is_no_good_request_is_turned_away(start_archon, path):
 
 def handshake(gateway: Archon, path: str, headers: dict[str, str]) -> int:
     """Asks for a WebSocket by hand, and returns the status."""
-    asked = {
-        "connection": "keep-alive, Upgrade",
-        "upgrade": "websocket",
-        "sec-websocket-version": "13",
-        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
-    return send(gateway.api_url + path, "GET", b"", {**asked, **headers}).status
+    return send(gateway.api_url + path, "GET", b"", {**HANDSHAKE, **headers}).status
 
 
 def test_there_is_a_bound_on_listeners(start_archon, config):
@@ -260,14 +268,33 @@ def test_what_a_listener_says_is_ignored(start_archon):
         assert listener.until("session_created")
 
 
-@pytest.mark.parametrize("said", [b"x" * 70_000])
-def test_a_listener_that_says_too_much_is_closed(start_archon, said):
+def test_a_listener_that_says_too_much_is_closed(start_archon):
     gateway = start_archon()
     with listen(gateway) as listener:
         listener.next()
         with contextlib.suppress(ConnectionClosed):
-            listener.connection.send(said)
+            # Noise, for anything else would be compressed.
+            listener.connection.send(os.urandom(70_000))
         assert closed_with(listener) == 1009
+
+
+def test_a_listener_that_does_not_answer_is_dropped(start_archon, config):
+    gateway = start_archon(*config(websocket={"ping_seconds": 0.5}))
+    api = urlsplit(gateway.api_url)
+    request = [f"GET /ws/sessions HTTP/1.1\r\nhost: {api.netloc}\r\n"]
+    request += [f"{name}: {value}\r\n" for name, value in HANDSHAKE.items()]
+    with listen(gateway) as answering, socket.create_connection((api.hostname, api.port)) as dumb:
+        answering.next()
+        dumb.settimeout(30)
+        dumb.sendall("".join([*request, "\r\n"]).encode())
+        read = b""
+        with contextlib.suppress(ConnectionResetError):
+            while more := dumb.recv(65_536):
+                read += more
+        # Two pings without an answer; nobody is told anything more then.
+        assert read.count(b"\x89\x00") == 2
+        LegacyClient.connect(gateway.url)
+        assert answering.until("session_created"), "who answers, stays"
 
 
 def test_a_stop_tells_listeners_to_come_back(start_archon):

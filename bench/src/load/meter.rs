@@ -40,6 +40,11 @@ impl Meter {
         self.phase.get() == Phase::Over
     }
 
+    /// Returns whether what happens now counts.
+    pub fn is_measuring(&self) -> bool {
+        self.phase.get() == Phase::Measuring
+    }
+
     /// Says that a client is set up and begins to call.
     pub fn arrive(&self) {
         self.arrived.set(self.arrived.get() + 1);

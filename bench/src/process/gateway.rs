@@ -29,6 +29,18 @@ pub fn start(
     more: &[String],
     folder: &Path,
 ) -> Result<(Server, Endpoint)> {
+    let (server, [endpoint, _]) = start_with_api(name, binary, upstream, more, folder)?;
+    Ok((server, endpoint))
+}
+
+/// The same; returns where its MCP endpoint and its API are.
+pub fn start_with_api(
+    name: &'static str,
+    binary: &Path,
+    upstream: &Endpoint,
+    more: &[String],
+    folder: &Path,
+) -> Result<(Server, [Endpoint; 2])> {
     ensure!(
         binary.is_file(),
         "no gateway at {}; build it or pass --without-archon",
@@ -39,6 +51,6 @@ pub fn start(
     command.args(["--mcp-port", "0", "--server-port", "0", "--db"]);
     command.arg(folder.join(format!("{name}.db"))).args(more);
     let mut server = Server::start(name, &mut command, folder)?;
-    let endpoint = server.endpoint("MCP endpoint: ")?;
-    Ok((server, endpoint))
+    let endpoints = server.endpoints(["MCP endpoint: ", "health: "])?;
+    Ok((server, endpoints))
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::{Kind, Measurement, Results};
 use crate::args::Scenario;
 use crate::load::calls::LARGE_BYTES;
+use crate::load::events::Told;
 
 /// More than this beside us, and two runs no longer agree.
 const BACKGROUND_PERCENT_MAX: f64 = 5.0;
@@ -28,6 +29,7 @@ impl Results {
         out += &self.table(Scenario::Relay, title, &TIME_COLUMNS);
         out += &self.idle_table();
         out += &self.recovery_table();
+        out += &self.events_table();
         out
     }
 
@@ -127,6 +129,47 @@ impl Results {
             ]
         });
         section("Recovery: from the start of the process to an answer", &heads, rows.collect())
+    }
+
+    fn events_table(&self) -> String {
+        let Some(crowd) = self.told.first().map(|told| told.crowd) else { return String::new() };
+        let title = format!(
+            "Live events: {} finished calls a second, told to {} listeners",
+            thousands(f64::from(crowd.per_second)),
+            thousands(crowd.listeners as f64)
+        );
+        let heads = [
+            "frames",
+            "calls a second",
+            "frames a second",
+            "bytes each",
+            "p50",
+            "p99",
+            "slowest",
+            "gateway's cores",
+            "load's cores",
+            "peak memory",
+        ];
+        let rows = [true, false].into_iter().map(|is_deflated| {
+            let cell = |figure: fn(&Told) -> f64, show: fn(f64) -> String| {
+                or_dash(self.told(is_deflated, figure).map(show))
+            };
+            let cores = |cores: f64| format!("{cores:.2}");
+            vec![
+                if is_deflated { "compressed" } else { "plain" }.to_owned(),
+                cell(|told| told.calls_per_second, thousands),
+                cell(|told| told.frames_per_second, thousands),
+                cell(|told| told.bytes_per_frame, thousands),
+                cell(|told| told.p50_us, time),
+                cell(|told| told.p99_us, time),
+                cell(|told| told.max_us, time),
+                cell(|told| told.cores, cores),
+                cell(|told| told.load_cores, cores),
+                cell(|told| told.peak_rss_mib, |mib| format!("{mib:.0} MiB")),
+            ]
+        });
+        section(&title, &heads, rows.collect())
+            + "\nTimes are from the end of a call to a listener's socket, of one listener in twenty; all are counted.\n"
     }
 
     fn ratio(&self, found: &Measurement, to: Kind, figure: impl Fn(&Measurement) -> f64) -> String {

@@ -195,6 +195,11 @@ fn streams(results: &Results) -> Vec<Verdict> {
             "growth of memory with four such answers under way",
             large.archon.and_then(Measurement::rss_growth_mib),
         ),
+        Goal::AtMost(100.0, "ms").verdict(
+            8,
+            "a live event to 1,000 listeners at 5,000 a second, p99",
+            results.told(true, |told| told.p99_us / 1000.0),
+        ),
     ]
 }
 

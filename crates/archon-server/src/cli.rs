@@ -3,9 +3,11 @@
 mod api;
 mod client_config;
 mod deployment;
+mod doctor;
 mod export;
 mod import;
 mod inspect;
+mod live;
 mod migrate;
 mod openapi;
 mod print;
@@ -15,6 +17,7 @@ mod serve;
 mod sessions;
 mod token;
 mod upgrade;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -37,6 +40,10 @@ enum Command {
     Upgrade(upgrade::Upgrade),
     /// List, show and end sessions of a running gateway.
     Sessions(sessions::Sessions),
+    /// Watch what happens to sessions, as it happens.
+    Watch(watch::Watch),
+    /// Check a running deployment from end to end.
+    Doctor(doctor::Doctor),
     /// Write sessions and requests of a running gateway as JSON Lines.
     Export(export::Export),
     /// Take an export into a running gateway.
@@ -66,6 +73,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(serve) => serve.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
         Command::Sessions(sessions) => sessions.run(),
+        Command::Watch(watch) => watch.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Export(export) => export.run(),
         Command::Import(import) => import.run(),
         Command::ClientConfig(client) => client.run(),

@@ -158,6 +158,8 @@ impl std::fmt::Debug for ApiSecret {
 
 /// Read if it is there and no other file is named.
 const DEFAULT_FILE: &str = "archon.toml";
+const DEFAULT_HOST: &str = "127.0.0.1";
+const DEFAULT_MCP_PORT: u16 = 8051;
 
 impl Config {
     /// Reads the file, applies what wins over it, and checks the whole.
@@ -165,12 +167,36 @@ impl Config {
     /// # Errors
     /// With what is wrong, and where.
     pub fn load(path: Option<&Path>, overrides: Overrides) -> anyhow::Result<Self> {
-        let file = match path {
-            Some(path) => file::read(path)?,
-            None if Path::new(DEFAULT_FILE).exists() => file::read(Path::new(DEFAULT_FILE))?,
-            None => file::File::default(),
-        };
+        let file = Self::file(path)?;
         Self::build(file, overrides)
+    }
+
+    /// Reads where the MCP endpoint is, and nothing else: the rest may need an environment that only the
+    /// gateway has.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn endpoint(path: Option<&Path>, overrides: Overrides) -> anyhow::Result<(String, u16)> {
+        let server = Self::file(path)?.server;
+        let host = overrides.host.or(server.host).unwrap_or_else(|| DEFAULT_HOST.into());
+        Ok((host, overrides.mcp_port.or(server.mcp_port).unwrap_or(DEFAULT_MCP_PORT)))
+    }
+
+    /// Reads where sessions are kept, and nothing else.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or names no database.
+    pub fn database(path: Option<&Path>, overrides: Overrides) -> anyhow::Result<Database> {
+        let database = overrides.db.or(Self::file(path)?.store.database);
+        database.as_deref().unwrap_or(database::DEFAULT).parse()
+    }
+
+    fn file(path: Option<&Path>) -> anyhow::Result<file::File> {
+        match path {
+            Some(path) => file::read(path),
+            None if Path::new(DEFAULT_FILE).exists() => file::read(Path::new(DEFAULT_FILE)),
+            None => Ok(file::File::default()),
+        }
     }
 
     fn build(file: file::File, overrides: Overrides) -> anyhow::Result<Self> {
@@ -188,7 +214,7 @@ impl Config {
             auth,
             upstreams,
         } = file;
-        let host = overrides.host.or(server.host).unwrap_or_else(|| "127.0.0.1".into());
+        let host = overrides.host.or(server.host).unwrap_or_else(|| DEFAULT_HOST.into());
         let mut hosts = server.allowed_hosts;
         hosts.extend(overrides.allowed_hosts);
         let is_loopback =
@@ -216,7 +242,7 @@ impl Config {
         }
         let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
-            mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(8051),
+            mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(DEFAULT_MCP_PORT),
             server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
             database: database.map_or(database::DEFAULT, String::as_str).parse()?,
             node: node_name(overrides.node.or(node.name))?,
@@ -228,7 +254,7 @@ impl Config {
             listen: limits.listen()?,
             telemetry: telemetry.checked()?,
             api,
-            feed: websocket.feed(),
+            feed: websocket.feed()?,
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
@@ -398,13 +424,16 @@ impl file::Limits {
 }
 
 impl file::WebSocket {
-    fn feed(&self) -> FeedLimits {
-        FeedLimits {
+    fn feed(&self) -> anyhow::Result<FeedLimits> {
+        let ping = Duration::from_secs(20);
+        Ok(FeedLimits {
             // Twice what a busy day has: people with a dashboard open.
             listeners_max: self.listeners_max.unwrap_or(2000),
             // Some seconds of five thousand events a second.
             backlog_bytes: self.backlog_bytes.unwrap_or(16 * 1024 * 1024),
-        }
+            // Proxies close what is silent for a minute.
+            ping_every: seconds("websocket.ping_seconds", self.ping_seconds, ping)?,
+        })
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Snapshot {
     pub sessions: Vec<Session>,
     /// How many are active.
     pub total: u64,
+    /// Which process numbers these events: to be sent back as `epoch` beside `since`.
+    pub epoch: u64,
 }
 
 /// What a sign of life was.

@@ -242,8 +242,10 @@ impl Tracker {
         };
         let now = Timestamp::now();
         tracker.appear(now).await?;
-        let calling = tracker.settle_interrupted(now).await?;
-        tracker.recover(&calling, now).await?;
+        let others = tracker.others(now).await?.at_our_start();
+        let is_alone = others.is_nobody();
+        let calling = tracker.settle_interrupted(others).await?;
+        tracker.recover(&calling, is_alone, now).await?;
         writer.start(Remembered::of(&tracker));
         let tasks = &tracker.inner.tasks;
         tasks.spawn(tracker.clone().reap_until_stopped());

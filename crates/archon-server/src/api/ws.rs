@@ -2,6 +2,7 @@
 //!
 //! The handshake is ours as the frames are: see [`frame`].
 
+mod deflate;
 mod encode;
 mod feed;
 mod filter;
@@ -64,21 +65,33 @@ async fn listen(
     let Some(seat) = feed.join() else {
         return try_again("too_many_listeners", "there are as many listeners as there may be");
     };
-    feed.spawn(serve(upgrade, seat, wish));
+    let is_deflated = offers(request.headers());
+    feed.spawn(serve(upgrade, seat, wish, is_deflated));
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),
         (header::UPGRADE, HeaderValue::from_static("websocket")),
         (header::SEC_WEBSOCKET_ACCEPT, key),
     ];
-    (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response();
+    if is_deflated {
+        let accepted = HeaderValue::from_static(deflate::ACCEPTED);
+        response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, accepted);
+    }
+    response
 }
 
-async fn serve(upgrade: OnUpgrade, seat: Seat, wish: Wish) {
+/// Returns true if compressed frames can be sent.
+fn offers(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter();
+    offers.filter_map(|offer| offer.to_str().ok()).any(deflate::is_offered)
+}
+
+async fn serve(upgrade: OnUpgrade, seat: Seat, wish: Wish, is_deflated: bool) {
     // A client that leaves between the request and its answer is its own business.
     let Ok(upgraded) = upgrade.await else { return };
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(Parts { io, read_buf, .. }) => {
-            Listener::new(seat, wish, io.into_inner()).run(read_buf).await;
+            Listener::new(seat, wish, is_deflated, io.into_inner()).run(read_buf).await;
         }
         Err(_) => {
             tracing::error!("a WebSocket came on a connection that is none of our listener's")

@@ -167,7 +167,8 @@ impl ApiClient {
             let hint = "is archon running there? --api or ARCHON_API_URL names another";
             anyhow!(error).context(format!("could not reach the API at {} ({hint})", self.base))
         })?;
-        if answer.status().is_success() {
+        // The second is what a WebSocket's handshake is answered with.
+        if answer.status().is_success() || answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(answer);
         }
         Err(refused(answer).await)

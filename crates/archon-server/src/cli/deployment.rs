@@ -35,8 +35,8 @@ impl Deployment {
         }
         let overrides =
             Overrides { host: self.host, mcp_port: self.mcp_port, ..Overrides::default() };
-        let config = Config::load(self.config.as_deref(), overrides)?;
-        Ok(Url::parse(&format!("http://{}:{}/mcp", reachable(&config.host), config.mcp_port))?)
+        let (host, port) = Config::endpoint(self.config.as_deref(), overrides)?;
+        Ok(Url::parse(&format!("http://{}:{port}/mcp", reachable(&host)))?)
     }
 }
 

@@ -33,7 +33,7 @@ impl Migrate {
     /// If the database cannot be used, or holds nothing.
     pub fn run(self) -> anyhow::Result<()> {
         let overrides = Overrides { db: Database::overridden(self.db), ..Overrides::default() };
-        let database = Config::load(self.config.as_deref(), overrides)?.database;
+        let database = Config::database(self.config.as_deref(), overrides)?;
         runtime::block_on(migrate(&database, self.check))
     }
 }

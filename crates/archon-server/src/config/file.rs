@@ -119,6 +119,7 @@ pub struct Limits {
 pub struct WebSocket {
     pub listeners_max: Option<usize>,
     pub backlog_bytes: Option<usize>,
+    pub ping_seconds: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

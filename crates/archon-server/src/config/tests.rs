@@ -105,6 +105,18 @@ fn a_database_server_is_shown_without_its_password() {
 }
 
 #[test]
+fn a_collector_is_named_by_its_address() {
+    let load = |address: &str| {
+        load(&format!("[telemetry]\notlp_endpoint = {address:?}"), Overrides::default())
+    };
+    let good = load("https://collector.example:4318").unwrap();
+    assert_eq!(good.telemetry.otlp_endpoint.as_deref(), Some("https://collector.example:4318"));
+    for bad in ["collector.example:4318", "grpc://collector.example", "", "http://"] {
+        assert!(load(bad).unwrap_err().to_string().contains("otlp_endpoint"), "{bad}");
+    }
+}
+
+#[test]
 fn the_default_upstream_comes_first() {
     let file = r#"
         [upstreams.a]

@@ -212,4 +212,4 @@ fn text(value: Option<Value>) -> Option<Box<str>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -85,3 +85,33 @@ impl Tokens {
         known.insert(digest, token);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use archon_sessions::session::Identity;
+
+    use super::*;
+    use crate::identity::token::tests::{issuer, keys};
+
+    #[tokio::test]
+    async fn only_so_many_tokens_are_known_and_expired_ones_go_first() {
+        // Nobody is asked: what is known was put there.
+        let nowhere = "http://127.0.0.1:1".to_owned();
+        let tokens = Tokens::of(&IssuerConfig { name: nowhere, ..issuer() }).unwrap();
+        let (keys, now) = (Arc::new(keys()), Timestamp::now());
+        let put = |number: usize, lifetime| {
+            let (identity, audiences) = (Identity::default(), Vec::new());
+            let checked = Checked { identity, audiences, good_until: now.plus(lifetime) };
+            let known = Known { checked: Arc::new(checked), keys: keys.clone() };
+            tokens.remember(digest(&number.to_string()), known, now);
+        };
+        let hour = Duration::from_secs(3600);
+        (0..KNOWN_MAX).for_each(|number| put(number, Duration::from_secs((number % 2) as u64)));
+        put(KNOWN_MAX, hour);
+        assert_eq!(tokens.known.len(), KNOWN_MAX / 2 + 1);
+        (0..2 * KNOWN_MAX).for_each(|number| put(number, hour));
+        assert!(tokens.known.len() <= KNOWN_MAX);
+    }
+}

@@ -344,3 +344,60 @@ fn key(name: &'static str, labels: &[Pair<'_>]) -> Key {
         given.map(|(name, value)| Label::new(*name, (*value).to_owned())).collect();
     Key::from_parts(name, labels)
 }
+
+#[cfg(test)]
+mod tests {
+    use archon_sessions::session::{SessionId, Timestamp};
+    use archon_sessions::tracker::ErrorType;
+
+    use super::*;
+
+    fn ended<'a>(method: &'a str, tool: &'a str, error: Option<ErrorType>) -> EndedRequest<'a> {
+        EndedRequest {
+            session: SessionId::random(),
+            handle: None,
+            id: "1",
+            method,
+            tool: Some(tool),
+            upstream: "demo",
+            protocol_version: "2025-11-25",
+            started: Timestamp::from_micros(0),
+            took: Duration::from_millis(3),
+            outcome: if error.is_some() { Outcome::Error } else { Outcome::Success },
+            error,
+            error_message: None,
+            request_bytes: 1,
+            response_bytes: 1,
+            carried: None,
+        }
+    }
+
+    fn sum(rendered: &str, name: &str) -> u64 {
+        let lines = rendered.lines().filter(|line| line.starts_with(name));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    #[test]
+    fn combinations_are_bounded_and_each_request_counts_somewhere() {
+        let metrics = Metrics::new().unwrap();
+        let mut all = 0;
+        for tool in 0..150 {
+            let tool = format!("tool-{tool}");
+            metrics.request_ended(&ended("tools/call", &tool, None));
+            for code in 0..40 {
+                metrics.request_ended(&ended("tools/call", &tool, Some(ErrorType::Code(code))));
+            }
+            all += 41;
+        }
+        let rendered = metrics.render();
+        let series = format!("{}_count{{", described::OPERATION_DURATION);
+        let count = rendered.lines().filter(|line| line.starts_with(&series)).count();
+        assert!((SERIES_MAX..SERIES_MAX + 10).contains(&count), "{count}");
+        assert_eq!(sum(&rendered, &series), all);
+        assert_eq!(sum(&rendered, described::REQUESTS), all);
+        assert_eq!(sum(&rendered, described::REQUEST_BYTES), all);
+        assert!(
+            rendered.contains(r#"error_type="_OTHER""#) && rendered.contains(r#"tool="other""#)
+        );
+    }
+}

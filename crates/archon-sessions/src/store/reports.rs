@@ -32,7 +32,7 @@ use crate::session::{SessionId, Timestamp};
 /// Rows of a page at most; more are asked for with its cursor.
 pub const PAGE_MAX: usize = 1000;
 /// Rows that one call looks at where no index serves a filter: a few hundredths of a second.
-pub const WINDOW: usize = 10_000;
+pub const WINDOW: usize = 5_000;
 /// Names that a report lists in each of its parts, those with the most requests first.
 pub const NAMES_MAX: usize = 1000;
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::nodes::Others;
 use super::{Admission, Carried, Tracker};
 use crate::protocol::{Envelope, Text};
 use crate::session::{McpSessionId, SessionId, Timestamp};
@@ -144,9 +145,8 @@ impl Tracker {
     /// those calls.
     pub(super) async fn settle_interrupted(
         &self,
-        now: Timestamp,
+        others: Others,
     ) -> Result<HashSet<SessionId>, StoreError> {
-        let others = self.others(now).await?;
         let calls = self.inner.store.open_calls().await?;
         let (at_work, calls): (Vec<_>, Vec<_>) =
             calls.into_iter().partition(|call| others.is_at_work(&call.node));

@@ -32,6 +32,8 @@ fn node_of(process: &str) -> &str {
 /// The processes that use a store, as one of them sees them.
 pub(super) struct Others {
     own: Arc<str>,
+    /// False at the start: what is there under our own name is of an earlier process that had the same number.
+    have_we_begun: bool,
     predecessor: Option<Arc<str>>,
     present: HashSet<Arc<str>>,
 }
@@ -40,12 +42,20 @@ impl Others {
     fn new(own: Arc<str>, predecessor: Option<Arc<str>>, rows: &[NodeRow], now: Timestamp) -> Self {
         let present = rows.iter().filter(|row| row.expected_until > now);
         let present = present.map(|row| row.node.clone()).collect();
-        Self { own, predecessor, present }
+        Self { own, have_we_begun: true, predecessor, present }
+    }
+
+    /// The same, before this process began anything.
+    pub(super) fn at_our_start(self) -> Self {
+        Self { have_we_begun: false, ..self }
     }
 
     /// Returns true if a process has what it began in hand itself.
     pub(super) fn is_at_work(&self, process: &str) -> bool {
-        if *process == *self.own || self.predecessor.as_deref() == Some(process) {
+        if *process == *self.own {
+            return self.have_we_begun;
+        }
+        if self.predecessor.as_deref() == Some(process) {
             return true;
         }
         let is_former_self = node_of(process) == node_of(&self.own);
@@ -139,7 +149,7 @@ impl Tracker {
 
     /// Settles what processes left that are not heard of any more, and forgets them.
     pub(super) async fn settle_gone(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.settle_interrupted(now).await?;
+        self.settle_interrupted(self.others(now).await?).await?;
         let rows = self.inner.store.nodes().await?;
         let gone: Vec<Arc<str>> =
             rows.into_iter().filter(|row| row.expected_until <= now).map(|row| row.node).collect();
@@ -204,6 +214,9 @@ mod tests {
             assert_eq!(others.is_at_work(process), expected, "{process}");
         }
         assert!(!others.is_nobody());
+        let others = others.at_our_start();
+        assert!(!others.is_at_work("a#3"), "numbers of processes come again");
+        assert!(others.is_at_work("a#2"));
         assert!(Others::new("b#3".into(), None, &rows[3..], now).is_nobody());
         assert!(Others::new("u1".into(), None, &[row("u1", false)], now).is_nobody());
     }

@@ -174,13 +174,13 @@ impl Tracker {
         now: Timestamp,
     ) -> Result<Reconnected, ReconnectRefusal> {
         let limited = |retry_after| ReconnectRefusal::RateLimited { retry_after };
-        self.inner.reconnects.from_address(caller.peer).map_err(limited)?;
+        self.inner.reconnects.try_address(caller.peer).map_err(limited)?;
         let session = self.look_up_session(id).await?;
         if session.principal != caller.principal {
             return Err(ReconnectRefusal::SessionNotFound);
         }
         // Only now: made-up ids are no sessions to count for.
-        self.inner.reconnects.to_session(id).map_err(limited)?;
+        self.inner.reconnects.try_session(id).map_err(limited)?;
         let presence = self.find(id, now).await?;
         self.inner.token_key.verify(token, id, presence.principal(), now)?;
         let next = self.make_token(id, presence.principal(), now);

@@ -64,13 +64,14 @@ impl Orphans {
 }
 
 impl Tracker {
-    /// Sessions with calls that another process has in flight are active, however long ago they were heard of.
+    /// Takes the active sessions to memory. Those with calls that another process has in flight are active, however
+    /// long ago they were heard of.
     pub(super) async fn recover(
         &self,
         calling: &HashSet<SessionId>,
+        is_alone: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let is_alone = self.others(now).await?.is_nobody();
         let (sessions, connections) = self.inner.store.active().await?;
         let (idle_out, active): (Vec<_>, Vec<_>) = sessions
             .into_iter()

@@ -37,13 +37,8 @@ impl Lanes {
     }
 }
 
-/// What became of a session that was to be brought back to memory.
-pub(super) enum Brought {
-    /// It is there.
-    Active(Arc<Presence>),
-    /// Somebody ended it meanwhile.
-    Ended(Session),
-}
+/// A session that goes on, and what to wait for before its client is answered.
+type Resumed = (Arc<Presence>, Option<Durable>);
 
 impl Tracker {
     /// Waits for a session's turn to be brought to memory.
@@ -99,7 +94,7 @@ impl Tracker {
         id: SessionId,
         caller: &Caller,
         now: Timestamp,
-    ) -> Result<Option<(Arc<Presence>, Option<Durable>)>, Refusal> {
+    ) -> Result<Option<Resumed>, Refusal> {
         let _lane = self.inner.slow.sessions.lane(id).await;
         // Whoever held the lane before us may have done it.
         if let Some(presence) = self.inner.heirs.pin().get(&id).filter(|p| !p.has_ended()) {
@@ -121,19 +116,15 @@ impl Tracker {
         match session.resumption(self.inner.settings.resume_window, now) {
             Resumption::Over => Ok(None),
             Resumption::Same => match self.bring_back(session, now).await {
-                Brought::Active(presence) => Ok(Some((presence, None))),
-                Brought::Ended(session) => self.go_on_from(&session, now),
+                Ok(presence) => Ok(Some((presence, None))),
+                Err(session) => self.go_on_from(&session, now),
             },
             Resumption::Continue => self.go_on_from(&session, now),
         }
     }
 
     /// Returns the session that continues an ended one, if it may be continued.
-    fn go_on_from(
-        &self,
-        ended: &Session,
-        now: Timestamp,
-    ) -> Result<Option<(Arc<Presence>, Option<Durable>)>, Refusal> {
+    fn go_on_from(&self, ended: &Session, now: Timestamp) -> Result<Option<Resumed>, Refusal> {
         if ended.resumption(self.inner.settings.resume_window, now) == Resumption::Over {
             return Ok(None);
         }
@@ -141,18 +132,23 @@ impl Tracker {
     }
 
     /// Takes a session that is active in the store back to memory. Another process may be about to end it: once our
-    /// sign of life is stored it does not, unless it has. The caller holds the session's lane.
-    pub(super) async fn bring_back(&self, session: Session, now: Timestamp) -> Brought {
+    /// sign of life is stored it does not, unless it has; then the session comes back as it ended. The caller holds
+    /// the session's lane.
+    async fn bring_back(
+        &self,
+        session: Session,
+        now: Timestamp,
+    ) -> Result<Arc<Presence>, Box<Session>> {
         let id = session.id;
         let touched = self.inner.writer.durably(|batch| batch.touched.push((id, now)));
         if touched.wait().await
             && let Ok(Some(stored)) = self.look_up(self.inner.store.session(id)).await
             && stored.end.is_some()
         {
-            return Brought::Ended(stored);
+            return Err(Box::new(stored));
         }
         let connections = self.look_up(self.inner.store.connections_of(id)).await;
-        Brought::Active(self.revive(session, connections.unwrap_or_default()))
+        Ok(self.revive(session, connections.unwrap_or_default()))
     }
 
     /// Finds a connection whose session is not in memory, and binds it to the session that goes on.

@@ -97,9 +97,14 @@ fn call_on_wire(call: &FinishedCall, ended: Timestamp) -> Request {
 /// Returns a session as memory knows it, in the API's words. Its capabilities, up to 16 KiB, are left out.
 pub fn session_on_wire(mut session: Session, tracker: &Tracker) -> sessions::Session {
     session.client.capabilities = None;
+    let user = session.user.as_deref().map_or_else(User::default, |user| User {
+        id: user.id.as_deref().map(str::to_owned),
+        email: user.email.as_deref().map(str::to_owned),
+        name: user.name.as_deref().map(str::to_owned),
+    });
     let record = SessionRecord {
         client_type: session.client.kind().to_owned(),
-        user: User::default(),
+        user,
         metadata: None,
         disconnect_reason: None,
         total_duration: session.total_duration(),

@@ -35,8 +35,10 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 pub struct FeedLimits {
     /// Listeners at a time.
     pub listeners_max: usize,
-    /// Bytes of frames that a listener may be behind by.
+    /// Bytes of frames that a listener may be behind by; what is compressed of them is kept beside them.
     pub backlog_bytes: usize,
+    /// How often a listener is asked whether it is there. One that was asked twice and says nothing is gone.
+    pub ping_every: Duration,
 }
 
 /// What listeners are fed from. Shared by all of them.
@@ -272,9 +274,14 @@ impl Seat {
         (taken.place, frame.into())
     }
 
+    /// Returns how often it is asked whether it is there.
+    pub fn ping_every(&self) -> Duration {
+        self.feed.limits.ping_every
+    }
+
     /// Returns what comes next at a place.
-    pub fn next(&self, place: &mut Place, filter: Filter) -> Next {
-        self.feed.state().log.next(place, filter)
+    pub fn next(&self, place: &mut Place) -> Next {
+        self.feed.state().log.next(place)
     }
 
     /// Waits until there may be something new.

@@ -36,9 +36,39 @@ pub enum CloseCode {
     TooBig = 1009,
 }
 
+/// The frame is the whole of its message.
+const WHOLE: u8 = 0x80;
+/// The message is compressed (RFC 7692, section 6).
+const COMPRESSED: u8 = 0x40;
+
 /// Appends a whole, unmasked frame.
 pub fn append(to: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
-    to.push(0x80 | opcode as u8);
+    append_with(to, WHOLE | opcode as u8, payload);
+}
+
+/// The same for a payload that is compressed.
+pub fn append_compressed(to: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    append_with(to, WHOLE | COMPRESSED | opcode as u8, payload);
+}
+
+/// Returns the payload of the first of our own frames; nothing of bytes that are none.
+pub fn payload(frame: &[u8]) -> &[u8] {
+    let long = |from: usize, to: usize| {
+        let length = frame.get(from..to)?.iter();
+        let length = length.fold(0, |value, byte| value << 8 | usize::from(*byte));
+        frame.get(to..to + length)
+    };
+    let payload = match frame.get(1) {
+        Some(126) => long(2, 4),
+        Some(127) => long(2, 10),
+        Some(length) => frame.get(2..2 + usize::from(*length)),
+        None => None,
+    };
+    payload.unwrap_or_default()
+}
+
+fn append_with(to: &mut Vec<u8>, first: u8, payload: &[u8]) {
+    to.push(first);
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(length @ ..=125), _) => to.push(length),
         (_, Ok(length)) => {
@@ -76,9 +106,16 @@ pub struct ClientFrames {
     begun: Vec<u8>,
     /// What is left to skip of a data frame.
     skip: u64,
+    /// Whether its messages may be compressed.
+    may_be_compressed: bool,
 }
 
 impl ClientFrames {
+    /// Returns a reader for a client whose messages may be compressed, or not.
+    pub fn new(may_be_compressed: bool) -> Self {
+        Self { may_be_compressed, ..Self::default() }
+    }
+
     /// Reads the next piece; returns the latest ping in it, or the end of the connection.
     ///
     /// # Errors
@@ -95,7 +132,7 @@ impl ClientFrames {
             // Byte by byte, for a client says little.
             self.begun.push(bytes[0]);
             bytes = &bytes[1..];
-            let Some(head) = Head::read(&self.begun)? else { continue };
+            let Some(head) = Head::read(&self.begun, self.may_be_compressed)? else { continue };
             if !head.is_control() {
                 self.skip = head.payload;
                 self.begun.clear();
@@ -128,12 +165,13 @@ struct Head {
 
 impl Head {
     /// Reads a head; `None` if there is more of it to come.
-    fn read(bytes: &[u8]) -> Result<Option<Self>, CloseCode> {
+    fn read(bytes: &[u8], may_be_compressed: bool) -> Result<Option<Self>, CloseCode> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
         let opcode = first & 0x0f;
-        // A client masks, and no extension was agreed on that would use the reserved bits.
+        // A client masks, and no extension was agreed on that would use another reserved bit.
         let is_known = matches!(opcode, 0..=2 | 8..=10);
-        if second & 0x80 == 0 || first & 0x70 != 0 || !is_known {
+        let reserved = if may_be_compressed && opcode < 8 { 0x30 } else { 0x70 };
+        if second & 0x80 == 0 || first & reserved != 0 || !is_known {
             return Err(CloseCode::ProtocolError);
         }
         let extended = match second & 0x7f {
@@ -202,6 +240,8 @@ mod tests {
             append(&mut frame, Opcode::Text, &vec![b'x'; length]);
             assert_eq!(frame[..head.len()], head);
             assert_eq!(frame.len(), head.len() + length);
+            frame.extend(b"and another");
+            assert_eq!(payload(&frame).len(), length);
         }
         assert_eq!(close(CloseCode::GoingAway), [0x88, 2, 0x03, 0xe9]);
     }
@@ -241,5 +281,6 @@ mod tests {
         ] {
             assert_eq!(ClientFrames::default().read(&bytes), Err(code), "{:x?}", &bytes[..2]);
         }
+        assert_eq!(ClientFrames::new(true).read(&masked(0xc1, b"compressed")), Ok(None));
     }
 }

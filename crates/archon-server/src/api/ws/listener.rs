@@ -16,10 +16,6 @@ use super::filter::Wish;
 use super::frame::{self, ClientFrames, CloseCode, Opcode, Said};
 use super::log::{Next, Place};
 
-/// How often a listener is asked whether it is there; proxies close what is silent for a minute.
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// One that has not said anything for so long, though asked twice, is gone.
-const SILENT_MAX: Duration = Duration::from_secs(55);
 /// The last frame is waited for so long.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// A client says little.
@@ -31,6 +27,7 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 pub struct Listener {
     seat: Seat,
     wish: Wish,
+    is_deflated: bool,
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     frames: ClientFrames,
@@ -49,8 +46,8 @@ enum End {
 }
 
 impl Listener {
-    /// Returns a listener on a connection of which `read` was read already.
-    pub fn new(seat: Seat, wish: Wish, stream: TcpStream) -> Self {
+    /// Returns a listener on a connection; with `is_deflated` it takes compressed frames.
+    pub fn new(seat: Seat, wish: Wish, is_deflated: bool, stream: TcpStream) -> Self {
         if let Err(error) =
             rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES)
         {
@@ -60,9 +57,10 @@ impl Listener {
         Self {
             seat,
             wish,
+            is_deflated,
             reader,
             writer,
-            frames: ClientFrames::default(),
+            frames: ClientFrames::new(is_deflated),
             pending: VecDeque::new(),
             heard_at: Instant::now(),
             is_ping_due: false,
@@ -87,7 +85,10 @@ impl Listener {
         let mut closing = pin!(closing.cancelled());
         let (mut place, first) = self.seat.begin(&self.wish).await;
         self.pending.extend(first);
-        let mut ticks = tokio::time::interval(PING_EVERY);
+        let ping_every = self.seat.ping_every();
+        // It was asked twice, and had most of the time until the third to answer.
+        let silent_max = ping_every.mul_f64(2.75);
+        let mut ticks = tokio::time::interval(ping_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
         let mut buffer = [0; READ_BYTES];
@@ -111,7 +112,7 @@ impl Listener {
                 },
                 () = self.seat.news(), if has_told_all => {}
                 _ = ticks.tick() => {
-                    if self.heard_at.elapsed() > SILENT_MAX {
+                    if self.heard_at.elapsed() > silent_max {
                         return End::Gone;
                     }
                     self.is_ping_due = true;
@@ -129,12 +130,13 @@ impl Listener {
             self.pending.push_back(ping.into());
         }
         loop {
-            match self.seat.next(place, self.wish.filter) {
-                // Nothing of this chunk was wanted.
-                Next::Frames(frames) if frames.is_empty() => {}
-                Next::Frames(frames) => {
-                    self.pending.push_back(frames);
-                    return;
+            match self.seat.next(place) {
+                Next::Part(part) => {
+                    let frames = part.choose(self.wish.filter, self.is_deflated);
+                    if !frames.is_empty() {
+                        self.pending.push_back(frames);
+                        return;
+                    }
                 }
                 Next::Wait => return,
                 Next::Lost => {

@@ -1,11 +1,12 @@
 //! What listeners are sent: the same frames for all, in chunks that are written at once. Pure.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::deflate;
 use super::filter::{Filter, Kind};
 
 /// A listener that cannot take a chunk at once holds it until it has; so it is not larger than this, and one
@@ -28,18 +29,20 @@ struct Mark {
 pub struct Chunk {
     frames: Bytes,
     marks: Box<[Mark]>,
+    /// All frames compressed, once the first listener wants them so.
+    deflated: OnceLock<Bytes>,
     /// What listeners with a filter get of it. Held for single operations, never across an await.
     choices: Mutex<Vec<(Filter, Bytes)>>,
 }
 
 impl Chunk {
     /// Returns the frames after the event `after` that pass the filter.
-    fn choose(&self, filter: Filter, after: u64) -> Bytes {
+    fn choose(&self, filter: Filter, after: u64, is_deflated: bool) -> Bytes {
         if after > 0 && self.marks.first().is_some_and(|mark| mark.seq <= after) {
             return self.gather(|mark| mark.seq > after && filter.wants(mark.kind, mark.session));
         }
         if filter.is_all() {
-            return self.frames.clone();
+            return if is_deflated { self.deflated() } else { self.frames.clone() };
         }
         let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, chosen)) = choices.iter().find(|(known, _)| *known == filter) {
@@ -50,6 +53,16 @@ impl Chunk {
             choices.push((filter, chosen.clone()));
         }
         chosen
+    }
+
+    /// Returns all frames compressed. A choice of them is not: it would refer to what was left out.
+    fn deflated(&self) -> Bytes {
+        let deflate = || {
+            let starts = std::iter::once(0).chain(self.marks.iter().map(|mark| mark.end));
+            let frames = starts.zip(&self.marks).map(|(start, mark)| &self.frames[start..mark.end]);
+            deflate::compressed(frames).map_or_else(|| self.frames.clone(), Bytes::from)
+        };
+        self.deflated.get_or_init(deflate).clone()
     }
 
     fn gather(&self, wants: impl Fn(&Mark) -> bool) -> Bytes {
@@ -95,7 +108,8 @@ impl Chunks {
     fn finish(&mut self) {
         let frames = std::mem::take(&mut self.frames).into();
         let marks = std::mem::take(&mut self.marks).into();
-        self.done.push(Chunk { frames, marks, choices: Mutex::default() });
+        let (deflated, choices) = (OnceLock::new(), Mutex::default());
+        self.done.push(Chunk { frames, marks, deflated, choices });
     }
 
     fn into_done(mut self) -> Vec<Chunk> {
@@ -128,14 +142,28 @@ pub struct Place {
 }
 
 /// What a listener is sent next.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Next {
-    /// These frames; none, if nothing of a chunk was wanted.
-    Frames(Bytes),
+    /// Some of these frames.
+    Part(Part),
     /// Nothing yet.
     Wait,
     /// It was too slow: what comes next is gone.
     Lost,
+}
+
+/// A chunk, from an event on.
+#[derive(Debug)]
+pub struct Part {
+    chunk: Arc<Chunk>,
+    after: u64,
+}
+
+impl Part {
+    /// Returns those frames that pass the filter; none, if it wants none of them.
+    pub fn choose(&self, filter: Filter, is_deflated: bool) -> Bytes {
+        self.chunk.choose(filter, self.after, is_deflated)
+    }
 }
 
 impl Log {
@@ -192,13 +220,13 @@ impl Log {
     }
 
     /// Returns what comes next at a place, and moves the place on.
-    pub fn next(&self, place: &mut Place, filter: Filter) -> Next {
+    pub fn next(&self, place: &mut Place) -> Next {
         let Some(index) = place.chunk.checked_sub(self.first) else { return Next::Lost };
         let chunk = usize::try_from(index).ok().and_then(|index| self.kept.get(index));
         let Some(chunk) = chunk else { return Next::Wait };
-        let frames = chunk.choose(filter, place.after);
+        let part = Part { chunk: chunk.clone(), after: place.after };
         *place = Place { chunk: place.chunk + 1, after: 0 };
-        Next::Frames(frames)
+        Next::Part(part)
     }
 }
 
@@ -218,8 +246,8 @@ mod tests {
 
     fn all(log: &Log, place: &mut Place, filter: Filter) -> String {
         let mut text = String::new();
-        while let Next::Frames(frames) = log.next(place, filter) {
-            text += std::str::from_utf8(&frames).unwrap();
+        while let Next::Part(part) = log.next(place) {
+            text += std::str::from_utf8(&part.choose(filter, false)).unwrap();
         }
         text
     }
@@ -233,7 +261,7 @@ mod tests {
     fn a_listener_gets_what_comes_after_its_place() {
         let mut log = Log::after(0, 10_000);
         let mut place = log.end();
-        assert_eq!(log.next(&mut place, Filter::ALL), Next::Wait);
+        assert!(matches!(log.next(&mut place), Next::Wait));
         push(&mut log, 1..=4);
         push(&mut log, 5..=6);
         assert_eq!(all(&log, &mut place, Filter::ALL), "123456");
@@ -250,8 +278,9 @@ mod tests {
         let mut log = Log::after(0, 10_000);
         let (mut one, mut other) = (log.end(), log.end());
         push(&mut log, 1..=6);
-        let Next::Frames(first) = log.next(&mut one, requests()) else { panic!("frames") };
-        let Next::Frames(second) = log.next(&mut other, requests()) else { panic!("frames") };
+        let Next::Part(first) = log.next(&mut one) else { panic!("frames") };
+        let Next::Part(second) = log.next(&mut other) else { panic!("frames") };
+        let (first, second) = (first.choose(requests(), true), second.choose(requests(), false));
         assert_eq!(first, "246");
         assert_eq!(first.as_ptr(), second.as_ptr());
         let mut middle = log.place_after(3).unwrap();
@@ -266,7 +295,7 @@ mod tests {
             push(&mut log, seq..=seq);
         }
         assert!(log.bytes <= 200);
-        assert_eq!(log.next(&mut slow, Filter::ALL), Next::Lost);
+        assert!(matches!(log.next(&mut slow), Next::Lost));
         assert_eq!(log.place_after(1), None);
         let kept_from = log.before;
         assert!(log.place_after(kept_from).is_some());
@@ -279,7 +308,7 @@ mod tests {
         push(&mut log, 1..=3);
         let mut current = log.end();
         log.skip_to(9);
-        assert_eq!(log.next(&mut current, Filter::ALL), Next::Lost);
+        assert!(matches!(log.next(&mut current), Next::Lost));
         assert_eq!(log.place_after(3), None);
         let mut current = log.place_after(9).unwrap();
         push(&mut log, 10..=11);

@@ -48,7 +48,7 @@ pub async fn take(overview: &Overview, session: Option<Uuid>, now: Timestamp) ->
         (sessions, total as u64)
     });
     let (sessions, total) = look.await.unwrap_or_default();
-    Snapshot { health, sessions, total }
+    Snapshot { health, sessions, total, epoch: overview.tracker.events().epoch() }
 }
 
 /// Returns how sessions are: of all times, as the store knows; else of those that are here.

@@ -100,7 +100,10 @@ fn plain_table(head: &[&str]) -> Table {
 
 /// Lines without spaces at their ends, which would wrap on a narrow terminal.
 fn trimmed(table: &Table) -> String {
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let lines: Vec<_> = table
+        .lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned())
+        .collect();
     lines.join("\n")
 }
 

@@ -17,7 +17,7 @@ const ED25519_X: &str = "HVGYLaRX0ktKRiA6_cuTR4a7ncZ0Hjr67NK1MWtv3_k";
 const ISSUER: &str = "https://issuer.example";
 const NOW: i64 = 1_790_000_000;
 
-fn issuer() -> IssuerConfig {
+pub fn issuer() -> IssuerConfig {
     IssuerConfig {
         name: ISSUER.into(),
         audiences: Vec::new(),
@@ -40,7 +40,7 @@ fn document() -> Value {
     ] })
 }
 
-fn keys() -> KeySet {
+pub fn keys() -> KeySet {
     KeySet::parse(document().to_string().as_bytes(), &issuer().algorithms).unwrap()
 }
 

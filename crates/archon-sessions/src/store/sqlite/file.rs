@@ -107,6 +107,8 @@ pub(super) struct File {
     lost: Option<LostHistory>,
     tables: Vec<&'static str>,
     is_closed: bool,
+    /// Set while a transaction may be open: who began it may have been cancelled.
+    is_begun: bool,
 }
 
 impl File {
@@ -120,6 +122,7 @@ impl File {
             lost: None,
             tables: Vec::new(),
             is_closed: false,
+            is_begun: false,
             place,
         })
     }
@@ -133,6 +136,9 @@ impl File {
     /// # Errors
     /// If that cannot be done now; and, once, that what the file held was lost.
     pub(super) async fn writer(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        if self.is_begun {
+            self.clear_up().await;
+        }
         let is_seen = self.writer.is_some() && self.looked.elapsed() < LOOK_EVERY;
         if !is_seen && !self.is_closed {
             self.keep_open().await?;
@@ -141,8 +147,25 @@ impl File {
         Ok(self.writer.as_mut().ok_or(sqlx::Error::PoolClosed)?)
     }
 
+    /// Returns the connection for a transaction in several steps. Should it be cancelled between two of them, the
+    /// next one to write clears up; call [`File::is_through`] when it is through.
+    ///
+    /// # Errors
+    /// See [`File::writer`].
+    pub(super) async fn begin(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        self.writer().await?;
+        self.is_begun = true;
+        self.writer.as_mut().ok_or_else(|| sqlx::Error::PoolClosed.into())
+    }
+
+    /// Says that a transaction was committed.
+    pub(super) fn is_through(&mut self) {
+        self.is_begun = false;
+    }
+
     /// Makes the connection ready for another try after a write that failed.
     pub(super) async fn clear_up(&mut self) {
+        self.is_begun = false;
         let Some(writer) = &mut self.writer else { return };
         // It may have failed before the transaction began or after it ended; then there is nothing to roll
         // back, and that is no news.

@@ -85,10 +85,12 @@ impl Transfer for SqliteStore {
 
     async fn take_in(&self, part: &Part) -> Result<TakenIn, StoreError> {
         let mut file = self.file.lock().await;
-        let writer = file.writer().await?;
-        let written = take_in(writer, part).await;
+        // A client that leaves in the midst of an import cancels us.
+        let written = take_in(file.begin().await?, part).await;
         if written.is_err() {
             file.clear_up().await;
+        } else {
+            file.is_through();
         }
         written.map_err(|error| damage::named(error, self.place.path()))
     }

@@ -49,7 +49,7 @@ impl ReconnectLimiter {
     }
 
     /// Counts an attempt from this address; an error says when to try again.
-    pub fn from_address(&self, peer: Option<IpAddr>) -> Result<(), Duration> {
+    pub fn try_address(&self, peer: Option<IpAddr>) -> Result<(), Duration> {
         let Some(peer) = peer else { return Ok(()) };
         if peer.to_canonical().is_loopback() && !self.limits_loopback {
             return Ok(());
@@ -58,7 +58,7 @@ impl ReconnectLimiter {
     }
 
     /// Counts an attempt for this session; an error says when to try again.
-    pub fn to_session(&self, id: SessionId) -> Result<(), Duration> {
+    pub fn try_session(&self, id: SessionId) -> Result<(), Duration> {
         check(self.sessions.as_ref(), &id)
     }
 }
@@ -84,20 +84,20 @@ mod tests {
         let limiter = ReconnectLimiter::new(rate);
         let [a, b, local]: [IpAddr; 3] =
             ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|text| text.parse().unwrap());
-        assert!((0..3).all(|_| limiter.from_address(Some(a)).is_ok()));
-        let wait = limiter.from_address(Some(a)).unwrap_err();
+        assert!((0..3).all(|_| limiter.try_address(Some(a)).is_ok()));
+        let wait = limiter.try_address(Some(a)).unwrap_err();
         assert!(wait > Duration::from_secs(15) && wait <= Duration::from_secs(20), "{wait:?}");
-        assert!(limiter.from_address(Some(b)).is_ok());
-        assert!((0..9).all(|_| limiter.from_address(Some(local)).is_ok()));
-        assert!((0..9).all(|_| limiter.from_address(None).is_ok()));
+        assert!(limiter.try_address(Some(b)).is_ok());
+        assert!((0..9).all(|_| limiter.try_address(Some(local)).is_ok()));
+        assert!((0..9).all(|_| limiter.try_address(None).is_ok()));
         let (one, other) = (SessionId::random(), SessionId::random());
-        assert!((0..2).all(|_| limiter.to_session(one).is_ok()));
-        assert!(limiter.to_session(one).is_err() && limiter.to_session(other).is_ok());
+        assert!((0..2).all(|_| limiter.try_session(one).is_ok()));
+        assert!(limiter.try_session(one).is_err() && limiter.try_session(other).is_ok());
         let off = ReconnectRate { per_session: 0, per_address: 0, limits_loopback: true };
         let limiter = ReconnectLimiter::new(off);
         assert!(
             (0..99)
-                .all(|_| limiter.from_address(Some(a)).is_ok() && limiter.to_session(one).is_ok())
+                .all(|_| limiter.try_address(Some(a)).is_ok() && limiter.try_session(one).is_ok())
         );
     }
 }

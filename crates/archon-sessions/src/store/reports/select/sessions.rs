@@ -89,6 +89,13 @@ impl<'a> SessionList<'a> {
             return None;
         }
         let mut select = Select::new(self.dialect);
+        if !self.is_filtered() && !matches!(self.along, Along::Statuses) {
+            // Which rows does not matter, so the index alone is read.
+            select.push("SELECT count(*), count(*) FROM (SELECT 1 FROM archon_mcp_sessions WHERE ");
+            self.conditions(&mut select, self.along, false);
+            select.limit(WINDOW).push(") AS page");
+            return Some(select);
+        }
         select.push("SELECT count(*), count(*) FILTER (WHERE ");
         self.filters(&mut select);
         select.push(") FROM (");
@@ -124,6 +131,12 @@ impl<'a> SessionList<'a> {
 
     fn branch(&self, select: &mut Select, along: Along, from_cursor: bool, rows: usize) {
         select.push("SELECT * FROM archon_mcp_sessions WHERE ");
+        self.conditions(select, along, from_cursor);
+        self.order(select);
+        select.limit(rows);
+    }
+
+    fn conditions(&self, select: &mut Select, along: Along, from_cursor: bool) {
         match along {
             Along::Id(first, last) => {
                 select.push("session_id >= ").bind(Value::Session(first));
@@ -152,8 +165,6 @@ impl<'a> SessionList<'a> {
             select.push(&format!(" AND ({}, session_id) {beyond} (", self.key()));
             select.bind(Value::Time(at)).push(", ").bind(Value::Session(id)).push(")");
         }
-        self.order(select);
-        select.limit(rows);
     }
 
     fn order(&self, select: &mut Select) {
