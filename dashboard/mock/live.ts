@@ -16,6 +16,7 @@ export function snapshot(world: World): Frame {
     health: healthOf(world, Date.now()),
     sessions: active.slice(0, SNAPSHOT_MAX),
     total: active.length,
+    epoch: world.startedAt,
   };
   return { type: 'snapshot', seq: world.seq, data, timestamp: iso(Date.now()) };
 }

@@ -1,5 +1,5 @@
 /** Takes pictures of pages, in both themes and at three widths: `node tests/look.ts URL FOLDER [page…]`. */
-import { chromium } from 'playwright-core';
+import { openBrowser } from './browser/chromium.ts';
 
 const [address = '', folder = '', ...wanted] = process.argv.slice(2);
 const PATHS =
@@ -18,17 +18,7 @@ function say(text: string) {
   said.add(text);
 }
 
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const browser = await openBrowser();
 for (const { name, width, height, colorScheme } of LOOKS) {
   const page = await browser.newPage({ viewport: { width, height }, colorScheme });
   page.on('console', (message) => {

@@ -3408,6 +3408,11 @@ export interface components {
         };
         /** @description How things are. */
         Snapshot: {
+            /**
+             * Format: int64
+             * @description Which process numbers these events: to be sent back as `epoch` beside `since`.
+             */
+            epoch: number;
             /** @description As in `GET /api/mcp/sessions/health`. */
             health: components["schemas"]["SessionsHealth"];
             /** @description Active sessions, the latest active first; not all where there are many. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Frame } from '@/api/types';
-import { snapshotFrame } from '../../tests/frames';
+import { requestFrame, snapshotFrame } from '../../tests/frames';
 import { TestSockets } from '../../tests/sockets';
 import { LiveSocket, SILENCE_MAX_MS } from './socket';
 
@@ -50,11 +50,13 @@ it('polls when the socket closes, and comes back by itself, later each time', ()
 });
 
 it('asks for what it missed', () => {
-  sockets.latest.say({ ...snapshotFrame(), seq: 41 });
+  const snapshot = snapshotFrame();
+  sockets.latest.say({ ...snapshot, seq: 40 });
+  sockets.latest.say(requestFrame(41, { session_id: 'x' }));
   expect(sockets.latest.url).toBe('ws://test/ws');
   sockets.latest.drop();
   vi.advanceTimersByTime(1_000);
-  expect(sockets.latest.url).toBe('ws://test/ws?since=41');
+  expect(sockets.latest.url).toBe(`ws://test/ws?since=41&epoch=${snapshot.data.epoch}`);
 });
 
 it('takes silence for the end: a network that went away closes nothing', () => {

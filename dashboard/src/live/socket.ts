@@ -22,7 +22,8 @@ export class LiveSocket {
   #connection: Connection = START;
   #socket: WebSocket | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #latestSeq: number | undefined;
+  /** The latest event, and the process that numbers them: what to go on from. */
+  #latest: { seq: number; epoch: number } | undefined;
   #isStopped = true;
   readonly #watchers = new Set<() => void>();
   readonly #url: string;
@@ -62,7 +63,7 @@ export class LiveSocket {
   };
 
   #open(): void {
-    const since = this.#latestSeq === undefined ? '' : `?since=${this.#latestSeq}`;
+    const since = this.#latest ? `?since=${this.#latest.seq}&epoch=${this.#latest.epoch}` : '';
     let socket: WebSocket;
     try {
       socket = this.#parts.open(this.#url + since);
@@ -77,7 +78,8 @@ export class LiveSocket {
       this.#watchSilence();
       const frame = readFrame(message.data);
       if (!frame) return;
-      this.#latestSeq = frame.seq;
+      const epoch = isWhole(frame) ? frame.data.epoch : this.#latest?.epoch;
+      this.#latest = epoch === undefined ? undefined : { seq: frame.seq, epoch };
       this.#move({ type: 'frame' });
       this.#onFrame(frame);
     };
@@ -119,4 +121,9 @@ export class LiveSocket {
     this.#connection = connection;
     for (const watcher of this.#watchers) watcher();
   }
+}
+
+/** Such a frame says how everything is, and who numbers what follows. */
+function isWhole(frame: Frame): frame is Extract<Frame, { type: 'snapshot' | 'resync' }> {
+  return frame.type === 'snapshot' || frame.type === 'resync';
 }

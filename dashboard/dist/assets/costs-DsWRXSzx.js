@@ -1,1 +1,0 @@
-import{g as e}from"./index-BPXBJ7VY.js";import{n as t}from"./react-BnkVWKrY.js";var n=t();function r(){return(0,n.jsx)(e,{title:`Costs`})}export{r as Costs};
