@@ -7,6 +7,7 @@ configure({ asyncUtilTimeout: 15_000 });
 afterEach(cleanup);
 
 if (typeof window !== 'undefined') {
+  window.scrollTo = () => {};
   window.matchMedia = (query: string) =>
     ({
       matches: false,

@@ -42,11 +42,13 @@ export function AnalyticsView() {
       <Panels isWide>
         <Panel title="By client">
           <Answer query={used}>
-            {(data) => <Shares label="Requests by client" of={data.by_client} hasMarks />}
+            {(data) => <Shares label="Requests by client" names="client" of={data.by_client} />}
           </Answer>
         </Panel>
         <Panel title="By user">
-          <Answer query={used}>{(data) => <Shares label="Requests by user" of={data.by_user} />}</Answer>
+          <Answer query={used}>
+            {(data) => <Shares label="Requests by user" names="user" of={data.by_user} />}
+          </Answer>
         </Panel>
       </Panels>
     </>

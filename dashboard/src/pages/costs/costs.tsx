@@ -62,13 +62,13 @@ export function Costs() {
             </Panel>
             <Panels>
               <Panel title="By tool">
-                <Shares label="Cost by tool" of={by_tool} by="cost" />
+                <Shares label="Cost by tool" names="tool" of={by_tool} by="cost" />
               </Panel>
               <Panel title="By client">
-                <Shares label="Cost by client" of={by_client} by="cost" hasMarks />
+                <Shares label="Cost by client" names="client" of={by_client} by="cost" />
               </Panel>
               <Panel title="By user">
-                <Shares label="Cost by user" of={by_user} by="cost" />
+                <Shares label="Cost by user" names="user" of={by_user} by="cost" />
               </Panel>
             </Panels>
           </>

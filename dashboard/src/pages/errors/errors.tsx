@@ -107,7 +107,11 @@ export function ErrorsView() {
               />
               <TurnPages
                 first={search.cursor === undefined ? undefined : () => turn(undefined)}
-                back={search.cursor === undefined ? undefined : () => router.history.back()}
+                back={
+                  search.cursor === undefined
+                    ? undefined
+                    : () => (router.history.canGoBack() ? router.history.back() : turn(undefined))
+                }
                 next={next_cursor === null ? undefined : () => turn(next_cursor)}
               />
             </Panel>

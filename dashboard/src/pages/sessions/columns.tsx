@@ -30,9 +30,10 @@ export const COLUMNS: readonly Column<Session>[] = [
     id: 'status',
     name: 'State',
     cell: (row) => (
-      <span title={reasonWords(row.disconnect_reason)}>
+      <>
         <StatusMark status={row.status} />
-      </span>
+        {row.disconnect_reason && <span className="quiet">: {reasonWords(row.disconnect_reason)}</span>}
+      </>
     ),
   },
   { id: 'user', name: 'User', isWide: true, cell: (row) => <User session={row} /> },

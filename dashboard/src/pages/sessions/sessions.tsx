@@ -26,8 +26,9 @@ export function Sessions() {
   const router = useRouter();
   const [chosen, setChosen] = useState<RowSelectionState>({});
   const [isEnding, setEnding] = useState(false);
-  const canEnd = who?.role === 'operator';
   const shown = query.data?.sessions ?? [];
+  const isOperator = who?.role === 'operator';
+  const canEnd = isOperator && shown.some((session) => session.status === 'active');
   const ending = shown.filter((session) => chosen[session.session_id] && session.status === 'active');
 
   /** A choice begins the list anew; turning pages does not. */
@@ -51,7 +52,7 @@ export function Sessions() {
           `${query.data.total_is_exact ? '' : 'over '}${whole(query.data.total)} found, ${whole(query.data.active_sessions)} active`
         }
       >
-        {canEnd && (
+        {isOperator && (
           <Button variant="default" disabled={ending.length === 0} onClick={() => setEnding(true)}>
             {ending.length === 0 ? 'End sessions…' : `End ${ending.length}…`}
           </Button>
@@ -80,7 +81,11 @@ export function Sessions() {
               />
               <TurnPages
                 first={search.cursor === undefined ? undefined : () => turn(undefined)}
-                back={search.cursor === undefined ? undefined : () => router.history.back()}
+                back={
+                  search.cursor === undefined
+                    ? undefined
+                    : () => (router.history.canGoBack() ? router.history.back() : turn(undefined))
+                }
                 next={
                   page.next_cursor === null || query.isPlaceholderData
                     ? undefined
