@@ -23,6 +23,7 @@ export function Login() {
   };
   return (
     <main className="login">
+      <title>Log in – Archon Sessions</title>
       <form className="login-form" onSubmit={submit}>
         <h1>Archon Sessions</h1>
         <p className="quiet">This gateway's API wants a token. Whoever runs it can give you one.</p>

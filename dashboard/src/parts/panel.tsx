@@ -35,21 +35,23 @@ export function Panels({ children, isWide = false }: { children: ReactNode; isWi
   );
 }
 
-/** The top of a page: its name, and what one can do with all of it. */
-export function PageHead({
-  title,
-  note,
-  children,
-}: {
-  title: ReactNode;
+interface PageHeadProps {
+  /** The page's name, in the tab and in lists of tabs. */
+  name: string;
+  /** The same, where it is more than a text. */
+  title?: ReactNode;
   note?: ReactNode;
   children?: ReactNode;
-}) {
+}
+
+/** The top of a page: its name, and what one can do with all of it. */
+export function PageHead({ name, title, note, children }: PageHeadProps) {
   return (
     <header className="page-head">
+      <title>{`${name} – Archon Sessions`}</title>
       <div className="page-title">
-        <h1>{title}</h1>
-        {note !== undefined && <p className="quiet">{note}</p>}
+        <h1>{title ?? name}</h1>
+        {note !== undefined && <div className="quiet">{note}</div>}
       </div>
       {children !== undefined && <div className="page-actions">{children}</div>}
     </header>

@@ -1,7 +1,7 @@
 /** What is around every page: the way between pages, how the server is, and the login where one is needed. */
 import { useQuery } from '@tanstack/react-query';
 import { Outlet, useLocation } from '@tanstack/react-router';
-import { Suspense, useState } from 'react';
+import { Suspense, useEffect, useRef, useState } from 'react';
 import { me } from '@/api/queries';
 import { LiveProvider } from '@/live/live';
 import { Login } from '@/login/login';
@@ -26,6 +26,15 @@ export function Shell() {
 function Frame() {
   const [isOpen, setOpen] = useState(false);
   const { pathname } = useLocation();
+  const page = useRef<HTMLElement>(null);
+  const shown = useRef(pathname);
+  useEffect(() => {
+    // Another page begins at its top, also for whoever hears it or goes through it by keyboard.
+    if (shown.current === pathname) return;
+    shown.current = pathname;
+    window.scrollTo(0, 0);
+    page.current?.focus({ preventScroll: true });
+  }, [pathname]);
   return (
     <div className="shell">
       <a className="shell-skip" href="#content">
@@ -33,7 +42,7 @@ function Frame() {
       </a>
       <StatusBar isNavOpen={isOpen} toggleNav={() => setOpen(!isOpen)} />
       <Nav isOpen={isOpen} close={() => setOpen(false)} />
-      <main id="content" className="shell-page" tabIndex={-1} key={pathname}>
+      <main id="content" className="shell-page" tabIndex={-1} ref={page} key={pathname}>
         <Suspense fallback={<Loading rows={6} />}>
           <Outlet />
         </Suspense>

@@ -24,7 +24,7 @@ export function AnalyticsView() {
   const used = useQuery({ ...usage(days), ...polling });
   return (
     <>
-      <PageHead title="Analytics">
+      <PageHead name="Analytics">
         <DaysChoice days={days} choose={(chosen) => void navigate({ search: { days: chosen } })} />
       </PageHead>
       <Answer query={query} rows={10}>

@@ -15,7 +15,7 @@ export function Connect() {
   const query = useQuery(config);
   return (
     <>
-      <PageHead title="Connect a client" />
+      <PageHead name="Connect a client" />
       <Answer query={query} rows={8}>
         {(settings) => <Snippets settings={settings} />}
       </Answer>

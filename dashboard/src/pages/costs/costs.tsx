@@ -23,7 +23,7 @@ export function Costs() {
   const trends = useQuery({ ...analytics(days), ...polling });
   return (
     <>
-      <PageHead title="Costs" note="estimates from the text that crosses, not a bill">
+      <PageHead name="Costs" note="estimates from the text that crosses, not a bill">
         <DaysChoice days={days} choose={(chosen) => void navigate({ search: { days: chosen } })} />
       </PageHead>
       <Answer query={used} rows={8}>

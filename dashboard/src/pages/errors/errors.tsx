@@ -46,7 +46,7 @@ export function ErrorsView() {
   const turn = (cursor: string | undefined) => void navigate({ search: (before) => ({ ...before, cursor }) });
   return (
     <>
-      <PageHead title="Errors" />
+      <PageHead name="Errors" />
       <Answer query={query} rows={12}>
         {({ errors: rows, summary, next_cursor }) => (
           <>

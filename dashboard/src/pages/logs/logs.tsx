@@ -64,7 +64,7 @@ export function LogsView() {
 
   return (
     <>
-      <PageHead title="Logs" note={query.data && `${whole(query.data.pagination.total)} requests`}>
+      <PageHead name="Logs" note={query.data && `${whole(query.data.pagination.total)} requests`}>
         <Switch
           size="xs"
           label={phase === 'live' ? 'Follow live' : 'Follow by polling'}

@@ -10,12 +10,13 @@ import { Happening } from './happening';
 import { NowFigures } from './now-figures';
 import { Reasons } from './reasons';
 import { RecentSessions } from './recent-sessions';
+import { Warnings } from './warnings';
 
 export function Overview() {
   const query = useQuery({ ...health, ...usePolling() });
   return (
     <>
-      <PageHead title="Overview" />
+      <PageHead name="Overview" />
       {query.isError && (
         <Failure error={query.error} retry={() => void query.refetch()} isOld={!!query.data} />
       )}
@@ -28,6 +29,7 @@ export function Overview() {
             <ConnectionHealth health={query.data.connection_health} />
             <Reasons />
           </Panels>
+          <Warnings />
           <Panels isWide>
             <RecentSessions recent={query.data.recent_activity} />
             <Happening />

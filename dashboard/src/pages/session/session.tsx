@@ -44,6 +44,7 @@ function Shown({ page }: { page: SessionPage }) {
   return (
     <>
       <PageHead
+        name={`${session.client_type} ${shortId(session.session_id)}`}
         title={
           <>
             <ClientMark type={session.client_type} /> {session.client_type}{' '}

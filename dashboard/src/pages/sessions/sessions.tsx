@@ -46,7 +46,7 @@ export function Sessions() {
   return (
     <>
       <PageHead
-        title="Sessions"
+        name="Sessions"
         note={
           query.data &&
           `${query.data.total_is_exact ? '' : 'over '}${whole(query.data.total)} found, ${whole(query.data.active_sessions)} active`

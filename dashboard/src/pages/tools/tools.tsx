@@ -26,7 +26,7 @@ export function Tools() {
   const tools = useMemo(() => join(times.data, used.data), [times.data, used.data]);
   return (
     <>
-      <PageHead title="Tools">
+      <PageHead name="Tools">
         <DaysChoice days={days} choose={(chosen) => void navigate({ search: { days: chosen } })} />
       </PageHead>
       <Panel title="Response times" aside="p50 · p95 · p99">
