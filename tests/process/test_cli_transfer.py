@@ -76,7 +76,8 @@ def test_what_goes_in_comes_out_the_same_over_both_databases(filled, start_archo
     assert "imported 2 sessions" in imported(third, tmp_path)
     assert exported(third, tmp_path) == lines
     assert "imported 0 sessions" in imported(filled, tmp_path)
-    assert exported(filled, tmp_path) == lines
+    # Its own active session may have been touched since.
+    assert kinds(exported(filled, tmp_path)) == kinds(lines)
     sums = f"SELECT sum(total_requests), sum(total_errors) FROM {SESSIONS}"
     assert rows.query(third.db, sums) == rows.query(filled.db, sums) == [(24, 2)]
     usage = "SELECT * FROM archon_mcp_usage ORDER BY 1, 2, 3"

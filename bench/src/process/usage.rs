@@ -142,8 +142,10 @@ mod tests {
     fn a_process_sees_itself() {
         let pid = std::process::id();
         assert_eq!(tree(pid).first(), Some(&pid));
-        assert!(rss_bytes(&[pid]) > 100_000);
-        assert!(peak_rss_bytes(&[pid]) >= rss_bytes(&[pid]));
+        // Before the peak is read: other tests make it grow.
+        let now = rss_bytes(&[pid]);
+        assert!(now > 100_000);
+        assert!(peak_rss_bytes(&[pid]) >= now);
     }
 
     #[test]

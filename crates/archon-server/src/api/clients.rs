@@ -67,11 +67,13 @@ async fn list(
         Some(Filter::Idle) => (None, Some(line)),
         Some(Filter::All) | None => (None, None),
     };
-    let mut query = SessionQuery::default();
-    query.status = Some(Status::Active);
-    query.active_from = active_from;
-    query.active_until = active_until;
-    query.limit = rows(asked.limit);
+    let mut query = SessionQuery {
+        status: Some(Status::Active),
+        active_from,
+        active_until,
+        limit: rows(asked.limit),
+        ..SessionQuery::default()
+    };
     if let Some(cursor) = asked.cursor {
         query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }

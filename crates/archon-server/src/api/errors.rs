@@ -65,10 +65,8 @@ async fn list(
         Some(Severity::Timeout) => vec![Outcome::Timeout],
         Some(Severity::All) | None => vec![Outcome::Error, Outcome::Timeout],
     };
-    let mut query = RequestQuery::default();
-    query.session = session;
-    query.outcomes = outcomes;
-    query.limit = rows(asked.limit);
+    let mut query =
+        RequestQuery { session, outcomes, limit: rows(asked.limit), ..RequestQuery::default() };
     if let Some(cursor) = asked.cursor {
         query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }

@@ -67,17 +67,19 @@ async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Answer<Logs>, ApiError> {
     let (limit, offset) = (rows(asked.limit), asked.offset.map_or(0, Whole::small));
-    let mut query = RequestQuery::default();
-    query.session = asked.session_id.map(SessionId::from_uuid);
-    query.outcomes = match asked.level {
-        Some(LevelFilter::Info) => vec![Outcome::Success],
-        Some(LevelFilter::Warning) => vec![Outcome::Timeout],
-        Some(LevelFilter::Error) => vec![Outcome::Error],
-        Some(LevelFilter::All) | None => Vec::new(),
+    let mut query = RequestQuery {
+        session: asked.session_id.map(SessionId::from_uuid),
+        outcomes: match asked.level {
+            Some(LevelFilter::Info) => vec![Outcome::Success],
+            Some(LevelFilter::Warning) => vec![Outcome::Timeout],
+            Some(LevelFilter::Error) => vec![Outcome::Error],
+            Some(LevelFilter::All) | None => Vec::new(),
+        },
+        text: asked.search.and_then(Text::meant),
+        offset: offset as usize,
+        limit,
+        ..RequestQuery::default()
     };
-    query.text = asked.search.and_then(Text::meant);
-    query.offset = offset as usize;
-    query.limit = limit;
     if let Some(cursor) = asked.cursor {
         query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }

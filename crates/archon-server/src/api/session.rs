@@ -56,9 +56,8 @@ async fn show(
     SessionPath(id): SessionPath,
     Query(asked): Query<Shown>,
 ) -> Result<Answer<SessionPage>, ApiError> {
-    let mut query = RequestQuery::default();
-    query.session = Some(id);
-    query.limit = rows(asked.limit);
+    let mut query =
+        RequestQuery { session: Some(id), limit: rows(asked.limit), ..RequestQuery::default() };
     if let Some(cursor) = asked.cursor {
         query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }

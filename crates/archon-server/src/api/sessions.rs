@@ -96,20 +96,22 @@ async fn list(
     State(overview): State<Arc<Overview>>,
     Query(asked): Query<Listed>,
 ) -> Result<Answer<Sessions>, ApiError> {
-    let mut query = SessionQuery::default();
-    query.status = asked.status.and_then(status);
-    query.client_type = asked.client_type.and_then(Text::meant);
-    query.user = asked.user_id.and_then(Text::meant);
-    query.text = asked.q.and_then(Text::meant);
-    query.sort = match asked.sort {
-        None | Some(Sort::LastActivity) => SessionSort::LastActivity,
-        Some(Sort::ConnectedAt) => SessionSort::ConnectedAt,
+    let mut query = SessionQuery {
+        status: asked.status.and_then(status),
+        client_type: asked.client_type.and_then(Text::meant),
+        user: asked.user_id.and_then(Text::meant),
+        text: asked.q.and_then(Text::meant),
+        sort: match asked.sort {
+            None | Some(Sort::LastActivity) => SessionSort::LastActivity,
+            Some(Sort::ConnectedAt) => SessionSort::ConnectedAt,
+        },
+        order: match asked.order {
+            None | Some(Direction::Desc) => Order::Descending,
+            Some(Direction::Asc) => Order::Ascending,
+        },
+        limit: rows(asked.limit),
+        ..SessionQuery::default()
     };
-    query.order = match asked.order {
-        None | Some(Direction::Desc) => Order::Descending,
-        Some(Direction::Asc) => Order::Ascending,
-    };
-    query.limit = rows(asked.limit);
     if let Some(cursor) = asked.cursor {
         query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::{Layer, Service, ServiceExt};
 
-type Body = BoxBody<Bytes, Infallible>;
+type Body = BoxBody<Bytes, std::io::Error>;
 
 /// The server: its state is shared by its clones.
 #[derive(Clone)]
@@ -112,10 +112,15 @@ impl Server {
                 let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress" });
                 sse(format!("data: {note}\n\ndata: {answer}\n\n"))
             }
-            // Its stream is cut; sent again, it is answered as a whole.
+            // Its stream breaks; sent again, it is answered as a whole.
             "unsteady" if self.ran(tool) == 1 => {
                 let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress" });
-                let mut cut = sse(format!("data: {note}\n\n"));
+                let event = Bytes::from(format!("data: {note}\n\n"));
+                let event = Ok(http_body::Frame::data(event));
+                let broken = Err(std::io::ErrorKind::ConnectionReset.into());
+                let stream = futures_util::stream::iter([event, broken]);
+                let mut cut = Response::new(StreamBody::new(stream).boxed());
+                set_type(&mut cut, "text/event-stream");
                 cut.extensions_mut().insert(Repeatable);
                 cut
             }
@@ -167,20 +172,24 @@ impl Service<InnerRequest> for Server {
     }
 }
 
+fn whole(body: String) -> Body {
+    Full::from(body).map_err(|never| match never {}).boxed()
+}
+
 fn text(status: u16, body: &str) -> Response<Body> {
-    let mut response = Response::new(Full::from(body.to_owned()).boxed());
+    let mut response = Response::new(whole(body.to_owned()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response
 }
 
 fn json_body(body: String) -> Response<Body> {
-    let mut response = Response::new(Full::from(body).boxed());
+    let mut response = Response::new(whole(body));
     set_type(&mut response, "application/json");
     response
 }
 
 fn sse(body: String) -> Response<Body> {
-    let mut response = Response::new(Full::from(body).boxed());
+    let mut response = Response::new(whole(body));
     set_type(&mut response, "text/event-stream");
     response
 }

@@ -363,7 +363,7 @@ async fn use_is_summed_up_by_day(store: &dyn Database) {
     let one = Session { principal: known, ..began("cursor", 0, 0) };
     let other = began("zed", 0, 0);
     create(store, &[one.clone(), other.clone()]).await;
-    let mut rows = vec![
+    let mut rows = [
         call(&one, "a", Outcome::Success, 0),
         call(&one, "a", Outcome::Error, 0),
         call(&other, "b", Outcome::Timeout, HOUR),
