@@ -54,7 +54,11 @@ export function Shares({ label, of, names, by = 'count' }: SharesProps) {
   const rest = sorted.slice(SHOWN_MAX);
   if (rest.length > 0) {
     const count = rest.reduce((sum, [, usage]) => sum + usage[by], 0);
-    bars.push({ name: `${rest.length} others`, count, figure: show(count) });
+    bars.push({
+      name: rest.length === 1 ? 'one other' : `${rest.length} others`,
+      count,
+      figure: show(count),
+    });
   }
   return <Bars label={label} bars={bars} />;
 }

@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { status } from '@/api/queries';
 import type { ServiceStatus } from '@/api/types';
+import { whole } from '@/format/numbers';
 import { span } from '@/format/time';
 import { useNow } from '@/parts/clock';
 import { Mark, type Tone } from '@/parts/marks';
@@ -10,6 +11,9 @@ import { LiveMark } from './live-mark';
 
 /** The bar is asked for by itself while everything else is live: no event tells of upstreams. */
 const STATUS_MS = 10_000;
+
+/** Rows always wait a little, for the next batch. A batch has at most so many: more are a store that does not keep up. */
+const QUEUED_MANY = 1_000;
 
 interface StatusBarProps {
   isNavOpen: boolean;
@@ -60,7 +64,7 @@ function States({ status, isOld, at }: { status: ServiceStatus; isOld: boolean; 
       </li>
       {lost > 0 && (
         <li>
-          <Mark tone="warn" word={`${lost} rows lost`} />
+          <Mark tone="warn" word={`${whole(lost)} rows lost`} />
         </li>
       )}
       <li title={upstreams.map(([name, upstream]) => `${name}: ${upstream.status}`).join('\n')}>
@@ -82,6 +86,7 @@ function States({ status, isOld, at }: { status: ServiceStatus; isOld: boolean; 
 
 function storeShown({ store }: ServiceStatus): { tone: Tone; word: string } {
   if (store.status !== 'healthy') return { tone: 'bad', word: 'store unavailable' };
-  if (store.queued_rows > 0) return { tone: 'warn', word: `store catches up: ${store.queued_rows} rows` };
+  if (store.queued_rows >= QUEUED_MANY)
+    return { tone: 'warn', word: `store catches up: ${whole(store.queued_rows)} rows` };
   return { tone: 'good', word: 'store' };
 }
