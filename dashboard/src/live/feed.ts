@@ -19,7 +19,7 @@ export interface Pulse {
   calls: number;
 }
 
-interface Call {
+export interface Call {
   at: number;
   durationUs: number;
   isFailed: boolean;
@@ -68,19 +68,23 @@ export class Feed {
   pulse(now: number): Pulse | undefined {
     if (this.#since === undefined) return undefined;
     this.#calls = this.#calls.filter((call) => now - call.at <= WINDOW_MS);
-    const calls = this.#calls;
-    const first = calls.length === CALLS_MAX ? calls[0] : undefined;
-    const span = Math.max(1_000, Math.min(WINDOW_MS, now - (first?.at ?? this.#since)));
-    const durations = calls.map((call) => call.durationUs).sort((a, b) => a - b);
-    const failed = calls.filter((call) => call.isFailed).length;
-    return {
-      perSecond: calls.length / (span / 1_000),
-      failedPercent: calls.length === 0 ? 0 : (100 * failed) / calls.length,
-      p50Us: quantile(durations, 0.5),
-      p95Us: quantile(durations, 0.95),
-      calls: calls.length,
-    };
+    const isCut = this.#calls.length === CALLS_MAX;
+    return pulseOf(this.#calls, isCut ? (this.#calls[0]?.at ?? now) : this.#since, now);
   }
+}
+
+/** Returns how calls of the last minute went; all of those since `since` are known, or of a minute if that is less. */
+export function pulseOf(calls: readonly Call[], since: number, now: number): Pulse {
+  const span = Math.max(1_000, Math.min(WINDOW_MS, now - since));
+  const durations = calls.map((call) => call.durationUs).sort((a, b) => a - b);
+  const failed = calls.filter((call) => call.isFailed).length;
+  return {
+    perSecond: calls.length / (span / 1_000),
+    failedPercent: calls.length === 0 ? 0 : (100 * failed) / calls.length,
+    p50Us: quantile(durations, 0.5),
+    p95Us: quantile(durations, 0.95),
+    calls: calls.length,
+  };
 }
 
 function isEvent(frame: Frame): frame is Event {

@@ -2,15 +2,13 @@
 import { Link } from '@tanstack/react-router';
 import type { SessionsHealth } from '@/api/types';
 import { latency, NOTHING, percent, rate, whole } from '@/format/numbers';
-import { useConnection, usePulse } from '@/live/live';
 import { Figure, Figures } from '@/parts/figure';
+import { useCallsNow } from './pulse';
 
 export function NowFigures({ health }: { health: SessionsHealth }) {
   const { active, disconnected, total } = health.status_breakdown;
-  const { phase } = useConnection();
-  const pulse = usePulse();
-  const isLive = phase === 'live' && pulse !== undefined;
-  const hasCalls = isLive && pulse.calls > 0;
+  const pulse = useCallsNow();
+  const hasCalls = pulse !== undefined && pulse.calls > 0;
   return (
     <Figures label="Now">
       <Figure
@@ -30,11 +28,7 @@ export function NowFigures({ health }: { health: SessionsHealth }) {
         }
       />
       <Figure name="Sessions in all" value={whole(total)} />
-      <Figure
-        name="Calls per second"
-        value={isLive ? rate(pulse.perSecond) : NOTHING}
-        note={isLive ? 'last minute' : 'known while live'}
-      />
+      <Figure name="Calls per second" value={pulse ? rate(pulse.perSecond) : NOTHING} note="last minute" />
       <Figure
         name="Failed calls"
         value={hasCalls ? percent(pulse.failedPercent) : NOTHING}
