@@ -368,7 +368,7 @@ def test_the_documentation_comes_from_this_server_alone(busy):
     ("method", "path", "status", "code"),
     [
         ("GET", "/no/such/thing", 404, "not_found"),
-        ("GET", "//", 404, "not_found"),
+        ("GET", "//nothing", 404, "not_found"),
         ("GET", f"/sessions/{UNKNOWN}", 404, "session_not_found"),
         ("DELETE", f"/sessions/{UNKNOWN}", 404, "session_not_found"),
         ("POST", f"/sessions/{UNKNOWN}/heartbeat", 404, "session_not_found"),

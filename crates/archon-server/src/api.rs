@@ -35,6 +35,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Config;
+use crate::dashboard;
 use crate::server::Overview;
 use access::Access;
 use guard::Guard;
@@ -93,6 +94,7 @@ pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports, feed: Arc<
         .with_state(api)
         .merge(ws::routes(feed).route_layer(viewers_only))
         .merge(docs::router(described(openapi, open)))
+        .merge(dashboard::router())
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(body::BODY_BYTES_MAX))

@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod config;
+mod dashboard;
 mod gateway;
 mod identity;
 mod logging;

@@ -207,6 +207,7 @@ fn announce(config: &Config, overview: &Overview, sockets: &Sockets) -> anyhow::
     for name in &names {
         println!("  upstream:     {name} at http://{mcp}/mcp/{name}");
     }
+    println!("  dashboard:    http://{api}/");
     println!("  health:       http://{api}/health{}", sockets.api.origin());
     println!(
         "  clients:      {}",

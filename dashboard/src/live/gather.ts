@@ -1,0 +1,58 @@
+/** Gathers frames and hands them on at most once per painted frame, so that a burst costs one render. */
+import type { Frame } from '@/api/types';
+
+/** More than this between two paints is not worth reading one by one: everything is fetched anew. */
+export const FRAMES_MAX = 2_000;
+/** A hidden page paints nothing; it is brought up to date this often. */
+export const HIDDEN_MS = 1_000;
+
+export interface Gathered {
+  frames: Frame[];
+  /** Whether frames were dropped. */
+  hasGap: boolean;
+}
+
+export class Gather {
+  #frames: Frame[] = [];
+  #hasGap = false;
+  #isDue = false;
+  readonly #hand: (gathered: Gathered) => void;
+  readonly #soon: (run: () => void) => void;
+
+  constructor(hand: (gathered: Gathered) => void, soon: (run: () => void) => void = beforePaint) {
+    this.#hand = hand;
+    this.#soon = soon;
+  }
+
+  add(frame: Frame): void {
+    if (this.#frames.length < FRAMES_MAX) this.#frames.push(frame);
+    else this.#hasGap = true;
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#soon(() => this.#flush());
+  }
+
+  #flush(): void {
+    const gathered = { frames: this.#frames, hasGap: this.#hasGap };
+    this.#frames = [];
+    this.#hasGap = false;
+    this.#isDue = false;
+    this.#hand(gathered);
+  }
+}
+
+/**
+ * Runs before the next paint. Both clocks are set where the page is visible: one that is hidden in between would wait
+ * for a paint that never comes.
+ */
+function beforePaint(run: () => void): void {
+  let hasRun = false;
+  const once = () => {
+    if (hasRun) return;
+    hasRun = true;
+    clearTimeout(timer);
+    run();
+  };
+  const timer = setTimeout(once, HIDDEN_MS);
+  if (!document.hidden) requestAnimationFrame(once);
+}

@@ -1,0 +1,113 @@
+/** How things went over days, against the days before, and by whom. */
+import { useQuery } from '@tanstack/react-query';
+import { getRouteApi } from '@tanstack/react-router';
+import { analytics, usage } from '@/api/queries';
+import type { Analytics } from '@/api/types';
+import { latency, percent, short, whole } from '@/format/numbers';
+import { utcDay } from '@/format/time';
+import { usePolling } from '@/live/live';
+import { Answer, Empty } from '@/parts/answers';
+import { ColumnsChart } from '@/parts/charts/columns-chart';
+import { DAYS_USUAL, DaysChoice } from '@/parts/days';
+import { Figure, Figures } from '@/parts/figure';
+import { PageHead, Panel, Panels } from '@/parts/panel';
+import { Shares } from '@/parts/shares';
+import { Comparison } from './comparison';
+
+const route = getRouteApi('/analytics');
+
+export function AnalyticsView() {
+  const { days = DAYS_USUAL } = route.useSearch();
+  const navigate = route.useNavigate();
+  const polling = usePolling();
+  const query = useQuery({ ...analytics(days), ...polling });
+  const used = useQuery({ ...usage(days), ...polling });
+  return (
+    <>
+      <PageHead name="Analytics">
+        <DaysChoice days={days} choose={(chosen) => void navigate({ search: { days: chosen } })} />
+      </PageHead>
+      <Answer query={query} rows={10}>
+        {(data) => (
+          <>
+            {data.comparison && <Comparison comparison={data.comparison} days={days} />}
+            <Panels isWide>
+              <Daily trends={data.trends} />
+              <Hourly trends={data.trends} />
+            </Panels>
+            <Times data={data} />
+          </>
+        )}
+      </Answer>
+      <Panels isWide>
+        <Panel title="By client">
+          <Answer query={used}>
+            {(data) => <Shares label="Requests by client" names="client" of={data.by_client} />}
+          </Answer>
+        </Panel>
+        <Panel title="By user">
+          <Answer query={used}>
+            {(data) => <Shares label="Requests by user" names="user" of={data.by_user} />}
+          </Answer>
+        </Panel>
+      </Panels>
+    </>
+  );
+}
+
+function Daily({ trends }: { trends: Analytics['trends'] }) {
+  return (
+    <Panel title="Requests a day" aside="days in UTC">
+      {trends.daily.length === 0 ? (
+        <Empty title="No requests in this period." />
+      ) : (
+        <ColumnsChart
+          label={`Requests on each of ${trends.daily.length} days, and the share that succeeded`}
+          rows={trends.daily}
+          at={(day) => utcDay(day.date)}
+          columns={{ name: 'Requests', value: (day) => day.requests, show: short }}
+          line={{
+            name: 'Succeeded',
+            value: (day) => (day.requests === 0 ? undefined : day.success_rate),
+            show: (value) => percent(value, 1),
+          }}
+        />
+      )}
+    </Panel>
+  );
+}
+
+function Hourly({ trends }: { trends: Analytics['trends'] }) {
+  return (
+    <Panel title="Requests by hour of the day" aside="hours in UTC">
+      {trends.hourly.length === 0 ? (
+        <Empty title="No requests in this period." />
+      ) : (
+        <ColumnsChart
+          label="Requests by hour of the day, and how long they took on average"
+          rows={trends.hourly}
+          at={(hour) => `${String(hour.hour).padStart(2, '0')}:00`}
+          columns={{ name: 'Requests', value: (hour) => hour.requests, show: short }}
+          line={{
+            name: 'Average duration',
+            value: (hour) => (hour.requests === 0 ? undefined : hour.avg_duration * 1_000),
+            show: latency,
+          }}
+        />
+      )}
+    </Panel>
+  );
+}
+
+function Times({ data: { ratios, response_times: times } }: { data: Analytics }) {
+  return (
+    <Figures label="Outcomes and response times">
+      <Figure name="Succeeded" value={whole(ratios.success)} note={percent(ratios.success_rate, 2)} />
+      <Figure name="Errors" value={whole(ratios.error)} tone={ratios.error > 0 ? 'bad' : undefined} />
+      <Figure name="Timeouts" value={whole(ratios.timeout)} tone={ratios.timeout > 0 ? 'warn' : undefined} />
+      <Figure name="Median" value={latency(times.p50 * 1_000)} note="p50" />
+      <Figure name="p95" value={latency(times.p95 * 1_000)} />
+      <Figure name="p99" value={latency(times.p99 * 1_000)} />
+    </Figures>
+  );
+}

@@ -1,0 +1,46 @@
+/** A period against the one before it. */
+import type { Analytics, Change } from '@/api/types';
+import { dollars, percent, short } from '@/format/numbers';
+import { Figure, Figures } from '@/parts/figure';
+
+interface ComparisonProps {
+  comparison: NonNullable<Analytics['comparison']>;
+  days: number;
+}
+
+export function Comparison({ comparison, days }: ComparisonProps) {
+  const before = days === 1 ? 'the day before' : `the ${days} days before`;
+  return (
+    <Figures label={`This period against ${before}`}>
+      <Compared name="Requests" change={comparison.requests} show={short} before={before} />
+      <Compared
+        name="Succeeded"
+        change={comparison.success_rate}
+        show={(value) => percent(value, 1)}
+        before={before}
+      />
+      <Compared name="Tokens" change={comparison.tokens} show={short} before={before} />
+      <Compared name="Estimated cost" change={comparison.cost} show={dollars} before={before} />
+    </Figures>
+  );
+}
+
+interface ComparedProps {
+  name: string;
+  change: Change;
+  show: (value: number) => string;
+  before: string;
+}
+
+function Compared({ name, change, show, before }: ComparedProps) {
+  return <Figure name={name} value={show(change.current)} note={said(change, show, before)} />;
+}
+
+function said({ change_percent, previous }: Change, show: (value: number) => string, before: string): string {
+  if (change_percent === null) return `nothing in ${before}`;
+  const moved =
+    Math.abs(change_percent) < 0.05
+      ? 'as'
+      : `${change_percent > 0 ? '+' : '−'}${percent(Math.abs(change_percent))} to`;
+  return `${moved} ${before} (${show(previous)})`;
+}

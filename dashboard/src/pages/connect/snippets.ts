@@ -1,0 +1,157 @@
+/**
+ * What each client wants to be told. The same texts as those of `archon client-config`, and a test holds them to its
+ * snapshot: who changes one is led to the other.
+ */
+
+export interface Snippet {
+  agent: string;
+  name: string;
+  /** Where it goes. */
+  place: string;
+  text: string;
+}
+
+interface Agent {
+  /** As `archon client-config` calls it. */
+  agent: string;
+  name: string;
+  place: string;
+  text: (url: string, server: string) => string;
+}
+
+const AGENTS: readonly Agent[] = [
+  {
+    agent: 'ClaudeCode',
+    name: 'Claude Code',
+    place:
+      'Run this in your project; with `--scope user` it is for all of them, with `--scope project` for all who share it:',
+    text: (url, server) => `claude mcp add --transport http ${server} ${word(url)}`,
+  },
+  {
+    agent: 'ClaudeDesktop',
+    name: 'Claude Desktop',
+    place:
+      'Put this into claude_desktop_config.json (Settings, Developer, Edit Config) and start Claude Desktop again; it needs Node:',
+    text: (url, server) => servers('mcpServers', server, { args: bridge(url), command: 'npx' }),
+  },
+  {
+    agent: 'Cursor',
+    name: 'Cursor',
+    place: 'Put this into ~/.cursor/mcp.json, or .cursor/mcp.json in a project:',
+    text: (url, server) => servers('mcpServers', server, { url }),
+  },
+  {
+    agent: 'VsCode',
+    name: 'VS Code',
+    place: 'Put this into .vscode/mcp.json, or where `MCP: Open User Configuration` leads:',
+    text: (url, server) => servers('servers', server, { type: 'http', url }),
+  },
+  {
+    agent: 'Windsurf',
+    name: 'Windsurf',
+    place: 'Put this into ~/.codeium/windsurf/mcp_config.json:',
+    text: (url, server) => servers('mcpServers', server, { serverUrl: url }),
+  },
+  {
+    agent: 'Codex',
+    name: 'Codex',
+    place: 'Put this into ~/.codex/config.toml:',
+    text: (url, server) => `[mcp_servers.${server}]\nurl = ${JSON.stringify(url)}`,
+  },
+  {
+    agent: 'Gemini',
+    name: 'Gemini CLI',
+    place: 'Put this into ~/.gemini/settings.json, or .gemini/settings.json in a project:',
+    text: (url, server) => servers('mcpServers', server, { httpUrl: url }),
+  },
+  {
+    agent: 'Zed',
+    name: 'Zed',
+    place: "Put this into Zed's settings.json (`zed: open settings file`):",
+    text: (url, server) => servers('context_servers', server, { url }),
+  },
+  {
+    agent: 'Inspector',
+    name: 'Inspector',
+    place: 'Run this (or `archon inspect`); it needs Node:',
+    text: (url) => `npx @modelcontextprotocol/inspector --transport http --server-url ${word(url)}`,
+  },
+  {
+    agent: 'Curl',
+    name: 'curl',
+    place: "Run this; its answer's Mcp-Session-Id goes into the next request's header:",
+    text: curl,
+  },
+  {
+    agent: 'Rust',
+    name: 'Rust',
+    place: 'A main.rs, with `cargo add` for what its first lines name:',
+    text: rust,
+  },
+  { agent: 'Python', name: 'Python', place: 'A script, after `pip install mcp`:', text: python },
+];
+
+/** Returns what every client is told of an endpoint. */
+export function snippetsFor(url: string, server: string): Snippet[] {
+  return AGENTS.map(({ text, ...agent }) => ({ ...agent, text: text(url, server) }));
+}
+
+function servers(key: string, server: string, settings: object): string {
+  return JSON.stringify({ [key]: { [server]: settings } }, null, 2);
+}
+
+/** How `mcp-remote` is started. It refuses HTTP to other machines unless it is told. */
+function bridge(url: string): string[] {
+  return ['-y', 'mcp-remote', url, ...(url.startsWith('http://') ? ['--allow-http'] : [])];
+}
+
+function curl(url: string): string {
+  const clientInfo = { name: 'curl', version: '1' };
+  const params = { capabilities: {}, clientInfo, protocolVersion: '2025-11-25' };
+  const initialize = JSON.stringify({ id: 1, jsonrpc: '2.0', method: 'initialize', params });
+  return [
+    `curl -i ${word(url)} \\`,
+    `  -H 'Content-Type: application/json' \\`,
+    `  -H 'Accept: application/json, text/event-stream' \\`,
+    `  -d '${initialize}'`,
+  ].join('\n');
+}
+
+function rust(url: string): string {
+  return `// cargo add anyhow
+// cargo add rmcp --features client,transport-streamable-http-client-reqwest
+// cargo add tokio --features full
+use rmcp::ServiceExt;
+use rmcp::transport::StreamableHttpClientTransport;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let transport = StreamableHttpClientTransport::from_uri(${JSON.stringify(url)});
+    let client = ().serve(transport).await?;
+    for tool in client.list_all_tools().await? {
+        println!("{}", tool.name);
+    }
+    client.cancel().await?;
+    Ok(())
+}`;
+}
+
+function python(url: string): string {
+  return `import asyncio
+
+from mcp import Client
+
+
+async def main() -> None:
+    async with Client(${JSON.stringify(url)}) as client:
+        for tool in (await client.list_tools()).tools:
+            print(tool.name)
+
+
+asyncio.run(main())`;
+}
+
+/** The text as one word of a shell's command. */
+function word(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,80 @@
+/** What requests are estimated to cost, where that goes, and the prices behind it. */
+import { useQuery } from '@tanstack/react-query';
+import { getRouteApi } from '@tanstack/react-router';
+import { analytics, usage } from '@/api/queries';
+import { dollars, NOTHING, short, whole } from '@/format/numbers';
+import { utcDay } from '@/format/time';
+import { usePolling } from '@/live/live';
+import { Answer, Empty } from '@/parts/answers';
+import { ColumnsChart } from '@/parts/charts/columns-chart';
+import { DAYS_USUAL, DaysChoice } from '@/parts/days';
+import { Figure, Figures } from '@/parts/figure';
+import { PageHead, Panel, Panels } from '@/parts/panel';
+import { Shares } from '@/parts/shares';
+import { Prices } from './prices';
+
+const route = getRouteApi('/costs');
+
+export function Costs() {
+  const { days = DAYS_USUAL } = route.useSearch();
+  const navigate = route.useNavigate();
+  const polling = usePolling();
+  const used = useQuery({ ...usage(days), ...polling });
+  const trends = useQuery({ ...analytics(days), ...polling });
+  return (
+    <>
+      <PageHead name="Costs" note="estimates from the text that crosses, not a bill">
+        <DaysChoice days={days} choose={(chosen) => void navigate({ search: { days: chosen } })} />
+      </PageHead>
+      <Answer query={used} rows={8}>
+        {({ summary, by_tool, by_client, by_user }) => (
+          <>
+            <Figures label="This period">
+              <Figure name="Estimated cost" value={dollars(summary.total_cost)} />
+              <Figure name="Tokens in" value={short(summary.total_prompt_tokens)} />
+              <Figure name="Tokens out" value={short(summary.total_completion_tokens)} />
+              <Figure name="Requests" value={short(summary.total_requests)} />
+              <Figure
+                name="Per session"
+                value={
+                  summary.unique_sessions === 0
+                    ? NOTHING
+                    : dollars(summary.total_cost / summary.unique_sessions)
+                }
+                note={`${whole(summary.unique_sessions)} sessions`}
+              />
+            </Figures>
+            <Panel title="Cost a day" aside="days in UTC">
+              <Answer query={trends}>
+                {({ trends: { daily } }) =>
+                  daily.length === 0 ? (
+                    <Empty title="No requests in this period." />
+                  ) : (
+                    <ColumnsChart
+                      label={`Estimated cost on each of ${daily.length} days`}
+                      rows={daily}
+                      at={(day) => utcDay(day.date)}
+                      columns={{ name: 'Estimated cost', value: (day) => day.cost, show: dollars }}
+                    />
+                  )
+                }
+              </Answer>
+            </Panel>
+            <Panels>
+              <Panel title="By tool">
+                <Shares label="Cost by tool" names="tool" of={by_tool} by="cost" />
+              </Panel>
+              <Panel title="By client">
+                <Shares label="Cost by client" names="client" of={by_client} by="cost" />
+              </Panel>
+              <Panel title="By user">
+                <Shares label="Cost by user" names="user" of={by_user} by="cost" />
+              </Panel>
+            </Panels>
+          </>
+        )}
+      </Answer>
+      <Prices />
+    </>
+  );
+}

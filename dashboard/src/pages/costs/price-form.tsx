@@ -1,0 +1,112 @@
+/** Adds a price, or changes one from a day on. */
+import { Button, Modal, NumberInput, TextInput } from '@mantine/core';
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { type FormEvent, useState } from 'react';
+import { answerOf, api } from '@/api/call';
+import { pricing } from '@/api/queries';
+import type { Price } from '@/api/types';
+import { Failure } from '@/parts/answers';
+import '@/parts/end-sessions.css';
+
+/** The API's own bound. */
+const PRICE_MAX = 1_000;
+
+interface PriceFormProps {
+  /** The price to change; a new one if left out. */
+  price: Price | undefined;
+  close: () => void;
+}
+
+export function PriceForm({ price, close }: PriceFormProps) {
+  const client = useQueryClient();
+  const [provider, setProvider] = useState(price?.provider ?? '');
+  const [model, setModel] = useState(price?.model_name ?? '');
+  const [input, setInput] = useState<number | string>(price?.input_price_per_1k ?? '');
+  const [output, setOutput] = useState<number | string>(price?.output_price_per_1k ?? '');
+  const save = useMutation({
+    mutationFn: () =>
+      answerOf(
+        api.PUT('/api/mcp/pricing', {
+          body: {
+            pricing: [
+              {
+                provider: provider.trim(),
+                model_name: model.trim(),
+                input_price_per_1k: Number(input),
+                output_price_per_1k: Number(output),
+              },
+            ],
+          },
+        }),
+      ),
+    onSuccess: (answer) => {
+      client.setQueryData(pricing.queryKey, answer);
+      close();
+    },
+  });
+  const isComplete = provider.trim() !== '' && model.trim() !== '' && input !== '' && output !== '';
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    save.mutate();
+  };
+  return (
+    <Modal
+      opened
+      onClose={close}
+      title={price ? `Price of ${price.model_name}` : 'Add a price'}
+      closeButtonProps={{ 'aria-label': 'Close' }}
+    >
+      <form className="end-sessions" onSubmit={submit}>
+        {!price && (
+          <>
+            <TextInput
+              label="Provider"
+              required
+              maxLength={128}
+              value={provider}
+              onChange={(event) => setProvider(event.currentTarget.value)}
+              data-autofocus
+            />
+            <TextInput
+              label="Model"
+              required
+              maxLength={128}
+              value={model}
+              onChange={(event) => setModel(event.currentTarget.value)}
+            />
+          </>
+        )}
+        <NumberInput
+          label="Dollars per 1,000 tokens in"
+          required
+          min={0}
+          max={PRICE_MAX}
+          decimalScale={6}
+          hideControls
+          value={input}
+          onChange={setInput}
+        />
+        <NumberInput
+          label="Dollars per 1,000 tokens out"
+          required
+          min={0}
+          max={PRICE_MAX}
+          decimalScale={6}
+          hideControls
+          value={output}
+          onChange={setOutput}
+        />
+        <p className="quiet">It holds from today on. What was estimated before stays as it is.</p>
+        {save.isError && <Failure error={save.error} />}
+        <div className="end-actions">
+          <Button variant="default" onClick={close}>
+            Cancel
+          </Button>
+          <Button type="submit" loading={save.isPending} disabled={!isComplete}>
+            Save
+          </Button>
+        </div>
+      </form>
+    </Modal>
+  );
+}

@@ -1,0 +1,140 @@
+/** Every tracked request as a line: by level, by words, and following what happens. */
+import { SegmentedControl, Switch } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { getRouteApi } from '@tanstack/react-router';
+import { useState } from 'react';
+import { logs } from '@/api/queries';
+import type { Level, LogEntry, Logs } from '@/api/types';
+import { whole } from '@/format/numbers';
+import { useConnection, usePolling } from '@/live/live';
+import { Answer, Empty } from '@/parts/answers';
+import { type Column, DataTable } from '@/parts/data-table';
+import { LevelMark } from '@/parts/marks';
+import { PageHead, Panel } from '@/parts/panel';
+import { DEED, DURATION, FAILURE, SESSION, WHEN } from '@/parts/request-columns';
+import { SearchField } from '@/parts/search-field';
+import { oneOf } from '@/parts/search-text';
+import { TurnPages } from '@/parts/turn-pages';
+import '@/parts/filters.css';
+import { LEVELS, type LogsSearch } from './search';
+
+const route = getRouteApi('/logs');
+
+/** Lines of a page. */
+const LINES = 100;
+/** The API counts no further back by number; searching does. */
+const PAGES_MAX = 100;
+
+const COLUMNS: readonly Column<LogEntry>[] = [
+  // In the order of the server: sorting one page would say something else than it seems to.
+  { ...(WHEN as Column<LogEntry>), value: undefined },
+  { id: 'level', name: 'Level', cell: (row) => <LevelMark level={row.level} /> },
+  DEED as Column<LogEntry>,
+  { ...(DURATION as Column<LogEntry>), value: undefined },
+  { id: 'client', name: 'Client', isExtra: true, cell: (row) => row.client_type },
+  SESSION as Column<LogEntry>,
+  FAILURE as Column<LogEntry>,
+];
+
+const LEVEL_NAMES: Record<Level, string> = { info: 'Info', warning: 'Warnings', error: 'Errors' };
+
+export function LogsView() {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const [isFollowing, setFollowing] = useState(true);
+  const page = search.page ?? 1;
+  const polling = usePolling();
+  const { phase } = useConnection();
+  const follows = isFollowing && page === 1;
+  const asked = logs({
+    level: search.level,
+    search: search.q,
+    session_id: search.session,
+    limit: LINES,
+    offset: (page - 1) * LINES,
+  });
+  const query = useQuery(
+    // Events make stale what is kept under `requests`; under another name it stands still.
+    follows
+      ? { ...asked, ...polling }
+      : { ...asked, queryKey: ['still', ...asked.queryKey], staleTime: Infinity },
+  );
+  const choose = (change: Partial<LogsSearch>) =>
+    void navigate({ search: (before) => ({ ...before, page: undefined, ...change }), replace: true });
+
+  return (
+    <>
+      <PageHead name="Logs" note={query.data && `${whole(query.data.pagination.total)} requests`}>
+        <Switch
+          size="xs"
+          label={phase === 'live' ? 'Follow live' : 'Follow by polling'}
+          checked={follows}
+          disabled={page !== 1}
+          onChange={(event) => setFollowing(event.currentTarget.checked)}
+        />
+      </PageHead>
+      <Panel
+        title="Requests"
+        aside={
+          <search className="filters">
+            <SearchField
+              label="Search requests"
+              placeholder="Method, tool or error"
+              text={search.q}
+              find={(q) => choose({ q })}
+            />
+            <SegmentedControl
+              aria-label="Level"
+              data={[
+                { value: 'all', label: 'All' },
+                ...LEVELS.map((level) => ({ value: level, label: LEVEL_NAMES[level] })),
+              ]}
+              value={search.level ?? 'all'}
+              onChange={(level) => choose({ level: oneOf(level, LEVELS) })}
+            />
+          </search>
+        }
+        isFlush
+      >
+        <Answer query={query} rows={12}>
+          {(data) => (
+            <Lines
+              data={data}
+              search={search}
+              turn={(to) =>
+                void navigate({ search: (before) => ({ ...before, page: to === 1 ? undefined : to }) })
+              }
+            />
+          )}
+        </Answer>
+      </Panel>
+    </>
+  );
+}
+
+function Lines({ data, search, turn }: { data: Logs; search: LogsSearch; turn: (page: number) => void }) {
+  const page = search.page ?? 1;
+  const isFiltered = search.level !== undefined || search.q !== undefined;
+  return (
+    <>
+      <DataTable
+        label="Requests"
+        columns={COLUMNS}
+        rows={data.logs}
+        rowId={(line) => String(line.id)}
+        empty={
+          isFiltered ? (
+            <Empty title="No request matches.">Search looks at methods, tools and error messages.</Empty>
+          ) : (
+            <Empty title="No request yet." />
+          )
+        }
+      />
+      <TurnPages
+        first={page > 1 ? () => turn(1) : undefined}
+        back={page > 1 ? () => turn(page - 1) : undefined}
+        next={data.pagination.has_more && page < PAGES_MAX ? () => turn(page + 1) : undefined}
+      />
+    </>
+  );
+}

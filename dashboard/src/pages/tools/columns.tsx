@@ -1,0 +1,40 @@
+/** The columns of the list of tools. */
+import type { ToolTimes, Usage } from '@/api/types';
+import { dollars, latency, NOTHING, short, whole } from '@/format/numbers';
+import type { Column } from '@/parts/data-table';
+
+export type Tool = ToolTimes & { usage: Usage | undefined };
+
+export const COLUMNS: readonly Column<Tool>[] = [
+  {
+    id: 'tool',
+    name: 'Tool',
+    isWide: true,
+    value: (row) => row.tool,
+    cell: (row) => <span className="mono">{row.tool}</span>,
+  },
+  { id: 'count', name: 'Calls', align: 'number', value: (row) => row.count, cell: (row) => whole(row.count) },
+  time('p50', 'p50', (row) => row.p50),
+  time('p95', 'p95', (row) => row.p95),
+  time('p99', 'p99', (row) => row.p99),
+  { ...time('min', 'Shortest', (row) => row.min_ms), isExtra: true },
+  { ...time('max', 'Longest', (row) => row.max_ms), isExtra: true },
+  {
+    id: 'tokens',
+    name: 'Tokens',
+    align: 'number',
+    value: (row) => row.usage?.tokens ?? 0,
+    cell: (row) => (row.usage ? short(row.usage.tokens) : NOTHING),
+  },
+  {
+    id: 'cost',
+    name: 'Cost',
+    align: 'number',
+    value: (row) => row.usage?.cost ?? 0,
+    cell: (row) => (row.usage ? dollars(row.usage.cost) : NOTHING),
+  },
+];
+
+function time(id: string, name: string, ms: (row: Tool) => number): Column<Tool> {
+  return { id, name, align: 'number', value: ms, cell: (row) => latency(ms(row) * 1_000) };
+}

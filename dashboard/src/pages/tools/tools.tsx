@@ -1,0 +1,63 @@
+/** Which tools are called, how long they take, and what they cost. */
+import { useQuery } from '@tanstack/react-query';
+import { getRouteApi } from '@tanstack/react-router';
+import { useMemo } from 'react';
+import { analytics, usage } from '@/api/queries';
+import type { Analytics, UsageSummary } from '@/api/types';
+import { usePolling } from '@/live/live';
+import { Answer, Empty } from '@/parts/answers';
+import { PercentilesChart } from '@/parts/charts/percentiles-chart';
+import { DataTable } from '@/parts/data-table';
+import { DAYS_USUAL, DaysChoice } from '@/parts/days';
+import { PageHead, Panel } from '@/parts/panel';
+import { COLUMNS, type Tool } from './columns';
+
+const route = getRouteApi('/tools');
+
+/** Beside each other, more are a list. */
+const COMPARED_MAX = 12;
+
+export function Tools() {
+  const { days = DAYS_USUAL } = route.useSearch();
+  const navigate = route.useNavigate();
+  const polling = usePolling();
+  const times = useQuery({ ...analytics(days), ...polling });
+  const used = useQuery({ ...usage(days), ...polling });
+  const tools = useMemo(() => join(times.data, used.data), [times.data, used.data]);
+  return (
+    <>
+      <PageHead name="Tools">
+        <DaysChoice days={days} choose={(chosen) => void navigate({ search: { days: chosen } })} />
+      </PageHead>
+      <Panel title="Response times" aside="p50 · p95 · p99">
+        <Answer query={times}>
+          {({ response_times }) =>
+            response_times.by_tool.length === 0 ? (
+              <Empty title="No tool was called in this period." />
+            ) : (
+              <PercentilesChart tools={response_times.by_tool.slice(0, COMPARED_MAX)} />
+            )
+          }
+        </Answer>
+      </Panel>
+      <Panel title="All tools" isFlush>
+        <Answer query={times} rows={8}>
+          {() => (
+            <DataTable
+              label="Tools"
+              columns={COLUMNS}
+              rows={tools}
+              rowId={(tool) => tool.tool}
+              sorting={[{ id: 'count', desc: true }]}
+              empty={<Empty title="No tool was called in this period.">Choose a longer one.</Empty>}
+            />
+          )}
+        </Answer>
+      </Panel>
+    </>
+  );
+}
+
+function join(times: Analytics | undefined, used: UsageSummary | undefined): Tool[] {
+  return (times?.response_times.by_tool ?? []).map((tool) => ({ ...tool, usage: used?.by_tool[tool.tool] }));
+}

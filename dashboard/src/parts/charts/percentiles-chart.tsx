@@ -1,0 +1,48 @@
+/** Response times of several tools beside each other: p50, p95 and p99 on one scale of powers of ten. */
+import type { ToolTimes } from '@/api/types';
+import { latency } from '@/format/numbers';
+import './charts.css';
+
+const PERCENTILES = ['p50', 'p95', 'p99'] as const;
+
+export function PercentilesChart({ tools }: { tools: readonly ToolTimes[] }) {
+  const low = Math.log10(Math.max(0.01, Math.min(...tools.map((tool) => tool.p50)) / 2));
+  const high = Math.log10(Math.max(...tools.map((tool) => tool.p99)) * 1.2);
+  const share = (ms: number) => (100 * (Math.log10(Math.max(0.01, ms)) - low)) / Math.max(0.1, high - low);
+  return (
+    <figure aria-label="Response times of tools: p50, p95 and p99 of each">
+      <ul className="percentiles">
+        {tools.map((tool) => (
+          <li key={tool.tool} className="percentile-row">
+            <span className="mono cut">{tool.tool}</span>
+            <span className="percentile-track" aria-hidden="true">
+              <span
+                className="percentile-span"
+                style={{ '--from': `${share(tool.p50)}%`, '--to': `${share(tool.p99)}%` }}
+              />
+              {PERCENTILES.map((name) => (
+                <span
+                  key={name}
+                  className="percentile-dot"
+                  data-name={name}
+                  style={{ '--at': `${share(tool[name])}%` }}
+                />
+              ))}
+            </span>
+            <span className="percentile-figures">
+              {PERCENTILES.map((name) => latency(tool[name] * 1_000)).join(' · ')}
+            </span>
+          </li>
+        ))}
+      </ul>
+      <figcaption className="chart-key">
+        {PERCENTILES.map((name) => (
+          <span key={name} data-kind="dot" data-name={name}>
+            {name}
+          </span>
+        ))}
+        <span>each step to the right is the same factor</span>
+      </figcaption>
+    </figure>
+  );
+}

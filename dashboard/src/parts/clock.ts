@@ -1,0 +1,29 @@
+/** One clock for everything that ticks on the page. */
+import { useSyncExternalStore } from 'react';
+
+const watchers = new Set<() => void>();
+let now = Date.now();
+let timer: ReturnType<typeof setInterval> | undefined;
+
+function watch(watcher: () => void): () => void {
+  watchers.add(watcher);
+  timer ??= setInterval(() => {
+    now = Date.now();
+    for (const tell of watchers) tell();
+  }, 1_000);
+  return () => {
+    watchers.delete(watcher);
+    if (watchers.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+}
+
+/** The time, moved on once a second. */
+export function useNow(): number {
+  return useSyncExternalStore(watch, () => {
+    // Nobody moved the clock while nobody watched it.
+    if (timer === undefined) now = Math.max(now, Math.floor(Date.now() / 1_000) * 1_000);
+    return now;
+  });
+}

@@ -1,0 +1,92 @@
+/** How the server is, in one line, on every page. */
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { status } from '@/api/queries';
+import type { ServiceStatus } from '@/api/types';
+import { whole } from '@/format/numbers';
+import { span } from '@/format/time';
+import { useNow } from '@/parts/clock';
+import { Mark, type Tone } from '@/parts/marks';
+import { LiveMark } from './live-mark';
+
+/** The bar is asked for by itself while everything else is live: no event tells of upstreams. */
+const STATUS_MS = 10_000;
+
+/** Rows always wait a little, for the next batch. A batch has at most so many: more are a store that does not keep up. */
+const QUEUED_MANY = 1_000;
+
+interface StatusBarProps {
+  isNavOpen: boolean;
+  toggleNav: () => void;
+}
+
+export function StatusBar({ isNavOpen, toggleNav }: StatusBarProps) {
+  const query = useQuery({ ...status, refetchInterval: STATUS_MS });
+  return (
+    <header className="bar-top">
+      <button
+        type="button"
+        className="nav-toggle"
+        aria-label="Pages"
+        aria-expanded={isNavOpen}
+        aria-controls="nav"
+        onClick={toggleNav}
+      >
+        <span aria-hidden="true">{isNavOpen ? '×' : '☰'}</span>
+      </button>
+      <Link to="/" className="brand">
+        <img src="/mark.svg" alt="" width={18} height={18} />
+        Archon Sessions
+      </Link>
+      <div className="bar-states">
+        {query.data && <States status={query.data} isOld={query.isError} at={query.dataUpdatedAt} />}
+      </div>
+      <LiveMark />
+    </header>
+  );
+}
+
+function States({ status, isOld, at }: { status: ServiceStatus; isOld: boolean; at: number }) {
+  const now = useNow();
+  const upstreams = Object.entries(status.upstreams);
+  const down = upstreams.filter(([, upstream]) => upstream.status === 'down').map(([name]) => name);
+  const lost = status.store.dropped_rows + status.store.lost_rows;
+  return (
+    <ul className="states" aria-label="State of the server">
+      <li>
+        <Mark
+          tone={isOld ? 'bad' : 'good'}
+          word={isOld ? 'server does not answer' : `server ${status.version}`}
+        />
+      </li>
+      <li title={status.store.reason ?? undefined}>
+        <Mark {...storeShown(status)} />
+      </li>
+      {lost > 0 && (
+        <li>
+          <Mark tone="warn" word={`${whole(lost)} rows lost`} />
+        </li>
+      )}
+      <li title={upstreams.map(([name, upstream]) => `${name}: ${upstream.status}`).join('\n')}>
+        <Mark
+          tone={down.length > 0 ? 'bad' : 'good'}
+          word={
+            down.length > 0
+              ? `upstream down: ${down.join(', ')}`
+              : `${upstreams.length} ${upstreams.length === 1 ? 'upstream' : 'upstreams'}`
+          }
+        />
+      </li>
+      {!isOld && (
+        <li className="quiet bar-uptime">up {span(status.uptime + Math.max(0, now - at) / 1_000)}</li>
+      )}
+    </ul>
+  );
+}
+
+function storeShown({ store }: ServiceStatus): { tone: Tone; word: string } {
+  if (store.status !== 'healthy') return { tone: 'bad', word: 'store unavailable' };
+  if (store.queued_rows >= QUEUED_MANY)
+    return { tone: 'warn', word: `store catches up: ${whole(store.queued_rows)} rows` };
+  return { tone: 'good', word: 'store' };
+}
