@@ -67,7 +67,10 @@ class Driver:
     async def do_call_tool(self, request: dict[str, Any]) -> dict[str, Any]:
         result = await self.open.call_tool(request["name"], request.get("arguments"))
         texts = [block.text for block in result.content if block.type == "text"]
-        return {"text": texts[0] if texts else None, "structured": result.structured_content}
+        return {
+            "text": texts[0] if texts else None,
+            "structured": result.structured_content,
+        }
 
     async def do_list_tools(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"names": [tool.name for tool in await self.open.list_tools()]}
