@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cable import Cable
-from drivers import Driver
+from drivers import Driver, Nursery, start_rust
 from harness import Archon, Fixture
 from stub import Stub
 
@@ -41,13 +41,24 @@ def era(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where the Python clients come from."""
+    nursery = Nursery()
+    yield nursery
+    nursery.end()
+
+
 @pytest.fixture
-def start_client(language: str, tmp_path: Path) -> Iterator[Callable[..., Driver]]:
+def start_client(
+    language: str, nursery: Nursery, tmp_path: Path
+) -> Iterator[Callable[..., Driver]]:
     """Starts a client and connects it: `start_client(url, era=…)`; without a URL it only starts."""
     started: list[Driver] = []
 
     def start(url: str | None = None, **settings: Any) -> Driver:
-        driver = Driver(language, tmp_path)
+        log = tmp_path / f"client-{len(started)}.txt"
+        driver = Driver(nursery.start if language == "python" else start_rust, log)
         started.append(driver)
         return driver.connect(url, **settings) if url else driver
 

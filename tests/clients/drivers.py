@@ -16,12 +16,16 @@ A request is `{"id": 1, "do": "connect", …}` and its answer `{"id": 1, "ok": {
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -55,27 +59,47 @@ class Failed(Exception):
         self.message = message
 
 
+class Nursery:
+    """Makes Python clients without importing the library for each: see python_driver.py."""
+
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            driver = str(Path(__file__).with_name("python_driver.py"))
+            self.process = subprocess.Popen(
+                [sys.executable, driver, "--nursery", str(number)],
+                pass_fds=[number],
+                env={**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python" / "src")},
+            )
+
+    def start(self, *descriptors: int) -> int:
+        """Starts a client on these descriptors, and returns its process id."""
+        socket.send_fds(self._requests, [b"x"], list(descriptors))
+        return int.from_bytes(self._requests.recv(4), "big")
+
+    def end(self) -> None:
+        """Ends the nursery; its clients have ended before."""
+        self._requests.close()
+        self.process.wait(ANSWER_S)
+
+
 class Driver:
     """One client, in a process of its own."""
 
-    def __init__(self, language: str, directory: Path):
-        self._log = directory / f"{language}-client-{os.urandom(4).hex()}.txt"
+    def __init__(self, start: Callable[[int, int, int], int], log: Path):
+        """`start` takes what are to be standard input, output and error, and returns a process id."""
+        self._log = log
         self._ids = itertools.count(1)
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         # Held while the table or the pipe is used, never while waiting for an answer.
         self._lock = threading.Lock()
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT / "clients" / "python" / "src"),
-        }
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command(language),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**environment, "RUST_LOG": "info"},
-            )
+        (theirs_in, ours_in), (ours_out, theirs_out) = os.pipe(), os.pipe()
+        with log.open("wb") as written:
+            self.pid = start(theirs_in, theirs_out, written.fileno())
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._requests, self._answers = os.fdopen(ours_in, "wb"), os.fdopen(ours_out, "rb")
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
@@ -106,29 +130,27 @@ class Driver:
         with self._lock:
             id = next(self._ids)
             self._waiting[id] = answer
-            assert self.process.stdin
-            self.process.stdin.write(
-                json.dumps({"id": id, "do": do, **arguments}).encode() + b"\n"
-            )
-            self.process.stdin.flush()
+            self._requests.write(json.dumps({"id": id, "do": do, **arguments}).encode() + b"\n")
+            self._requests.flush()
         return answer
 
     def kill(self) -> None:
         """Ends the client's process without a goodbye."""
-        self.process.kill()
-        self.process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        # The end of its output is the end of the process.
         self._reader.join()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe:
-                pipe.close()
+        with contextlib.suppress(ChildProcessError):  # a nursery's is not ours
+            os.waitpid(self.pid, 0)
+        self._requests.close()
+        self._answers.close()
 
     def log(self) -> str:
         """What the client wrote to standard error."""
         return self._log.read_text(errors="replace")
 
     def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
+        for line in self._answers:
             answer = json.loads(line)
             with self._lock:
                 waiting = self._waiting.pop(answer["id"])
@@ -139,13 +161,12 @@ class Driver:
         with self._lock:
             left = list(self._waiting.values())
         for waiting in left:
-            waiting.set_exception(
-                RuntimeError(f"the client ended:\n{self.log()[-4000:]}")
-            )
+            waiting.set_exception(RuntimeError(f"the client ended:\n{self.log()[-4000:]}"))
 
 
-def command(language: str) -> list[str]:
-    """The command line of a client's driver."""
-    if language == "python":
-        return [sys.executable, str(Path(__file__).with_name("python_driver.py"))]
-    return [str(built("ARCHON_CLIENT_DRIVER", "examples/driver"))]
+def start_rust(*descriptors: int) -> int:
+    """Starts a Rust client on these descriptors, and returns its process id."""
+    program = str(built("ARCHON_CLIENT_DRIVER", "examples/driver"))
+    places = [(os.POSIX_SPAWN_DUP2, given, at) for at, given in enumerate(descriptors)]
+    environment = {**os.environ, "RUST_LOG": "info"}
+    return os.posix_spawn(program, [program], environment, file_actions=places)

@@ -20,9 +20,7 @@ class Stub(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/mcp"
         self.refusals: list[Refusal] = []
         self.calls = 0
-        self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.05}
-        )
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
 
     def __enter__(self) -> Stub:
         self._thread.start()
@@ -50,9 +48,7 @@ class Handler(BaseHTTPRequestHandler):
                 if self.server.refusals:
                     self.reply(*self.server.refusals.pop(0))
                 else:
-                    self.result(
-                        message["id"], {"content": [{"type": "text", "text": "done"}]}
-                    )
+                    self.result(message["id"], {"content": [{"type": "text", "text": "done"}]})
             case _ if "id" not in message:
                 self.reply(202, {})
             case _:

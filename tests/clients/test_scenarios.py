@@ -47,13 +47,9 @@ def test_a_client_of_the_gateway_works(start_client, gateway, journal, era):
     assert client.text("test_header_param", region="eu") == '{"region":"eu"}'
     session = client.session()
     assert session["era"] == era
-    rows.expect_session(
-        gateway.db, session["session_id"], status="active", client_type="scenario"
-    )
+    rows.expect_session(gateway.db, session["session_id"], status="active", client_type="scenario")
     client.ask("close")
-    ended = (
-        ("disconnected", "client_disconnect") if era == "legacy" else ("active", None)
-    )
+    ended = ("disconnected", "client_disconnect") if era == "legacy" else ("active", None)
     rows.expect_session(
         gateway.db, session["session_id"], status=ended[0], disconnect_reason=ended[1]
     )
@@ -102,9 +98,7 @@ def test_the_connection_breaks_while_a_call_runs(start_client, cable, journal, e
 
 
 @pytest.mark.parametrize(("tool", "times"), [("count_read_only", 2), ("count", 1)])
-def test_only_a_tool_whose_marks_are_trusted_runs_again(
-    start_client, cable, journal, tool, times
-):
+def test_only_a_tool_whose_marks_are_trusted_runs_again(start_client, cable, journal, tool, times):
     client = start_client(cable.url, era="modern", trust_annotations=True)
     call = client.call(tool, key="k", ms=700)
     wait_for("the call is running", lambda: journal.begun() == 1)
@@ -127,9 +121,7 @@ def test_the_server_restarts_between_calls(start_client, gateway, upstream, era)
     assert client.session() == before
 
 
-def test_the_server_dies_while_a_call_runs(
-    start_client, gateway, upstream, journal, era
-):
+def test_the_server_dies_while_a_call_runs(start_client, gateway, upstream, journal, era):
     client = start_client(gateway.url, era=era)
     call = running(client, journal, ms=1000)
     upstream.kill()
@@ -150,15 +142,11 @@ def test_the_server_stays_away(start_client, start_gateway, upstream, journal):
 
 
 def test_a_session_that_expired_is_continued(start_client, start_gateway, era):
-    gateway = start_gateway(
-        sessions={"idle_timeout_seconds": 1, "reap_every_seconds": 0.2}
-    )
+    gateway = start_gateway(sessions={"idle_timeout_seconds": 1, "reap_every_seconds": 0.2})
     client = start_client(gateway.url, era=era)
     client.text("echo", text="there is a session")
     before = client.session()
-    rows.expect_session(
-        gateway.db, before["session_id"], disconnect_reason="timeout_no_activity"
-    )
+    rows.expect_session(gateway.db, before["session_id"], disconnect_reason="timeout_no_activity")
 
     assert client.text("echo", text="on it goes") == "on it goes"
 
@@ -169,9 +157,7 @@ def test_a_session_that_expired_is_continued(start_client, start_gateway, era):
 
 
 def test_heartbeats_keep_an_idle_session(start_client, start_gateway, era):
-    gateway = start_gateway(
-        sessions={"idle_timeout_seconds": 2, "reap_every_seconds": 0.2}
-    )
+    gateway = start_gateway(sessions={"idle_timeout_seconds": 2, "reap_every_seconds": 0.2})
     client = start_client(gateway.url, era=era, heartbeat_ms=500)
     client.text("echo", text="there is a session")
     session = client.session()["session_id"]
@@ -179,9 +165,7 @@ def test_heartbeats_keep_an_idle_session(start_client, start_gateway, era):
         "SELECT count(*) FROM archon_mcp_sessions WHERE session_id = ? AND"
         " (julianday(last_activity) - julianday(connected_at)) * 86400 > 4"
     )
-    wait_for(
-        "twice the timeout", lambda: rows.query(gateway.db, lasting, session) == [(1,)]
-    )
+    wait_for("twice the timeout", lambda: rows.query(gateway.db, lasting, session) == [(1,)])
     rows.expect_session(gateway.db, session, status="active")
     assert client.session()["session_id"] == session
 
@@ -191,9 +175,7 @@ def test_a_session_that_an_operator_ended(start_client, gateway, journal, era):
     client.text("echo", text="there is a session")
     before = client.session()
     url = f"{gateway.api_url}/api/mcp/sessions/{before['session_id']}"
-    urllib.request.urlopen(
-        urllib.request.Request(url, method="DELETE"), timeout=30
-    ).close()
+    urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=30).close()
     rows.expect_session(gateway.db, before["session_id"], disconnect_reason="operator")
 
     assert client.text("count", key="k") == "1"
@@ -202,9 +184,7 @@ def test_a_session_that_an_operator_ended(start_client, gateway, journal, era):
     assert after["session_id"] != before["session_id"]
     if era == "legacy":
         assert after["mcp_session_id"] != before["mcp_session_id"]
-    rows.expect_session(
-        gateway.db, after["session_id"], status="active", continues=None
-    )
+    rows.expect_session(gateway.db, after["session_id"], status="active", continues=None)
     assert journal.begun() == 1
 
 
@@ -254,9 +234,7 @@ def test_a_slow_server(start_client, gateway, journal, era):
     assert journal.begun() == 1
 
 
-def test_a_server_that_the_gateway_waits_for_in_vain(
-    start_client, start_gateway, journal, era
-):
+def test_a_server_that_the_gateway_waits_for_in_vain(start_client, start_gateway, journal, era):
     gateway = start_gateway(sessions={"call_timeout_seconds": 1})
     client = start_client(gateway.url, era=era)
     call = running(client, journal, ms=600_000)
@@ -273,9 +251,7 @@ def test_nobody_listens(start_client):
     assert failed.value.type == "ConnectionError"
 
 
-def test_a_call_waits_for_a_gateway_that_comes_back(
-    start_client, gateway, journal, era
-):
+def test_a_call_waits_for_a_gateway_that_comes_back(start_client, gateway, journal, era):
     client = start_client(gateway.url, era=era)
     client.text("echo", text="there is a session")
     before = client.session()
