@@ -157,13 +157,13 @@ def test_a_session_that_expired_is_continued(start_client, start_gateway, era):
 
 
 def test_heartbeats_keep_an_idle_session(start_client, start_gateway, era):
-    gateway = start_gateway(sessions={"idle_timeout_seconds": 2, "reap_every_seconds": 0.2})
-    client = start_client(gateway.url, era=era, heartbeat_ms=500)
+    gateway = start_gateway(sessions={"idle_timeout_seconds": 1, "reap_every_seconds": 0.2})
+    client = start_client(gateway.url, era=era, heartbeat_ms=200)
     client.text("echo", text="there is a session")
     session = client.session()["session_id"]
     lasting = (
         "SELECT count(*) FROM archon_mcp_sessions WHERE session_id = ? AND"
-        " (julianday(last_activity) - julianday(connected_at)) * 86400 > 4"
+        " (julianday(last_activity) - julianday(connected_at)) * 86400 > 2"
     )
     wait_for("twice the timeout", lambda: rows.query(gateway.db, lasting, session) == [(1,)])
     rows.expect_session(gateway.db, session, status="active")
