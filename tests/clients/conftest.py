@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,13 @@ class Journal:
 
     def begun(self) -> int:
         """How many calls began."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        return sum("start" in line for line in lines)
+        return self.events().count("started")
+
+    def events(self) -> list[str]:
+        """The beginnings and ends of all calls, in their order."""
+        # What a crash cut off has no end.
+        lines = self.path.read_text().splitlines(True) if self.path.exists() else []
+        return [json.loads(line)["event"] for line in lines if line.endswith("\n")]
 
 
 @pytest.fixture(params=LANGUAGES)
