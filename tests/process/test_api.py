@@ -128,6 +128,33 @@ def test_sessions_are_listed_with_all_that_the_contract_names(busy):
     assert "reconnect_token_hash" not in session
 
 
+USED = [
+    "total_requests",
+    "total_errors",
+    "total_prompt_tokens",
+    "total_completion_tokens",
+    "total_cost",
+    "upstreams",
+]
+
+
+@pytest.mark.parametrize(
+    "path", ["/sessions", "/clients", "/sessions/disconnected", "/sessions?status=active&sort=connected_at"]
+)
+def test_lists_say_what_each_session_used(busy, path):
+    listed = busy.api.get(path)
+    rows = listed.get("sessions", listed.get("clients"))
+    assert rows
+    for row in rows:
+        page = busy.api.get(f"/sessions/{row['session_id']}")
+        whole = {**page["summary"], "upstreams": page["upstreams"]}
+        assert {name: row[name] for name in USED} == {name: whole[name] for name in USED}
+        assert row["total_requests"] > 0 and row["upstreams"] == ["fixture"]
+        if row["session_id"] == busy.present.session:
+            assert (row["total_requests"], row["total_errors"]) == (REQUESTS["present"], 3)
+            assert row["total_prompt_tokens"] > 0 and row["total_cost"] > 0
+
+
 @pytest.mark.parametrize(
     ("query", "who"),
     [
