@@ -15,7 +15,7 @@ import pytest
 
 import rows
 from command import archon
-from harness import archon_bin
+from harness import ROOT, archon_bin
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -89,13 +89,23 @@ def test_the_inspector_is_opened_on_this_endpoint(tmp_path):
     stub.chmod(0o755)
     path = {"PATH": f"{stub.parent}:/usr/bin:/bin"}
     more = ["--", "--method", "tools/list"]
-    args = ["inspect", "--cli", "--inspector", "2.12.0", "--url", "http://127.0.0.1:9/mcp", *more]
+    args = ["inspect", "--cli", "--url", "http://127.0.0.1:9/mcp", *more]
     words = archon(*args, cwd=tmp_path, env=path, code=7).stdout.split()
+    package = "@modelcontextprotocol/inspector"
+    tested = json.loads((ROOT / "tests/package.json").read_text())["dependencies"][package]
     assert words == [
-        *["-y", "@modelcontextprotocol/inspector@2.12.0", "--cli"],
+        *["-y", f"{package}@{tested}", "--cli"],
         *["--transport", "http", "--server-url", "http://127.0.0.1:9/mcp"],
         *["--method", "tools/list"],
     ]
+    chosen = archon("inspect", "--inspector", "latest", cwd=tmp_path, env=path, code=7).stdout
+    assert f"{package}@latest" in chosen.split()
+    installed = {**path, "ARCHON_INSPECTOR": str(stub), "MCP_CATALOG_PATH": "/mine.json"}
+    stub.write_text('#!/bin/sh\necho "$1 ${MCP_CATALOG_PATH-none}"\n')
+    # The Inspector takes a URL or a catalog, and not both.
+    assert archon("inspect", cwd=tmp_path, env=installed).stdout.split() == ["--transport", "none"]
+    missing = {"ARCHON_INSPECTOR": str(tmp_path / "nothing")}
+    assert "could not start" in archon("inspect", cwd=tmp_path, env=missing, code=1).stderr
     empty = tmp_path / "empty"
     empty.mkdir()
     refused = archon("inspect", cwd=tmp_path, env={"PATH": str(empty)}, code=1)
