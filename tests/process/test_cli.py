@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -110,6 +111,44 @@ def test_the_inspector_is_opened_on_this_endpoint(tmp_path):
     empty.mkdir()
     refused = archon("inspect", cwd=tmp_path, env={"PATH": str(empty)}, code=1)
     assert "needs Node" in refused.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "elvish", "fish", "powershell", "zsh"])
+def test_what_completes_the_command_knows_what_people_see(tmp_path, shell):
+    script = archon("completions", shell, cwd=tmp_path).stdout
+    assert "client-config" in script and "--mcp-port" in script.replace("-l ", "--")
+    assert "supervise" not in script
+
+
+def test_bash_completes_commands_and_their_values(tmp_path):
+    script = tmp_path / "archon.bash"
+    script.write_text(archon("completions", "bash", cwd=tmp_path).stdout)
+
+    def completed(*words: str) -> list[str]:
+        typed = shlex.join(["archon", *words])
+        lines = f"source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words)}"
+        lines += f"; _archon archon {words[-1]} {words[-2] if len(words) > 1 else 'archon'}"
+        bash = ["bash", "--norc", "-c", lines + '; echo "${COMPREPLY[@]}"']
+        return subprocess.check_output(bash, text=True, timeout=60).split()
+
+    assert completed("ins") == ["inspect"]
+    assert completed("serve", "--mcp") == ["--mcp-port"]
+    assert completed("serve", "--durability", "s") == ["strict"]
+
+
+def test_the_manual_has_a_page_for_each_command_and_none_of_this_machines_secrets(tmp_path):
+    secrets = {"DATABASE_URL": "postgres://a:s3cret@b/c", "ARCHON_API_TOKEN": "s3cret-token"}
+    env = {**secrets, "ARCHON_DB": secrets["DATABASE_URL"]}
+    archon("man", "--dir", "pages", cwd=tmp_path, env=env)
+    pages = {page.name: page.read_text() for page in (tmp_path / "pages").iterdir()}
+    assert {"archon.1", "archon-serve.1", "archon-sessions-end.1"} <= set(pages)
+    assert not [name for name in pages if "supervise" in name or "openapi" in name]
+    assert "ARCHON_MCP_PORT" in pages["archon-serve.1"]
+    assert "s3cret" not in "".join(pages.values())
+    printed = archon("man", cwd=tmp_path, env=env).stdout
+    assert printed.strip() == pages["archon.1"].strip()
+    (tmp_path / "file").write_text("")
+    assert "file" in archon("man", "--dir", "file", cwd=tmp_path, code=1).stderr
 
 
 def test_migrate_says_what_is_missing_and_does_it(start_archon, tmp_path):
