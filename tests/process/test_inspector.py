@@ -47,7 +47,7 @@ def test_the_inspector_reaches_an_upstream(start_fixture, start_archon, tmp_path
     assert echoed["content"][0]["text"] == "hi"
 
 
-def test_the_inspectors_page_connects_to_the_endpoint(processes, start_archon, tmp_path):
+def test_the_inspectors_page_connects_to_the_endpoint_and_outlives_a_restart(processes, start_archon, tmp_path):
     gateway = start_archon()
     page = Page(tmp_path / "page", gateway.url)
     processes.started.append(page)
@@ -60,6 +60,12 @@ def test_the_inspectors_page_connects_to_the_endpoint(processes, start_archon, t
     params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
     message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
     page.ask("/api/mcp/send", {"sessionId": session, "message": message})
+    rows.expect(gateway.db, [("page", "legacy", "active")], SESSIONS)
+
+    gateway.restart()
+    listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
+    page.ask("/api/mcp/send", {"sessionId": session, "message": listing})
+    rows.expect_counts(gateway.db, {"initialize": 1, "tools/list": 1}, "method")
     rows.expect(gateway.db, [("page", "legacy", "active")], SESSIONS)
 
 
