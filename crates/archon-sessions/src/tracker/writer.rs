@@ -8,6 +8,7 @@ mod failure;
 mod kept;
 #[cfg(test)]
 mod outage;
+mod prices;
 mod telling;
 mod touches;
 
@@ -25,11 +26,12 @@ use super::log::StreamLog;
 use super::recovery::Remembered;
 use super::tokens::Estimator;
 use crate::protocol::event_id::StreamId;
-use crate::session::{SessionId, Timestamp};
-use crate::store::{Batch, CallId, Price, ReconnectAttempt, SessionStore};
+use crate::session::{SessionId, Timestamp, User};
+use crate::store::{Batch, CallId, ReconnectAttempt, SessionStore};
 pub(super) use draft::Draft;
 use failure::Failure;
 use kept::Kept;
+use prices::Prices;
 use touches::Touches;
 
 /// Rows wait at most this long: what a `kill -9` can lose of them is bounded by it.
@@ -47,8 +49,6 @@ const ATTEMPTS_MAX: usize = 100;
 const DURABLE_LIMIT: Duration = Duration::from_secs(2);
 /// How often damage is looked for: as often as an operator would like to hear of it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Prices may be edited while we run.
-const PRICE_EVERY: Duration = Duration::from_secs(60);
 
 /// What to wait for until something is durable.
 #[derive(Clone)]
@@ -114,6 +114,8 @@ struct Queue {
     /// Streams whose stored events are no longer needed.
     forgotten: Vec<StreamId>,
     touched: HashMap<SessionId, Timestamp>,
+    /// Who clients are to people, where that was learnt after their sessions began.
+    users: HashMap<SessionId, Arc<User>>,
     attempts: Vec<ReconnectAttempt>,
     waiting: Vec<oneshot::Sender<bool>>,
 }
@@ -131,6 +133,15 @@ impl Queue {
         let Batch { created, connections, ended, tokens, .. } = &self.urgent;
         created.len() + connections.len() + ended.len() + tokens.len()
     }
+}
+
+/// What is written next.
+struct Taken {
+    /// Without the rows of its requests.
+    batch: Batch,
+    /// Those requests, before it is known what they cost.
+    drafts: Vec<Draft>,
+    waiting: Vec<oneshot::Sender<bool>>,
 }
 
 impl Writer {
@@ -198,6 +209,14 @@ impl Writer {
         let mut queue = self.queue();
         if queue.touched.len() < QUEUE_MAX {
             queue.touched.insert(id, at);
+        }
+    }
+
+    /// Queues who a session's client is to people.
+    pub(super) fn user(&self, id: SessionId, user: Arc<User>) {
+        let mut queue = self.queue();
+        if queue.users.len() < QUEUE_MAX {
+            queue.users.insert(id, user);
         }
     }
 
@@ -276,21 +295,22 @@ impl Writer {
     async fn run(self: Arc<Self>, remembered: Remembered) {
         let mut estimator = Estimator::new(self.settings.count_tokens);
         let (mut touches, mut kept) = (Touches::default(), Kept::new(&self.settings));
-        let mut price = None;
-        let (mut price_read, mut looked) =
-            (None::<tokio::time::Instant>, None::<tokio::time::Instant>);
+        let mut prices = Prices::new(self.settings.pricing_model.clone());
+        let mut looked = None::<tokio::time::Instant>;
         loop {
-            if price_read.is_none_or(|at| at.elapsed() >= PRICE_EVERY) {
-                price = self.read_price().await.or(price);
-                price_read = Some(tokio::time::Instant::now());
-            }
+            prices.refresh(&*self.store).await;
             if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
                 self.look_for_damage().await;
                 looked = Some(tokio::time::Instant::now());
             }
             let is_stopping = self.is_stopping.load(Relaxed);
-            let (mut batch, waiting) =
-                self.take(&mut estimator, price, (&mut touches, &mut kept), is_stopping);
+            let Taken { mut batch, drafts, waiting } =
+                self.take((&mut touches, &mut kept), is_stopping);
+            prices.learn(&*self.store, &drafts).await;
+            estimator.begin_batch();
+            let rows = drafts.into_iter().map(|draft| draft.into_row(&mut estimator, &prices));
+            batch.requests = rows.collect();
+            self.tell_counted(&batch.requests);
             kept.sweep(&self.logged, &mut batch, Timestamp::now());
             let is_full = batch.requests.len() >= ROWS_MAX;
             let is_written = self.write(batch, waiting, &remembered).await;
@@ -309,13 +329,7 @@ impl Writer {
     }
 
     /// Takes the next batch. What is urgent goes along whole, and so does what somebody waits for.
-    fn take(
-        &self,
-        estimator: &mut Estimator,
-        price: Option<Price>,
-        (touches, kept): (&mut Touches, &mut Kept),
-        is_stopping: bool,
-    ) -> (Batch, Vec<oneshot::Sender<bool>>) {
+    fn take(&self, (touches, kept): (&mut Touches, &mut Kept), is_stopping: bool) -> Taken {
         let (mut batch, mut drafts, told, begun, touched, streams, waiting) = {
             let mut queue = self.queue();
             let all = queue.drafts.len();
@@ -329,6 +343,7 @@ impl Writer {
             batch.closed = std::mem::take(&mut queue.closed);
             batch.forgotten = std::mem::take(&mut queue.forgotten);
             batch.attempts = std::mem::take(&mut queue.attempts);
+            batch.users = queue.users.drain().collect();
             (
                 batch,
                 drafts,
@@ -347,7 +362,6 @@ impl Writer {
             kept.add(log);
         }
         self.tell_ended(&mut drafts[told..]);
-        estimator.begin_batch();
         touched.into_iter().for_each(|(id, at)| touches.add(id, at));
         drafts.iter().for_each(|draft| touches.add(draft.facts.session, draft.ended_at()));
         // An end carries the last sign of life itself.
@@ -355,16 +369,7 @@ impl Writer {
         let urgent = touches.take(std::mem::take(&mut batch.touched));
         batch.touched = touches.due(is_stopping);
         batch.touched.extend(urgent);
-        let model = self.settings.pricing_model.as_ref().filter(|_| price.is_some());
-        batch.requests =
-            drafts.into_iter().map(|draft| draft.into_row(estimator, price, model)).collect();
-        self.tell_counted(&batch.requests);
-        (batch, waiting)
-    }
-
-    async fn read_price(&self) -> Option<Price> {
-        let model = self.settings.pricing_model.as_ref()?;
-        self.store.price(model, Timestamp::now()).await.ok().flatten()
+        Taken { batch, drafts, waiting }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -12,8 +12,10 @@ use crate::session::{
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    NodeRow, OpenCall, Outcome, Pruning, RequestRow, StoreError, StoredEvent, TokenUse, TokenUsed,
+    NodeRow, OpenCall, Outcome, Price, Pruning, RequestRow, StoreError, StoredEvent, TokenUse,
+    TokenUsed,
 };
+use crate::tracker::annotations::Notepad;
 use crate::tracker::observer::{EndedRequest, Observer};
 
 /// A store that can be away, or not answer at all.
@@ -166,6 +168,7 @@ fn facts(session: SessionId, id: i64, body: &Bytes) -> Arc<CallFacts> {
         request_bytes: i64::try_from(body.len()).unwrap(),
         params: Mutex::new(body.clone()),
         place: AtomicU8::default(),
+        notes: Notepad::default(),
         is_detached: false,
     })
 }
