@@ -5,6 +5,7 @@
 //! end) waits for that task's next commit, together with its neighbours.
 
 mod admit;
+mod adopt;
 mod annotations;
 mod call;
 mod census;

@@ -8,6 +8,8 @@ mod deployment;
 #[allow(dead_code)] // Its `main` is for those who run it.
 #[path = "../examples/server.rs"]
 mod example;
+#[path = "embed/rmcp_store.rs"]
+mod rmcp_store;
 
 use std::sync::Arc;
 
@@ -45,7 +47,7 @@ fn shout(text: &str) -> CallToolRequestParams {
 #[tokio::test]
 async fn a_tool_reads_its_session_and_says_what_its_call_cost() {
     for (mode, era) in [(legacy(), Era::Legacy), (modern(), Era::Modern)] {
-        let deployment = Deployment::of(example::app).await;
+        let deployment = Deployment::of(|tracker, _| example::app(tracker)).await;
         let client = connect(&deployment.url, mode).await;
         let told = text_of(&client.call_tool(who_am_i()).await.unwrap());
         assert!(told.starts_with("somebody with rmcp, here since 2"), "{told}");
@@ -76,7 +78,7 @@ async fn a_tool_reads_its_session_and_says_what_its_call_cost() {
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_its_session_and_a_restart_does_not() {
-    let mut deployment = Deployment::of(example::app).await;
+    let mut deployment = Deployment::of(|tracker, _| example::app(tracker)).await;
     let client = connect(&deployment.url, legacy()).await;
     let before = text_of(&client.call_tool(who_am_i()).await.unwrap());
     deployment.restart().await;
@@ -195,7 +197,7 @@ async fn a_session_may_be_kept_and_what_it_says_too_late_changes_nothing() {
 
 #[tokio::test]
 async fn a_named_model_counts_by_its_own_price() {
-    let deployment = Deployment::of(|tracker| {
+    let deployment = Deployment::of(|tracker, _| {
         plain(tracker, |session| {
             session.annotate().tokens(1_000, 1_000).model("tiny-1");
         })
@@ -218,7 +220,7 @@ async fn a_named_model_counts_by_its_own_price() {
 
 #[tokio::test]
 async fn a_tool_without_the_layer_around_it_says_what_is_missing() {
-    let bare = Deployment::of(|_| {
+    let bare = Deployment::of(|_, _| {
         let sessions = Arc::new(LocalSessionManager::default());
         let mcp = StreamableHttpService::new(|| Ok(example::Greeter), sessions, Default::default());
         Router::new().route_service("/mcp", mcp)

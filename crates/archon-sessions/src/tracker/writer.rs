@@ -27,7 +27,7 @@ use super::recovery::Remembered;
 use super::tokens::Estimator;
 use crate::protocol::event_id::StreamId;
 use crate::session::{SessionId, Timestamp, User};
-use crate::store::{Batch, CallId, ReconnectAttempt, SessionStore};
+use crate::store::{Batch, CallId, ReconnectAttempt, SessionStore, StoredEvent};
 pub(super) use draft::Draft;
 use failure::Failure;
 use kept::Kept;
@@ -43,6 +43,8 @@ const QUEUE_MAX: usize = 100_000;
 /// Bytes of requests and answers that rows hold until their tokens are estimated; beyond it, rows are kept
 /// and their texts are not.
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of events that wait for a store that is away; then the newest are dropped, counted and shown.
+const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Attempts to reconnect that wait; beyond it they are logged only. A flood of them must not fill the database.
 const ATTEMPTS_MAX: usize = 100;
 /// An answer waits at most this long for its durability: the record never outranks the client.
@@ -105,6 +107,8 @@ struct Queue {
     /// Drafts that are taken out for a moment while it hears of them.
     telling: usize,
     text_bytes: usize,
+    /// Of events that somebody else than a stream of ours has stored.
+    event_bytes: usize,
     /// Calls that have begun since the writer came by.
     begun: Vec<Arc<CallFacts>>,
     /// Calls whose rows were dropped; they leave the ledger all the same.
@@ -193,6 +197,21 @@ impl Writer {
     pub(super) fn stream(&self, log: Arc<StreamLog>) {
         // As many as there are streams: each is queued once until the writer comes by.
         self.queue().streams.push(log);
+    }
+
+    /// Queues an event that is no stream's of ours; `None` if too much of that waits.
+    pub(super) fn event(&self, event: StoredEvent) -> Option<Durable> {
+        {
+            let mut queue = self.queue();
+            let bytes = queue.event_bytes.saturating_add(event.bytes.len());
+            if bytes > EVENT_BYTES_MAX {
+                drop(queue);
+                self.dropped.fetch_add(1, Relaxed);
+                return None;
+            }
+            queue.event_bytes = bytes;
+        }
+        Some(self.durably(|batch| batch.events.push(event)))
     }
 
     /// Queues that a stream's stored events are no longer needed.
@@ -339,6 +358,7 @@ impl Writer {
             let drafts = std::mem::replace(&mut queue.drafts, rest);
             let bytes: usize = drafts.iter().map(Draft::held_bytes).sum();
             queue.text_bytes = queue.text_bytes.saturating_sub(bytes);
+            queue.event_bytes = 0;
             let mut batch = std::mem::take(&mut queue.urgent);
             batch.closed = std::mem::take(&mut queue.closed);
             batch.forgotten = std::mem::take(&mut queue.forgotten);

@@ -15,12 +15,13 @@ use rmcp::service::{ClientLifecycleMode, ClientServiceExt, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// How a server is made.
-type Make = Box<dyn Fn(&Tracker) -> Router>;
+/// How a server is made; it is told when it stops.
+type Make = Box<dyn Fn(&Tracker, CancellationToken) -> Router>;
 
 /// See the module.
 pub struct Deployment {
@@ -42,7 +43,7 @@ struct Running {
 
 impl Deployment {
     /// Starts a server.
-    pub async fn of(make: impl Fn(&Tracker) -> Router + 'static) -> Self {
+    pub async fn of(make: impl Fn(&Tracker, CancellationToken) -> Router + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -56,15 +57,17 @@ impl Deployment {
 
     async fn start(&mut self) {
         let tracker = tracker_on(self.store.clone()).await;
-        let app = (self.make)(&tracker);
+        let stopping = CancellationToken::new();
+        let app = (self.make)(&tracker, stopping.clone());
         let listener = self.listener.try_clone().unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let (stopping, serving) = (tracker.clone(), app.clone());
+        let (streams, serving) = (tracker.clone(), app.clone());
         let served = tokio::spawn(async move {
             let stop = async move {
                 let _ = stopped.await;
-                stopping.close_streams();
+                streams.close_streams();
+                stopping.cancel();
             };
             axum::serve(listener, serving).with_graceful_shutdown(stop).await.unwrap();
         });
@@ -87,10 +90,7 @@ impl Deployment {
         let Running { tracker, app, stop, served } = self.running.take().unwrap();
         stop.send(()).unwrap();
         drop(app);
-        // A client may hold a stream of the server's own open: what it has not got by then is cut off.
-        if tokio::time::timeout(Duration::from_secs(10), served).await.is_err() {
-            panic!("the server did not end");
-        }
+        tokio::time::timeout(LIMIT, served).await.expect("the server ends").unwrap();
         tracker.shutdown(LIMIT).await;
         self.store.close().await;
     }
