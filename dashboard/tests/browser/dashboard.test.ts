@@ -103,7 +103,7 @@ it('polls while the server is away, and is live again by itself', async () => {
 
 it('lets nobody in without the token, and keeps it where scripts cannot read it', async () => {
   const token = 'a-token-of-some-length-for-this-test';
-  const guarded = await Archon.start({ ARCHON_API_TOKEN: token });
+  const guarded = await Archon.start({ environment: { ARCHON_API_TOKEN: token } });
   try {
     await open('/', guarded);
     await page.getByLabel('API token').fill('wrong');
