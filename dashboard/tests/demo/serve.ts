@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Deployment } from './deployment.ts';
 
 const sessions = Number(process.argv[2] ?? 2_400);
-const deployment = await Deployment.start({ sessions, days: 30 });
+const deployment = await Deployment.start({ sessions, days: 62 });
 console.log(`${deployment.archon.url}\nsession ${deployment.session}`);
 await once(process, 'SIGINT');
 await deployment.end();
