@@ -1,8 +1,8 @@
 /** How sessions are shown in tables. */
 import { Link } from '@tanstack/react-router';
-import type { Session } from '@/api/types';
+import type { Session, StoredSession } from '@/api/types';
 import { shortId } from '@/format/names';
-import { NOTHING } from '@/format/numbers';
+import { dollars, NOTHING, short } from '@/format/numbers';
 import { secondsSince, span } from '@/format/time';
 import { ClientName } from './client-name';
 import { useNow } from './clock';
@@ -82,6 +82,49 @@ export const SILENT: Column<Session> = {
   name: 'Silent for',
   align: 'number',
   cell: (row) => <Ago time={row.last_activity} />,
+};
+
+/** Where its calls went: the first upstream, and how many more. */
+export const UPSTREAMS: Column<StoredSession> = {
+  id: 'upstreams',
+  name: 'Upstream',
+  isExtra: true,
+  cell: ({ upstreams }) => (
+    <span title={upstreams.join(', ')}>
+      {upstreams[0] ?? <span className="quiet">{NOTHING}</span>}
+      {upstreams.length > 1 && <span className="quiet"> +{upstreams.length - 1}</span>}
+    </span>
+  ),
+};
+
+export const REQUESTS: Column<StoredSession> = {
+  id: 'requests',
+  name: 'Requests',
+  align: 'number',
+  cell: (row) => short(row.total_requests),
+};
+
+export const FAILED: Column<StoredSession> = {
+  id: 'errors',
+  name: 'Failed',
+  align: 'number',
+  cell: (row) =>
+    row.total_errors === 0 ? (
+      <span className="quiet">0</span>
+    ) : (
+      <span className="bad">{short(row.total_errors)}</span>
+    ),
+};
+
+export const COST: Column<StoredSession> = {
+  id: 'cost',
+  name: 'Cost',
+  align: 'number',
+  cell: (row) => (
+    <span title={`${short(row.total_prompt_tokens + row.total_completion_tokens)} tokens`}>
+      {dollars(row.total_cost)}
+    </span>
+  ),
 };
 
 function User({ session }: { session: Session }) {

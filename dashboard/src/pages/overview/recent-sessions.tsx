@@ -2,14 +2,21 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { sessions } from '@/api/queries';
-import type { Session } from '@/api/types';
+import type { StoredSession } from '@/api/types';
 import { usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
-import { DataTable } from '@/parts/data-table';
+import { type Column, DataTable } from '@/parts/data-table';
 import { Panel } from '@/parts/panel';
-import { CLIENT, ID, LASTED, SILENT, STATE, USER } from '@/parts/session-columns';
+import { CLIENT, ID, REQUESTS, SILENT, STATE, USER } from '@/parts/session-columns';
 
-const COLUMNS = [CLIENT, ID, { ...USER, isExtra: true }, STATE, SILENT, { ...LASTED, isExtra: true }];
+const COLUMNS = [
+  CLIENT,
+  ID,
+  { ...USER, isExtra: true },
+  STATE,
+  REQUESTS,
+  SILENT,
+] as readonly Column<StoredSession>[];
 
 /** As many as stand beside what is happening. */
 const ROWS = 10;
@@ -22,7 +29,7 @@ export function RecentSessions() {
     <Panel title="Latest sessions" aside={<Link to="/sessions">All sessions</Link>} isFlush>
       <Answer query={query} rows={ROWS}>
         {(page) => (
-          <DataTable<Session>
+          <DataTable
             label="Latest sessions"
             columns={COLUMNS}
             rows={page.sessions}

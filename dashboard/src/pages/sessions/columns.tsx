@@ -1,17 +1,31 @@
 /** The columns of the list of sessions. */
-import type { Session } from '@/api/types';
+import type { StoredSession } from '@/api/types';
 import type { Column } from '@/parts/data-table';
-import { CLIENT, CONNECTED, ID, LASTED, PROTOCOL, STATE_AND_REASON, USER } from '@/parts/session-columns';
+import {
+  CLIENT,
+  CONNECTED,
+  COST,
+  FAILED,
+  ID,
+  PROTOCOL,
+  REQUESTS,
+  STATE_AND_REASON,
+  UPSTREAMS,
+  USER,
+} from '@/parts/session-columns';
 import { Ago } from '@/parts/times';
 
-export const COLUMNS: readonly Column<Session>[] = [
+export const COLUMNS: readonly Column<StoredSession>[] = [
   CLIENT,
   ID,
   STATE_AND_REASON,
   USER,
+  UPSTREAMS,
   PROTOCOL,
+  REQUESTS,
+  FAILED,
+  COST,
   CONNECTED,
-  { ...LASTED, isExtra: true },
   {
     id: 'last_activity',
     name: 'Last activity',
@@ -23,4 +37,4 @@ export const COLUMNS: readonly Column<Session>[] = [
       </>
     ),
   },
-];
+] as readonly Column<StoredSession>[];

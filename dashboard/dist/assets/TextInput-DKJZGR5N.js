@@ -1,1 +1,0 @@
-import{h as e,y as t}from"./panel-6q5h3D0e.js";import{L as n}from"./index-j269fzW8.js";import{r}from"./react-CvdC6zOt.js";var i=r(),a=e(e=>{let r=t([`Input`,`InputWrapper`,`TextInput`],null,e);return(0,i.jsx)(n,{component:`input`,...r,__staticSelector:`TextInput`})});a.classes=n.classes,a.displayName=`@mantine/core/TextInput`;export{a as t};
