@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use http::StatusCode;
-use rmcp::model::{CallToolResult, InputRequiredResult};
+use rmcp::model::CallToolResult;
 use serde_json::Value;
 
 /// The cause of an error, where there is one.
@@ -135,8 +135,9 @@ pub struct ToolError {
     pub data: Option<Value>,
     /// What the tool returned, with `isError`.
     pub result: Option<CallToolResult>,
-    /// What the tool needs to know first. A [`Handler`](crate::Handler) answers that.
-    pub input_required: Option<InputRequiredResult>,
+    /// What the tool needs to know first: the modern `input_required` result as it came, with `inputRequests` and
+    /// `requestState`. A [`Handler`](crate::Handler) answers that.
+    pub input_required: Option<Value>,
     pub(crate) message: String,
 }
 

@@ -4,10 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::model::{
-    CallToolResult, DEFAULT_MRTR_MAX_ROUNDS, InputRequiredResult, JsonObject,
-    ProgressNotificationParam,
-};
+use rmcp::model::{CallToolResult, DEFAULT_MRTR_MAX_ROUNDS, JsonObject, ProgressNotificationParam};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -232,8 +229,7 @@ impl Inner {
                 Ok(response) => responses.insert(key.clone(), response),
                 Err(error) => {
                     let message = format!("the server needs to know more first: {}", error.message);
-                    let input_required =
-                        serde_json::from_value::<InputRequiredResult>(result.clone()).ok();
+                    let input_required = Some(result.clone());
                     return Err(ToolError { input_required, ..ToolError::new(message) }.into());
                 }
             };
