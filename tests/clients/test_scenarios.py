@@ -158,6 +158,7 @@ def test_a_session_that_expired_is_continued(start_client, start_gateway, era):
     rows.expect_session(gateway.db, after["session_id"], continues=before["session_id"])
 
 
+@pytest.mark.parametrize("era", ["legacy"])
 def test_heartbeats_keep_an_idle_session(start_client, start_gateway, era):
     gateway = start_gateway(sessions={"idle_timeout_seconds": 1, "reap_every_seconds": 0.2})
     client = start_client(gateway.url, era=era, heartbeat_ms=200)
@@ -236,6 +237,7 @@ def test_a_slow_server(start_client, gateway, journal, era):
     assert journal.begun() == 1
 
 
+@pytest.mark.parametrize("era", ["modern"])
 def test_a_server_that_the_gateway_waits_for_in_vain(start_client, start_gateway, journal, era):
     gateway = start_gateway(sessions={"call_timeout_seconds": 1})
     client = start_client(gateway.url, era=era)
