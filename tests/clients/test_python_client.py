@@ -176,6 +176,24 @@ def test_a_client_that_is_closed_says_so(gateway):
     run(use())
 
 
+def test_calls_that_are_under_way_at_a_close_end_with_it(gateway, journal, era):
+    async def use():
+        client = MCPClient(gateway.url, era=era, retry_delay=20)
+        await client.initialize()
+        running = asyncio.create_task(client.call_tool("count", {"key": "k", "ms": 600_000}))
+        while not journal.begun():
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(gateway.kill)
+        waiting = asyncio.create_task(client.list_tools())
+        await asyncio.sleep(0)
+        await client.close()
+        outcomes = await asyncio.gather(running, waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [MCPOutcomeUnknown, MCPSessionError]
+
+    run(use())
+    assert journal.begun() == 1
+
+
 def test_secrets_are_shown_to_nobody(gateway, caplog):
     caplog.set_level(logging.DEBUG)
 

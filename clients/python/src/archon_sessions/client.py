@@ -479,9 +479,7 @@ class MCPClient:
             self._heartbeats = None
         channel, self._channel = self._channel, None
         if channel is not None:
-            if end_session:
-                await channel.aside.say_goodbye()
-            await channel.close()
+            await channel.close(end_session=end_session)
         if self._owner is not None:
             await asyncio.gather(self._owner, return_exceptions=True)
             self._owner = None
