@@ -99,6 +99,13 @@ def test_the_connection_breaks_while_a_call_runs(start_client, cable, journal, e
     assert journal.begun() == 1
 
 
+def test_connections_are_used_again(start_client, cable, era):
+    client = start_client(cable.url, era=era)
+    for call in range(30):
+        assert client.text("echo", text=str(call)) == str(call)
+    assert cable.accepted < 15
+
+
 @pytest.mark.parametrize(("tool", "times"), [("count_read_only", 2), ("count", 1)])
 def test_only_a_tool_whose_marks_are_trusted_runs_again(start_client, cable, journal, tool, times):
     client = start_client(cable.url, era="modern", trust_annotations=True)
