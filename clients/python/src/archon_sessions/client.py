@@ -224,10 +224,10 @@ class MCPClient:
             try:
                 result = await call(session, name, arguments, timeout, on_progress)
             except MCPError as error:
-                if error.code != HEADER_MISMATCH or self._tools is not None:
+                if error.code != HEADER_MISMATCH:
                     raise
-                # The tool's schema wants arguments mirrored into headers, so it must be known
-                # first; the call was refused before it ran.
+                # The tool's schema wants arguments mirrored into headers, and is not known, or has
+                # changed; the call was refused before it ran.
                 await self.list_tools()
                 result = await call(session, name, arguments, timeout, on_progress)
         if result.is_error:
