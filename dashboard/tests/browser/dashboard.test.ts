@@ -2,7 +2,7 @@ import AxeBuilder from '@axe-core/playwright';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { Archon, type Client } from './archon';
-import { openBrowser } from './chromium';
+import { openBrowser, openContext } from './chromium';
 
 const PAGES = ['/', '/sessions?status=all', '/tools', '/analytics', '/logs', '/errors', '/costs', '/connect'];
 /** From a call's answer to its line on the page, on a busy machine; beside an idle one it is some 50 ms. */
@@ -30,7 +30,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  context = await openContext(browser, { viewport: { width: 1280, height: 800 } });
   page = await context.newPage();
   complaints = [];
   page.on('pageerror', (error) => complaints.push(error.message));
@@ -103,7 +103,7 @@ it('polls while the server is away, and is live again by itself', async () => {
 
 it('lets nobody in without the token, and keeps it where scripts cannot read it', async () => {
   const token = 'a-token-of-some-length-for-this-test';
-  const guarded = await Archon.start({ ARCHON_API_TOKEN: token });
+  const guarded = await Archon.start({ environment: { ARCHON_API_TOKEN: token } });
   try {
     await open('/', guarded);
     await page.getByLabel('API token').fill('wrong');

@@ -286,6 +286,8 @@ const COMMIT: &str = const_format::concatcp!(
     ";",
     usage::TOTALS,
     ";",
+    usage::UPSTREAMS,
+    ";",
     rows::TOUCHES,
     ";",
     rows::ENDS,
@@ -316,6 +318,7 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
         .bind(json(&batch.events, unfinished::event)?)
         .bind(json(&batch.forgotten, unfinished::forgotten)?)
         .bind(batch.forget_before.map(|before| before.to_string()).unwrap_or_default())
+        .bind(&used)
         .bind(&used)
         .bind(&used)
         .bind(&used)
