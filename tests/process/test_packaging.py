@@ -162,10 +162,13 @@ def test_the_balancer_of_compose_leads_to_both_gateways_and_is_all_that_is_publi
     assert {name for name, service in services.items() if "ports" in service} == {"balancer"}
     published = [int(port.rpartition(":")[2]) for port in services["balancer"]["ports"]]
     assert published == [MCP_PORT, API_PORT]
-    caddyfile = (DEPLOY / "docker/Caddyfile").read_text()
-    for port in published:
-        proxied = " ".join(f"{name}:{port}" for name in GATEWAYS)
-        assert f":{port} {{\n\treverse_proxy {proxied} {{" in caddyfile
+    balanced = (DEPLOY / "docker/nginx.conf").read_text()
+    assert [int(port) for port in re.findall(r"listen (\d+);", balanced)] == published
+    groups = re.findall(r"upstream (\w+) \{(.*?)\}", balanced, re.DOTALL)
+    assert re.findall(r"proxy_pass http://(\w+);", balanced) == [name for name, _ in groups]
+    for port, (_, servers) in zip(published, groups, strict=True):
+        named = re.findall(r"server (\S+) ", servers)
+        assert named == [f"{gateway}:{port}" for gateway in GATEWAYS]
     assert all(name in services["balancer"]["depends_on"] for name in GATEWAYS)
 
 
