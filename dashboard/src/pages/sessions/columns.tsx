@@ -9,16 +9,16 @@ import {
   ID,
   PROTOCOL,
   REQUESTS,
-  STATE_AND_REASON,
+  SILENT,
+  STATE_OR_REASON,
   UPSTREAMS,
   USER,
 } from '@/parts/session-columns';
-import { Ago } from '@/parts/times';
 
 export const COLUMNS: readonly Column<StoredSession>[] = [
   CLIENT,
   ID,
-  STATE_AND_REASON,
+  STATE_OR_REASON,
   USER,
   UPSTREAMS,
   PROTOCOL,
@@ -26,15 +26,5 @@ export const COLUMNS: readonly Column<StoredSession>[] = [
   FAILED,
   COST,
   CONNECTED,
-  {
-    id: 'last_activity',
-    name: 'Last activity',
-    align: 'number',
-    value: (row) => row.last_activity,
-    cell: (row) => (
-      <>
-        <Ago time={row.last_activity} /> ago
-      </>
-    ),
-  },
+  { ...SILENT, id: 'last_activity', value: (row: StoredSession) => row.last_activity },
 ] as readonly Column<StoredSession>[];
