@@ -1,5 +1,6 @@
 //! What reports must show, of every database.
 
+mod history;
 mod sorting;
 
 use std::time::Duration;
@@ -111,7 +112,8 @@ async fn nothing_is_reported_of_empty_tables(store: &dyn Database) {
     let outcomes = vec![Outcome::Error, Outcome::Timeout];
     assert_eq!(requests(store, RequestQuery { outcomes, ..Default::default() }).await, vec![0; 0]);
     assert_eq!(store.session_record(SessionId::random()).await.unwrap(), None);
-    assert_eq!(store.continued_by(SessionId::random()).await.unwrap(), None);
+    assert_eq!(store.chain(SessionId::random()).await.unwrap(), Chain::default());
+    assert_eq!(store.attempts(SessionId::random()).await.unwrap(), vec![]);
     let health = store.session_health(at(0)).await.unwrap();
     assert_eq!((health.active, health.ended, health.recent.len()), (0, 0, 0));
     assert_eq!(health.last_day, LastDay::default());
@@ -210,9 +212,7 @@ async fn sessions_are_found_by_what_is_asked_for(store: &dyn Database) {
 
 async fn a_record_says_what_a_session_used(store: &dyn Database) {
     let mut one = began("cursor", 0, 0);
-    let mut other = began("zed", 1, 1);
-    other.continues = Some(one.id);
-    create(store, &[one.clone(), other.clone()]).await;
+    create(store, std::slice::from_ref(&one)).await;
     track(store, vec![call(&one, "a", Outcome::Error, 1), call(&one, "b", Outcome::Success, 2)])
         .await;
     track(store, vec![call(&one, "a", Outcome::Timeout, 3), request(SessionId::random())]).await;
@@ -239,8 +239,6 @@ async fn a_record_says_what_a_session_used(store: &dyn Database) {
         (Status::Disconnected, "Cursor")
     );
     assert_eq!(record.session.client, one.client);
-    assert_eq!(store.continued_by(one.id).await.unwrap(), Some(other.id));
-    assert_eq!(store.continued_by(other.id).await.unwrap(), None);
     let failures = store.failures(Some(one.id)).await.unwrap();
     let expected = Failures { requests: 3, errors: 1, timeouts: 1, last_at: Some(at(3)) };
     assert_eq!(failures, expected);
