@@ -182,6 +182,9 @@ def test_a_session_shows_what_was_before_and_after_it(start, database, tmp_path)
         page = api.get(f"/sessions/{ids[1]}?limit=500&cursor={page['next_cursor']}")
         tools += [request["tool_name"] for request in page["requests"]]
     assert tools == [f"tool {n}" for n in reversed(range(1_200))]
+    # Of all that were there, one session made requests.
+    usage = api.get("/usage/summary?start_date=2026-01-11&end_date=2026-01-11")["summary"]
+    assert (usage["total_requests"], usage["unique_sessions"]) == (1_200, 1)
 
 
 @databases
