@@ -77,8 +77,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let order: Order = serde_json::from_str(&line)?;
+        // What follows a connect needs the client.
+        let is_first = matches!(order.what, What::Connect(_));
         let slot = slot.clone();
-        tokio::spawn(async move {
+        let answering = tokio::spawn(async move {
             let answer = match run(order.what, &slot).await {
                 Ok(ok) => json!({ "id": order.id, "ok": ok }),
                 Err(error) => {
@@ -88,6 +90,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             };
             println!("{answer}");
         });
+        if is_first {
+            answering.await?;
+        }
     }
     Ok(())
 }

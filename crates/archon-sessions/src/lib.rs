@@ -7,6 +7,14 @@
 pub mod events;
 pub mod layer;
 pub mod protocol;
+#[cfg(feature = "rmcp")]
+pub mod rmcp;
 pub mod session;
 pub mod store;
 pub mod tracker;
+
+pub use layer::{Session, SessionLayer};
+pub use store::memory::MemoryStore;
+pub use store::postgres::PostgresStore;
+pub use store::sqlite::SqliteStore;
+pub use tracker::{Settings, Tracker};

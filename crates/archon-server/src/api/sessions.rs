@@ -9,9 +9,7 @@ use archon_sessions::tracker::Tracker;
 use archon_sessions_api::health::{
     AgeDistribution, ConnectionHealth, RecentActivity, SessionsHealth, StatusBreakdown,
 };
-use archon_sessions_api::sessions::{
-    DisconnectStatistics, Disconnected, EndedSession, Period, Sessions,
-};
+use archon_sessions_api::sessions::{DisconnectStatistics, Disconnected, Period, Sessions};
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -118,7 +116,7 @@ async fn list(
     let page = overview.reports.sessions(&query).await.map_err(super::store_failed)?;
     let tracker = &overview.tracker;
     Ok(Answer(Sessions {
-        sessions: page.rows.into_iter().map(|row| wire::session(row, tracker)).collect(),
+        sessions: page.rows.into_iter().map(|row| wire::stored_session(row, tracker)).collect(),
         active_sessions: tracker.active_sessions() as u64,
         session_timeout: tracker.settings().idle_timeout.as_secs(),
         server_uptime_seconds: overview.started.elapsed().as_secs(),
@@ -230,10 +228,8 @@ async fn disconnected(
     let since = now.minus(DAY * days);
     let limit = asked.limit.map_or(50, Whole::small) as usize;
     let found = overview.reports.disconnected(since, limit).await.map_err(super::store_failed)?;
-    let sessions = found.sessions.into_iter().map(|record| EndedSession {
-        total_requests: record.totals.requests,
-        session: wire::session(record, &overview.tracker),
-    });
+    let sessions =
+        found.sessions.into_iter().map(|record| wire::stored_session(record, &overview.tracker));
     let mean = wire::mean(found.duration_seconds, found.total);
     Ok(Answer(Disconnected {
         sessions: sessions.collect(),

@@ -101,6 +101,8 @@ pub struct SessionRecord {
     pub total_duration: Option<i64>,
     /// What it has used.
     pub totals: Totals,
+    /// The upstreams that its requests went to, in the order in which it came to them; the first eight.
+    pub upstreams: Vec<String>,
 }
 
 impl SessionRecord {
