@@ -16,7 +16,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::call::{Answered, Outgoing};
 use super::fault::{self, Fault, Refusal};
 use super::{Inner, Link};
-use crate::error::{ConnectionError, ConnectionReason, OutcomeUnknown, UnknownReason};
+use crate::error::{
+    ConnectionError, ConnectionReason, OutcomeUnknown, SessionError, UnknownReason,
+};
 use crate::session::{ChangeCause, Era};
 use crate::state::Secret;
 use crate::wire::headers::{self, MCP_SESSION_ID, PROTOCOL_VERSION, X_ARCHON_SESSION_ID};
@@ -40,7 +42,13 @@ impl Inner {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let sent = Sent::default();
         let mut flight = Flight::begin(self, link, id, &outgoing.method, sent.clone());
-        match timeout_at(deadline, self.exchange(link, outgoing, id, &sent)).await {
+        let exchange = timeout_at(deadline, self.exchange(link, outgoing, id, &sent));
+        let outcome = tokio::select! {
+            outcome = exchange => outcome,
+            // The answer is lost; what is said of it below is all that is known.
+            () = self.stop.cancelled() => return Err(closed(&sent)),
+        };
+        match outcome {
             Ok(outcome) => {
                 flight.is_over = true;
                 outcome
@@ -300,6 +308,15 @@ pub(super) fn is_ours(answered: Option<&Value>, id: u64) -> bool {
         Some(Value::String(text)) => text.parse() == Ok(id),
         Some(value) => value.as_u64() == Some(id),
     }
+}
+
+/// What it is to a request that its client was closed.
+fn closed(sent: &Sent) -> Fault {
+    if !sent.get() {
+        return Fault::Final(SessionError::closed().into());
+    }
+    let message = "this client was closed before the answer came; the call may have run";
+    lost(UnknownReason::ConnectionLost, message)
 }
 
 pub(super) fn lost(reason: UnknownReason, message: impl Into<String>) -> Fault {

@@ -145,7 +145,11 @@ impl Inner {
                         return Err(error);
                     }
                     tracing::debug!(method = outgoing.method, ?wait, "sending it again: {error}");
-                    tokio::time::sleep(wait).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        // It was to be sent again, and is not.
+                        () = self.stop.cancelled() => return Err(error),
+                    }
                 }
                 // Boxed, for a handshake is a request, too.
                 Next::Reopen => Box::pin(self.reopen(&link, deadline)).await?,
