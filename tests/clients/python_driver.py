@@ -2,6 +2,10 @@
 
 `crates/archon-sessions-client/examples/driver.rs` does the same for the Rust client; drivers.py says
 what the lines are.
+
+With `--nursery FD` it makes clients on request instead: it gets standard input, output and error over
+that socket, and answers with the process id of a client that uses them. Importing `mcp` takes a
+second of a core, and forking a process that has done so takes none.
 """
 
 from __future__ import annotations
@@ -9,6 +13,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import signal
+import socket
 import sys
 from typing import Any
 
@@ -67,7 +74,10 @@ class Driver:
     async def do_call_tool(self, request: dict[str, Any]) -> dict[str, Any]:
         result = await self.open.call_tool(request["name"], request.get("arguments"))
         texts = [block.text for block in result.content if block.type == "text"]
-        return {"text": texts[0] if texts else None, "structured": result.structured_content}
+        return {
+            "text": texts[0] if texts else None,
+            "structured": result.structured_content,
+        }
 
     async def do_list_tools(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"names": [tool.name for tool in await self.open.list_tools()]}
@@ -127,4 +137,28 @@ async def main() -> None:
                 tasks.create_task(work)
 
 
-asyncio.run(main())
+def nurse(requests: socket.socket) -> None:
+    """Makes a client for each three descriptors that come, until the other end is closed."""
+    # Nobody asks how a client ended, so the kernel is to forget it.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        asked, descriptors, _, _ = socket.recv_fds(requests, 1, 3)
+        if not asked:
+            return
+        child = os.fork()
+        if child == 0:
+            requests.close()
+            for target, descriptor in enumerate(descriptors):
+                os.dup2(descriptor, target)
+                os.close(descriptor)
+            asyncio.run(main())
+            os._exit(0)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        requests.sendall(child.to_bytes(4, "big"))
+
+
+if sys.argv[1:2] == ["--nursery"]:
+    nurse(socket.socket(fileno=int(sys.argv[2])))
+else:
+    asyncio.run(main())

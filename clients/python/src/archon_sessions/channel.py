@@ -205,7 +205,7 @@ class Channel:
                 raise lost
             answer = await self._resume(request, place, lost)
         if (error := error_of(answer)) is not None:
-            raise of_error(error, self.http.handles.is_gateway)
+            raise of_error(error)
         result = json_object(answer.get("result"))
         if result is None:
             raise Lost(f"the answer to {request.method} is neither a result nor an error")

@@ -196,7 +196,6 @@ class MCPClient:
         if self._state is not None:
             handles.session_id = self._state.session_id
             handles.mcp_session_id = self._state.mcp_session_id
-            handles.is_gateway = self._state.session_id is not None
             if self._state.cookie:
                 http.restore_cookie(self._state.cookie)
         self._channel = Channel(http, self._options, self._may_repeat, self._handshake)
@@ -428,18 +427,16 @@ class MCPClient:
 
     async def _gateway_tool(self, name: str) -> str | None:
         """Returns the name under which one of the gateway's tools goes here, if there is one."""
-        channel, _ = self._connected()
-        if self._tools is None:
-            await self.list_tools()
-        if not channel.http.handles.is_gateway:
-            return None
-        return gateway_tools.find(self._tools or ()).get(name)
+        tools = self._tools
+        if tools is None:
+            tools = {tool.name: tool for tool in await self.list_tools()}
+        return gateway_tools.find(tools.values()).get(name)
 
     async def _may_repeat(self, params: Mapping[str, Any]) -> bool:
         """Whether a tool call that may have run may run again."""
         name = params.get("name")
         tools = self._tools
-        own = gateway_tools.find(tools or ())
+        own = gateway_tools.find((tools or {}).values())
         if name in {own.get(harmless) for harmless in gateway_tools.HARMLESS_TWICE}:
             return True
         if not self._options.trust_annotations:

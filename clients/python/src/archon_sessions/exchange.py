@@ -31,8 +31,11 @@ class Handles:
 
     session_id: str | None = None
     mcp_session_id: str | None = None
-    is_gateway: bool = False
-    """Whether a gateway has answered; then its error codes mean what its manual says."""
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether a gateway has answered, for nobody else gives sessions this way."""
+        return self.session_id is not None
 
     def headers(self) -> dict[str, str]:
         """What to send with each request."""
@@ -141,7 +144,6 @@ class Http:
     def _learn(self, response: httpx2.Response) -> None:
         if session_id := response.headers.get(SESSION_ID):
             self.handles.session_id = session_id
-            self.handles.is_gateway = True
 
 
 def _is_same_origin(one: httpx2.URL, other: httpx2.URL) -> bool:

@@ -6,31 +6,25 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from mcp.types import Tool
+
 HEALTH_CHECK = "health_check"
 HEARTBEAT = "heartbeat"
 SESSION_INFO = "session_info"
 GET_TOKEN = "get_reconnect_token"
 RECONNECT = "reconnect_session"
 
-ALL = (HEALTH_CHECK, HEARTBEAT, SESSION_INFO, GET_TOKEN, RECONNECT)
+MARK = "dev.archon-sessions/tool"
+"""In the `_meta` of each of the gateway's tools, with its plain name: the name that it goes by is
+another one where the server has a tool of the same name."""
+
 HARMLESS_TWICE = (HEALTH_CHECK, HEARTBEAT, SESSION_INFO)
 
 
-def find(names: Iterable[str]) -> dict[str, str]:
-    """Returns the gateway's tools, each with the name it goes by; none, if they are not there.
-
-    Where the server has a tool of the same name, the gateway's has a prefix. All five must be
-    there, so that a server's own tool that happens to be called `heartbeat` is not taken for one.
-    """
-    listed = set(names)
-    found: dict[str, str] = {}
-    for name in ALL:
-        prefixed = f"archon_{name}"
-        if prefixed in listed:
-            found[name] = prefixed
-        elif name in listed:
-            found[name] = name
-    return found if len(found) == len(ALL) else {}
+def find(tools: Iterable[Tool]) -> dict[str, str]:
+    """Returns the names that the gateway's tools go by, under their plain names."""
+    marks = ((tool, (tool.meta or {}).get(MARK)) for tool in tools)
+    return {mark: tool.name for tool, mark in marks if isinstance(mark, str)}
 
 
 def idle_timeout_s(heartbeat: Mapping[str, Any]) -> float | None:

@@ -14,12 +14,9 @@ from mcp.types import METHOD_NOT_FOUND
 
 from .values import json_object
 
-# The gateway's own codes, as docs/operations.md lists them. Other servers may mean something else
-# by these numbers, so they count only where a gateway has shown itself.
-UPSTREAM_UNREACHABLE = -31001
-OUTCOME_UNKNOWN = -31002
-TIMED_OUT = -31003
-ANSWER_GONE = -31008
+# The gateway's own codes, as docs/operations.md lists them. Other servers may mean other things by
+# these numbers, so they count only with `ran` in the error's data.
+GATEWAY_CODES = range(-31099, -31000)
 
 READS = frozenset(
     {
@@ -88,13 +85,13 @@ def error_of(message: Mapping[str, Any] | None) -> ProtocolError | None:
     return ProtocolError(error["code"], str(error.get("message", "")), error.get("data"))
 
 
-def of_error(error: ProtocolError, is_gateway: bool) -> Exception:
+def of_error(error: ProtocolError) -> Exception:
     """Returns what an error means that answers a request."""
-    if is_gateway:
-        if error.code == UPSTREAM_UNREACHABLE:
-            return NotRun(error.message)
-        if error.code in (OUTCOME_UNKNOWN, TIMED_OUT, ANSWER_GONE):
-            return Lost(error.message, has_run=error.code == ANSWER_GONE, is_told=True)
+    ran = (json_object(error.data) or {}).get("ran") if error.code in GATEWAY_CODES else None
+    if ran == "no":
+        return NotRun(error.message)
+    if ran in ("yes", "unknown"):
+        return Lost(error.message, has_run=ran == "yes", is_told=True)
     return error
 
 
