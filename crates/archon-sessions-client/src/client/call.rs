@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::fault::{Allowed, Next, Tries};
 use super::{Inner, Link};
-use crate::error::{Error, ToolError};
+use crate::error::{Error, SessionError, ToolError};
 use crate::state::Secret;
 
 /// Methods that only read, whatever the server: losing an answer of theirs does no harm.
@@ -147,8 +147,8 @@ impl Inner {
                     tracing::debug!(method = outgoing.method, ?wait, "sending it again: {error}");
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        // It was to be sent again, and is not.
-                        () = self.stop.cancelled() => return Err(error),
+                        // It was to be sent again, and is not: it did not run.
+                        () = self.stop.cancelled() => return Err(SessionError::closed().into()),
                     }
                 }
                 // Boxed, for a handshake is a request, too.
