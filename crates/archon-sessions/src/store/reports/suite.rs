@@ -1,5 +1,7 @@
 //! What reports must show, of every database.
 
+mod sorting;
+
 use std::time::Duration;
 
 use super::*;
