@@ -1031,8 +1031,11 @@ export interface paths {
                     user_id?: string;
                     /** @description Only sessions whose client or user is named like this, or whose id begins so. */
                     q?: string;
-                    /** @description What they are ordered by. */
-                    sort?: "last_activity" | "connected_at";
+                    /**
+                     * @description What they are ordered by. Where more than 5000 are active, the latest 5000 of them take part in an order by
+                     *     what they used or by `duration`, and in one of active sessions by `client_type`.
+                     */
+                    sort?: "last_activity" | "connected_at" | "total_requests" | "total_errors" | "total_cost" | "duration" | "client_type";
                     /** @description Which way. */
                     order?: "desc" | "asc";
                     /** @description The `next_cursor` of the page before, asked for with the same order. */
