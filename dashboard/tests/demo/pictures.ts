@@ -9,7 +9,7 @@ const folder = process.argv[2] ?? 'pictures';
 /** So that what happens now has happened for a while. */
 const WARM_MS = 65_000;
 /** Where clients of the deployment in the pictures would go. */
-const ADDRESS = 'https://mcp.northwind.example';
+const ADDRESS = 'https://mcp.acme.example';
 
 interface Picture {
   name: string;
@@ -19,14 +19,14 @@ interface Picture {
 }
 
 await mkdir(folder, { recursive: true });
-const began = Date.now();
 const deployment = await Deployment.start({ sessions: 4_200, days: 62 });
-const { archon, session } = deployment;
+const began = Date.now();
+const { archon, pictured } = deployment;
 
 const PICTURES: readonly Picture[] = [
   { name: 'overview', path: '/' },
   { name: 'sessions', path: '/sessions?status=all' },
-  { name: 'session', path: `/sessions/${session}` },
+  { name: 'session', path: `/sessions/${pictured}` },
   { name: 'tools', path: '/tools' },
   { name: 'analytics', path: '/analytics' },
   { name: 'logs', path: '/logs' },
