@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mcp
 import pytest
 
 import rows
@@ -111,28 +110,6 @@ def test_a_client_of_both_eras_falls_back(start_fixture, start_archon, library):
             assert await client.text("echo", text="x") == "x"
 
     run(use())
-
-
-@pytest.mark.parametrize("version", HANDSHAKES)
-def test_a_legacy_client_is_told_that_its_upstream_is_modern(start_fixture, start_archon, version):
-    gateway = start_archon(upstream=start_fixture("--modern-only"))
-    refused = send(gateway.url, "POST", encoded(initialize(version)), JSON_HEADERS)
-    assert refused.handle is None and refused.session is None
-    assert refused.error["code"] == -32022
-    assert refused.error["data"] == {"supported": [MODERN], "requested": version}
-    # Libraries show the message only.
-    assert MODERN in refused.error["message"] and version in refused.error["message"]
-
-
-def test_a_legacy_library_says_why_it_cannot_connect(start_fixture, start_archon):
-    gateway = start_archon(upstream=start_fixture("--modern-only"))
-
-    async def use():
-        async with connect("fastmcp", gateway.url, "legacy"):
-            raise AssertionError("connected")
-
-    with pytest.raises(mcp.MCPError, match=MODERN):
-        run(use())
 
 
 @pytest.mark.parametrize("version", HANDSHAKES)
