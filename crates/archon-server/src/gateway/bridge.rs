@@ -101,9 +101,7 @@ impl Bridge {
 
     async fn modern(self: Arc<Self>, request: InnerRequest) -> Result<Answer, CallFailed> {
         match self.plain.speaks(&request).await? {
-            Some(Speaks::LegacyOnly(versions)) => {
-                self.modern_clients.clone().call(request, &versions).await
-            }
+            Some(Speaks::LegacyOnly(_)) => self.modern_clients.clone().call(request).await,
             Some(Speaks::Modern(_)) | None => self.plain.call(request).await,
         }
     }

@@ -150,7 +150,7 @@ impl HttpUpstream {
     }
 
     /// Returns which versions the upstream speaks, asking it in this request's name if need be; `None` if it
-    /// does not tell whoever sent that.
+    /// does not tell whoever sent that, or not now.
     ///
     /// # Errors
     /// If it cannot be asked.
@@ -164,7 +164,13 @@ impl HttpUpstream {
         }
         let probe = async {
             let response = self.send(self.probe(like)).await?;
-            if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let status = response.status();
+            let is_untold = matches!(
+                status,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+            );
+            // A server that is broken, or behind a proxy that does not reach it, says nothing of its era.
+            if is_untold || status.is_server_error() {
                 return Ok(None);
             }
             let is_sse = is_event_stream(response.headers());

@@ -81,7 +81,8 @@ impl Body for Written {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
-            if let Poll::Ready(Some(event)) = self.events.poll_recv(context) {
+            // Only the writer below sends, so that nothing else has to wake us.
+            if let Ok(event) = self.events.try_recv() {
                 if let Some(quiet) = &mut self.quiet {
                     quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
                 }
