@@ -12,6 +12,7 @@ import pytest
 import rows
 from clients import ELICITED, LIBRARIES, SAMPLED, connect, run
 from harness import fixture_command, wait_for
+from test_inspector import inspect
 from wire import (
     LEGACY,
     MODERN,
@@ -461,6 +462,17 @@ def test_errors_are_those_of_the_modern_era(legacy):
     assert "sampling" in refused.error["data"]["requiredCapabilities"]
 
 
+def test_headers_that_mirror_arguments_are_checked(legacy):
+    client = KeepingClient(legacy.url)
+    arguments = {"region": "eu", "priority": 7}
+    mirrored = {"mcp-param-region": "eu", "mcp-param-priority": "7"}
+    called = client.call("test_header_param", arguments, mirrored)
+    assert json.loads(called.text) == arguments
+    for wrong in ({}, {**mirrored, "mcp-param-region": "us"}):
+        refused = client.call("test_header_param", arguments, wrong)
+        assert (refused.status, refused.error["code"]) == (400, -32020)
+
+
 def test_a_session_has_one_session_at_the_upstream(legacy_over_http):
     client = KeepingClient(legacy_over_http.url)
 
@@ -630,3 +642,14 @@ def test_a_server_that_we_did_not_write_serves_modern_clients(
             return client.progress
 
     assert run(use()) == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(("era", "server"), [("legacy", "modern"), ("modern", "legacy")])
+def test_the_inspector_crosses(start_fixture, start_archon, tmp_path, era, server):
+    gateway = start_archon(upstream=start_fixture(f"--{server}-only"))
+    listed = inspect(gateway.url, era, tmp_path, "tools/list")
+    assert {"echo", "session_info"} <= {tool["name"] for tool in listed["tools"]}
+    args = ("--tool-name", "echo", "--tool-arg", "text=hello")
+    called = inspect(gateway.url, era, tmp_path, "tools/call", *args)
+    assert called["content"][0]["text"] == "hello"
+    rows.expect(gateway.db, [(era,)], "SELECT DISTINCT era FROM archon_mcp_sessions")

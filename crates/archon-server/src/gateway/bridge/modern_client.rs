@@ -25,6 +25,7 @@ use crate::gateway::Answer;
 use crate::gateway::plain::Plain;
 use crate::gateway::stdio::answer::{self, refused};
 use crate::gateway::stdio::message;
+use crate::gateway::stdio::mirrored::Mirrored;
 use link::Link;
 use links::{Lease, Leased, Links};
 use parked::Parked;
@@ -44,6 +45,8 @@ struct Shared {
     plain: Plain,
     links: Links,
     parked: Parked,
+    /// What the upstream's tools want of headers: its own era does not check them.
+    mirrored: Mirrored,
     /// What is said to the upstream after a client has gone.
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -56,6 +59,7 @@ impl ModernClients {
             plain,
             links: Links::default(),
             parked: Parked::default(),
+            mirrored: Mirrored::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });

@@ -2,7 +2,7 @@
 //! client told to call again with the answer (MCP 2026-07-28, Multi Round-Trip Requests).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use archon_sessions::layer::{BoxError, CallFailed, Exchange, InnerRequest, codes};
 use archon_sessions::protocol::{Envelope, Text};
@@ -11,7 +11,7 @@ use archon_sessions::tracker::Proof;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::link::{Inbox, is_forgotten};
+use super::link::{Inbox, Link, is_forgotten};
 use super::links::{Lease, Leased};
 use super::parked::{Lost, Owner, Waiting};
 use super::to_legacy::{self, Wishes};
@@ -25,6 +25,9 @@ use crate::gateway::stdio::message::{Kind, Message};
 
 /// A link is opened again so often for one request.
 const REOPENS_MAX: usize = 3;
+/// Pages of tools that we read to know their schemas, and for how long we try to.
+const PAGES_MAX: usize = 16;
+const LIST_LIMIT: Duration = Duration::from_secs(10);
 /// The key of a question: a legacy server asks one thing at a time.
 const QUESTION: &str = "question";
 
@@ -138,6 +141,7 @@ impl ModernClients {
                 Leased::Link(lease) => lease,
                 Leased::Refused(answer) => return Ok(Err(answer)),
             };
+            self.check_mirrored(&lease, request, envelope).await?;
             if wishes.level.is_some() || can_be_asked(envelope) {
                 shared.feed(lease.link()).await;
             }
@@ -180,6 +184,30 @@ impl ModernClients {
             });
         }
         Err(CallFailed::unreachable(shared.plain.name()))
+    }
+
+    /// Checks the headers that mirror a call's arguments. Schemas are learned from the lists that pass by; before the
+    /// first one, we ask for it.
+    async fn check_mirrored(
+        &self,
+        link: &Link,
+        request: &InnerRequest,
+        envelope: &Envelope,
+    ) -> Result<(), CallFailed> {
+        let shared = &self.shared;
+        if envelope.tool().is_none() {
+            return Ok(());
+        }
+        if !shared.mirrored.is_known() {
+            let _ = tokio::time::timeout(LIST_LIMIT, shared.list_tools(link)).await;
+            shared.mirrored.give_up();
+        }
+        let params = envelope.params.as_deref().unwrap_or("{}");
+        // MCP 2026-07-28, Transports: -32020 with 400.
+        shared.mirrored.check(request.headers(), params).map_err(|wrong| CallFailed {
+            status: StatusCode::BAD_REQUEST,
+            ..failure(-32020, wrong)
+        })
     }
 
     /// Goes on with a parked call: tells the upstream what its client said.
@@ -225,6 +253,19 @@ impl ModernClients {
             return Err(CallFailed::lost(self.shared.plain.name()));
         }
         Ok(Ok(flight))
+    }
+}
+
+impl Shared {
+    /// Learns what the upstream's tools want of headers.
+    async fn list_tools(&self, link: &Link) -> Option<()> {
+        let mut params = "{}".to_owned();
+        for _ in 0..PAGES_MAX {
+            let page = link.ask(&self.plain, "tools/list", &params).await.ok()??;
+            let cursor = self.mirrored.learn(&page.bytes)?;
+            params = format!(r#"{{"cursor":{}}}"#, text(&cursor));
+        }
+        None
     }
 }
 
@@ -291,6 +332,9 @@ impl Call {
                 let lease = self.flight.lease.as_ref();
                 let initialized = lease.map_or("", |lease| lease.initialized());
                 let method = &self.envelope.method;
+                if &**method == "tools/list" {
+                    self.clients.shared.mirrored.learn(&message.bytes);
+                }
                 let (status, answer) =
                     to_modern::answer(&message.bytes, &self.id, method, initialized);
                 self.flight.is_over();

@@ -176,11 +176,16 @@ impl Link {
         if is_taken { Ok(()) } else { Err(CallFailed::unreachable(plain.name())) }
     }
 
-    /// Asks something for ourselves; false if the server refused.
+    /// Asks something for ourselves; returns the answer, `None` if we are not let in.
     ///
     /// # Errors
     /// If the upstream does not answer.
-    pub async fn ask(&self, plain: &Plain, method: &str, params: &str) -> Result<bool, CallFailed> {
+    pub async fn ask(
+        &self,
+        plain: &Plain,
+        method: &str,
+        params: &str,
+    ) -> Result<Option<Message>, CallFailed> {
         let id = self.new_id();
         let body =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
@@ -188,9 +193,9 @@ impl Link {
             Said::Messages(mut incoming) => {
                 let answer = incoming.answer(plain.name()).await?;
                 incoming.finish();
-                Ok(message::result(&answer.bytes).is_some())
+                Ok(Some(answer))
             }
-            Said::Refusal(_) => Ok(false),
+            Said::Refusal(_) => Ok(None),
         }
     }
 
@@ -204,7 +209,8 @@ impl Link {
             return Ok(());
         }
         let params = format!(r#"{{"level":{}}}"#, text(level));
-        if self.ask(plain, "logging/setLevel", &params).await? {
+        let answer = self.ask(plain, "logging/setLevel", &params).await?;
+        if answer.is_some_and(|answer| message::result(&answer.bytes).is_some()) {
             *known = Some(level.to_owned());
         }
         Ok(())
