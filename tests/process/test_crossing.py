@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+import lines
 import rows
 from clients import ELICITED, LIBRARIES, SAMPLED, connect, run
 from harness import fixture_command, wait_for
-from test_inspector import inspect
+from inspector import inspect
 from wire import (
     LEGACY,
     MODERN,
@@ -647,9 +648,16 @@ def test_a_server_that_we_did_not_write_serves_modern_clients(
 @pytest.mark.parametrize(("era", "server"), [("legacy", "modern"), ("modern", "legacy")])
 def test_the_inspector_crosses(start_fixture, start_archon, tmp_path, era, server):
     gateway = start_archon(upstream=start_fixture(f"--{server}-only"))
-    listed = inspect(gateway.url, era, tmp_path, "tools/list")
+    listed = inspect(gateway.url, tmp_path, "tools/list", era=era)
     assert {"echo", "session_info"} <= {tool["name"] for tool in listed["tools"]}
     args = ("--tool-name", "echo", "--tool-arg", "text=hello")
-    called = inspect(gateway.url, era, tmp_path, "tools/call", *args)
+    called = inspect(gateway.url, tmp_path, "tools/call", *args, era=era)
     assert called["content"][0]["text"] == "hello"
     rows.expect(gateway.db, [(era,)], "SELECT DISTINCT era FROM archon_mcp_sessions")
+
+
+def test_a_modern_client_uses_the_plainest_command(start_archon):
+    client = KeepingClient(start_archon(upstream=lines.command()).url)
+    assert client.text("echo", text="x") == "x"
+    pids = {client.text("pid") for _ in range(3)}
+    assert len(pids) == 1

@@ -161,7 +161,9 @@ impl ModernClients {
         let mut open = slot.link.lock().await;
         if let Some(link) = open.as_ref()
             && forgotten.is_none_or(|forgotten| !Arc::ptr_eq(forgotten, link))
+            && !link.lost.is_cancelled()
         {
+            link.refresh(request);
             return Ok(Leased::Link(Lease::shared(link.clone(), shared.clone())));
         }
         Ok(match Link::open(&shared.plain, request, envelope).await? {

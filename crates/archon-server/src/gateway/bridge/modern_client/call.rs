@@ -114,7 +114,7 @@ impl ModernClients {
         let wishes = Wishes::of(&envelope);
         let owner = owner_of(&request, &envelope);
         let flight = match &wishes.state {
-            Some(state) => match self.go_on(state, &wishes, &owner, &id).await? {
+            Some(state) => match self.go_on(state, &request, &wishes, &owner, &id).await? {
                 Ok(flight) => flight,
                 Err(answer) => return Ok(answer),
             },
@@ -214,6 +214,7 @@ impl ModernClients {
     async fn go_on(
         &self,
         state: &str,
+        request: &InnerRequest,
         wishes: &Wishes,
         owner: &Owner,
         id: &str,
@@ -247,7 +248,10 @@ impl ModernClients {
         let asked = &waiting.asked;
         let said = format!(r#"{{"jsonrpc":"2.0","id":{asked},"result":{response}}}"#);
         let mut flight = waiting.flight;
-        flight.inbox = flight.lease.as_ref().map(|lease| lease.link().begin_call());
+        if let Some(lease) = &flight.lease {
+            lease.refresh(request);
+            flight.inbox = Some(lease.link().begin_call());
+        }
         if flight.tell(said).await.is_err() {
             flight.is_over();
             return Err(CallFailed::lost(self.shared.plain.name()));

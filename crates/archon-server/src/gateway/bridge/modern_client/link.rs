@@ -35,8 +35,9 @@ const REFUSAL_MAX: usize = 64 * 1024;
 
 /// See the module.
 pub struct Link {
-    /// The request in whose name it was opened.
-    like: InnerRequest,
+    /// The latest request on it, without its body: what we say by ourselves goes in its client's name, whose token may
+    /// be another by now. Held for single operations.
+    like: Mutex<InnerRequest>,
     handle: Option<HeaderValue>,
     version: HeaderValue,
     /// The result of `initialize`, as JSON text.
@@ -88,7 +89,7 @@ impl Link {
             return Err(CallFailed::unreachable(plain.name()));
         };
         let link = Self {
-            like: like.clone(),
+            like: Mutex::new(post(like, Era::Legacy, String::new())),
             handle,
             version,
             initialized,
@@ -106,6 +107,16 @@ impl Link {
             .await
             .map_err(|_| CallFailed::unreachable(plain.name()))?;
         Ok(Ok(Arc::new(link)))
+    }
+
+    /// Notes the latest request on it.
+    pub fn refresh(&self, like: &InnerRequest) {
+        let like = post(like, Era::Legacy, String::new());
+        *self.like.lock().unwrap_or_else(PoisonError::into_inner) = like;
+    }
+
+    fn like(&self) -> InnerRequest {
+        self.like.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the result of `initialize`, as JSON text.
@@ -156,7 +167,7 @@ impl Link {
     }
 
     fn bodiless(&self, method: Method) -> InnerRequest {
-        let mut request = self.request(&self.like, String::new());
+        let mut request = self.request(&self.like(), String::new());
         *request.method_mut() = method;
         *request.body_mut() = Full::default();
         request.headers_mut().remove(http::header::CONTENT_TYPE);
@@ -169,7 +180,7 @@ impl Link {
     /// # Errors
     /// If the upstream does not take it.
     pub async fn tell(&self, plain: &Plain, body: String) -> Result<(), CallFailed> {
-        let answer = plain.call(self.request(&self.like, body)).await?;
+        let answer = plain.call(self.request(&self.like(), body)).await?;
         let is_taken = answer.status().is_success();
         // Read to its end, so that the connection can be used again.
         let _ = Limited::new(answer.into_body(), REFUSAL_MAX).collect().await;
@@ -189,7 +200,7 @@ impl Link {
         let id = self.new_id();
         let body =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
-        match Said::of(plain.call(self.request(&self.like, body)).await?) {
+        match Said::of(plain.call(self.request(&self.like(), body)).await?) {
             Said::Messages(mut incoming) => {
                 let answer = incoming.answer(plain.name()).await?;
                 incoming.finish();

@@ -9,6 +9,7 @@ use archon_sessions::layer::{BoxError, CallFailed, InnerRequest};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::protocol::sse::is_event_stream;
 use bytes::Bytes;
+use http::StatusCode;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::link::{Link, is_forgotten};
@@ -223,7 +224,7 @@ impl Shared {
                 () = link.lost.cancelled() => return,
             };
             if !goes_on {
-                // There is no such stream at this server: nobody is told anything.
+                // Nobody is told anything, and nobody waits for it.
                 link.is_open.send_replace(true);
                 return;
             }
@@ -232,7 +233,7 @@ impl Shared {
         }
     }
 
-    /// Reads the stream once; false if the server has none.
+    /// Reads the stream once; false if the server has none for us.
     async fn read_stream(&self, link: &Arc<Link>) -> bool {
         let Ok(answer) = self.plain.call(link.get()).await else { return true };
         let (is_forgotten, answer) = is_forgotten(answer).await;
@@ -240,9 +241,13 @@ impl Shared {
             link.lost.cancel();
             return true;
         }
-        let may_be_back = answer.status().is_success() || answer.status().is_server_error();
         if !is_event_stream(answer.headers()) {
-            return may_be_back;
+            let status = answer.status();
+            if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+                // The next request may come with a better token.
+                link.is_fed.store(false, Relaxed);
+            }
+            return status.is_success() || status.is_server_error();
         }
         let Said::Messages(mut incoming) = Said::of(answer) else { return true };
         link.is_open.send_replace(true);
