@@ -128,6 +128,33 @@ def test_sessions_are_listed_with_all_that_the_contract_names(busy):
     assert "reconnect_token_hash" not in session
 
 
+USED = [
+    "total_requests",
+    "total_errors",
+    "total_prompt_tokens",
+    "total_completion_tokens",
+    "total_cost",
+    "upstreams",
+]
+
+
+@pytest.mark.parametrize(
+    "path", ["/sessions", "/clients", "/sessions/disconnected", "/sessions?status=active&sort=connected_at"]
+)
+def test_lists_say_what_each_session_used(busy, path):
+    listed = busy.api.get(path)
+    rows = listed.get("sessions", listed.get("clients"))
+    assert rows
+    for row in rows:
+        page = busy.api.get(f"/sessions/{row['session_id']}")
+        whole = {**page["summary"], "upstreams": page["upstreams"]}
+        assert {name: row[name] for name in USED} == {name: whole[name] for name in USED}
+        assert row["total_requests"] > 0 and row["upstreams"] == ["fixture"]
+        if row["session_id"] == busy.present.session:
+            assert (row["total_requests"], row["total_errors"]) == (REQUESTS["present"], 3)
+            assert row["total_prompt_tokens"] > 0 and row["total_cost"] > 0
+
+
 @pytest.mark.parametrize(
     ("query", "who"),
     [
@@ -153,7 +180,19 @@ def test_sessions_are_filtered(busy, query, who):
     assert found["total"] == len(who)
 
 
-@pytest.mark.parametrize("sort", ["last_activity", "connected_at"])
+SORTS = {
+    "last_activity": lambda session: session["last_activity"],
+    "connected_at": lambda session: session["connected_at"],
+    "total_requests": lambda session: session["total_requests"],
+    "total_errors": lambda session: session["total_errors"],
+    "total_cost": lambda session: session["total_cost"],
+    # It came first and waited for a second; how the others compare is a matter of moments.
+    "duration": lambda session: session["client_type"] == "Claude Code",
+    "client_type": lambda session: session["client_type"].lower(),
+}
+
+
+@pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("order", ["desc", "asc"])
 def test_sessions_come_in_pages_and_in_order(busy, sort, order):
     seen, cursor = [], ""
@@ -164,8 +203,8 @@ def test_sessions_come_in_pages_and_in_order(busy, sort, order):
             break
         cursor = f"&cursor={page['next_cursor']}"
     assert len({session["session_id"] for session in seen}) == 3 == len(seen)
-    times = [session[sort] for session in seen]
-    assert times == sorted(times, reverse=order == "desc")
+    keys = [SORTS[sort](session) for session in seen]
+    assert keys == sorted(keys, reverse=order == "desc")
 
 
 def test_a_cursor_is_good_for_its_own_list_only(busy):
@@ -250,6 +289,10 @@ def test_usage_is_summed_by_tool_client_and_user(busy):
     assert again["summary"]["total_requests"] == sum(REQUESTS.values())
     before = busy.api.get("/usage/summary?start_date=2020-01-01&end_date=2020-01-31")
     assert before["summary"]["total_requests"] == 0 and before["period"]["days"] == 31
+    failed = {tool: (use["errors"], use["timeouts"]) for tool, use in usage["by_tool"].items()}
+    assert failed == {"echo": (0, 0), "fail": (2, 0), "sleep": (0, 1)}
+    by_client = usage["by_client"]["Claude Code"]
+    assert (by_client["errors"], by_client["timeouts"]) == (2, 1)
 
 
 def test_errors_are_listed_by_severity(busy):
@@ -278,12 +321,34 @@ def test_analytics_show_trends_ratios_and_response_times(busy):
     assert said["ratios"] == {"success": total - 3, "error": 2, "timeout": 1, "success_rate": rate}
     tools = {tool["tool"]: tool for tool in said["response_times"]["by_tool"]}
     assert tools.keys() == {"echo", "fail", "sleep"}
+    failed = ["count", "errors", "timeouts", "error_rate_percent"]
+    assert {name: [tool[field] for field in failed] for name, tool in tools.items()} == {
+        "echo": [3, 0, 0, 0.0],
+        "fail": [2, 2, 0, 100.0],
+        "sleep": [1, 0, 1, 100.0],
+    }
     assert tools["sleep"]["max_ms"] >= 1000 and tools["sleep"]["p99"] > 900
     assert tools["echo"]["min_ms"] <= tools["echo"]["avg_ms"] <= tools["echo"]["max_ms"]
     assert said["response_times"]["p50"] <= said["response_times"]["p99"]
     requests = said["comparison"]["requests"]
     assert requests == {"current": total, "previous": 0, "change_percent": None}
     assert busy.api.get("/analytics?compare=false")["comparison"] is None
+
+
+def test_analytics_are_of_the_days_that_are_asked_for(busy):
+    total = sum(REQUESTS.values())
+    today = datetime.datetime.now(datetime.UTC).date()
+    day = datetime.timedelta(days=1)
+    since = busy.api.get(f"/analytics?start_date={today - 2 * day}")
+    assert since["period"]["days"] == 3 == len(since["trends"]["daily"])
+    assert since["period"]["start_date"] == f"{today - 2 * day}T00:00:00.000000Z"
+    assert sum(of["requests"] for of in since["trends"]["daily"]) == total
+    before = busy.api.get(f"/analytics?start_date={today - 9 * day}&end_date={today - 2 * day}")
+    assert [of["requests"] for of in before["trends"]["daily"]] == [0] * 8
+    assert before["trends"]["daily"][0]["date"] == str(today - 9 * day)
+    assert before["response_times"]["by_tool"] == []
+    after = busy.api.get(f"/analytics?start_date={today + 2 * day}&end_date={today + 3 * day}")
+    assert after["comparison"]["requests"]["previous"] == total and after["ratios"]["success"] == 0
 
 
 def test_logs_are_searched_and_paged(busy):
@@ -388,6 +453,9 @@ def test_the_documentation_comes_from_this_server_alone(busy):
         ("GET", "/errors?severity=fatal", 422, "invalid_parameter"),
         ("GET", "/errors?session_id=1", 422, "invalid_parameter"),
         ("GET", "/usage/summary?start_date=2026-13-01", 422, "invalid_parameter"),
+        ("GET", "/usage/summary?start_date=2026-01-02&end_date=2026-01-01", 422, "invalid_parameter"),
+        ("GET", "/analytics?start_date=9999-01-01", 422, "invalid_parameter"),
+        ("GET", "/analytics?end_date=today", 422, "invalid_parameter"),
         ("GET", "/analytics?days=0", 422, "invalid_parameter"),
         ("GET", "/analytics?compare=maybe", 422, "invalid_parameter"),
         ("GET", "/logs?offset=-1", 422, "invalid_parameter"),

@@ -16,12 +16,23 @@ pytestmark = pytest.mark.timeout(300)
 # Enough to find what a changed handler forgets, within half a minute: some eight hundred requests.
 EXAMPLES = 4
 RUN_S = 240
-# The contract has 400 for a token of a session that has ended, which no description of a request can tell.
+# No description of a request can tell that a session has ended, for whose token the contract has 400, or that the first
+# day of a report has to come before the last.
 SETTINGS = """
 [[operations]]
 include-path = "/api/mcp/sessions/{session_id}/token"
 [operations.checks.positive_data_acceptance]
 expected-statuses = ["2xx", 400, 401, 403, 404]
+
+[[operations]]
+include-path = "/api/mcp/usage/summary"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", 422]
+
+[[operations]]
+include-path = "/api/mcp/analytics"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", 422]
 
 # It cannot make JSON Lines; test_cli_transfer.py does.
 [[operations]]

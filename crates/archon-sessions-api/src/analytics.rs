@@ -97,6 +97,12 @@ pub struct ToolTimes {
     pub max_ms: f64,
     /// How many.
     pub count: i64,
+    /// How many of them ended with an error.
+    pub errors: i64,
+    /// How many were not answered in time.
+    pub timeouts: i64,
+    /// Percentage of both, two decimals.
+    pub error_rate_percent: f64,
     /// Half took at most this long.
     pub p50: f64,
     /// 95 of 100 took at most this long.

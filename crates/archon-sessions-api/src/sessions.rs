@@ -76,11 +76,31 @@ pub struct Session {
     pub reconnect_count: i64,
 }
 
+/// A session as it is stored, with what it has used so far: calls that are not over yet are not in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StoredSession {
+    /// The session.
+    #[serde(flatten)]
+    pub session: Session,
+    /// How many requests it made.
+    pub total_requests: i64,
+    /// How many of them failed or were not answered in time.
+    pub total_errors: i64,
+    /// Tokens that the client sent.
+    pub total_prompt_tokens: i64,
+    /// Tokens that came back.
+    pub total_completion_tokens: i64,
+    /// In dollars.
+    pub total_cost: f64,
+    /// The upstreams that it used, in the order in which it came to them; the first eight.
+    pub upstreams: Vec<String>,
+}
+
 /// `GET /api/mcp/sessions`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sessions {
     /// One page of those that were asked for.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<StoredSession>,
     /// How many are present on this gateway.
     pub active_sessions: u64,
     /// Seconds that a session may be silent, unless a rule or its client says otherwise.
@@ -117,7 +137,7 @@ pub enum ClientStatus {
 }
 
 /// A client that is here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Client {
     /// Its session.
     pub session_id: Uuid,
@@ -141,27 +161,29 @@ pub struct Client {
     pub user_id: Option<String>,
     /// `legacy` or `modern`.
     pub era: String,
+    /// How many requests it made.
+    pub total_requests: i64,
+    /// How many of them failed or were not answered in time.
+    pub total_errors: i64,
+    /// Tokens that it sent.
+    pub total_prompt_tokens: i64,
+    /// Tokens that came back.
+    pub total_completion_tokens: i64,
+    /// In dollars.
+    pub total_cost: f64,
+    /// The upstreams that it used, in the order in which it came to them; the first eight.
+    pub upstreams: Vec<String>,
 }
 
 /// `GET /api/mcp/sessions/disconnected`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Disconnected {
     /// The latest that ended.
-    pub sessions: Vec<EndedSession>,
+    pub sessions: Vec<StoredSession>,
     /// All that ended in the period.
     pub statistics: DisconnectStatistics,
     /// Which period that is.
     pub period: Period,
-}
-
-/// A session that has ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct EndedSession {
-    /// The session.
-    #[serde(flatten)]
-    pub session: Session,
-    /// How many requests it made.
-    pub total_requests: i64,
 }
 
 /// Ends in a period.
@@ -203,6 +225,8 @@ pub struct SessionPage {
     pub next_cursor: Option<String>,
     /// All of its requests together.
     pub summary: SessionSummary,
+    /// The upstreams that it used, in the order in which it came to them; the first eight.
+    pub upstreams: Vec<String>,
     /// The session that it goes on from.
     pub continues: Option<Uuid>,
     /// The session that goes on from it.

@@ -48,4 +48,8 @@ pub struct Usage {
     pub tokens: i64,
     /// In dollars.
     pub cost: f64,
+    /// Requests that ended with an error.
+    pub errors: i64,
+    /// Requests that were not answered in time.
+    pub timeouts: i64,
 }

@@ -12,7 +12,11 @@ export interface paths {
         get: {
             parameters: {
                 query?: {
-                    /** @description The last so many days, today included; 30 if left out. */
+                    /** @description The first day, in UTC. */
+                    start_date?: string;
+                    /** @description The last day, in UTC; today if left out. */
+                    end_date?: string;
+                    /** @description How many days, where no first day is named; 30 if left out. */
                     days?: number;
                     /** @description Whether to compare them with as many days before; so it is if left out. */
                     compare?: boolean;
@@ -2465,6 +2469,33 @@ export interface components {
             session_id: string;
             /** @description Whether it does something. */
             status: components["schemas"]["ClientStatus"];
+            /**
+             * Format: int64
+             * @description Tokens that came back.
+             */
+            total_completion_tokens: number;
+            /**
+             * Format: double
+             * @description In dollars.
+             */
+            total_cost: number;
+            /**
+             * Format: int64
+             * @description How many of them failed or were not answered in time.
+             */
+            total_errors: number;
+            /**
+             * Format: int64
+             * @description Tokens that it sent.
+             */
+            total_prompt_tokens: number;
+            /**
+             * Format: int64
+             * @description How many requests it made.
+             */
+            total_requests: number;
+            /** @description The upstreams that it used, in the order in which it came to them; the first eight. */
+            upstreams: string[];
             /** @description Whose client it is, where somebody authenticated. */
             user_id: string | null;
         };
@@ -2584,7 +2615,7 @@ export interface components {
             /** @description Which period that is. */
             period: components["schemas"]["Period"];
             /** @description The latest that ended. */
-            sessions: components["schemas"]["EndedSession"][];
+            sessions: components["schemas"]["StoredSession"][];
             /** @description All that ended in the period. */
             statistics: components["schemas"]["DisconnectStatistics"];
         };
@@ -2616,14 +2647,6 @@ export interface components {
              * @description Seconds from its start to its end.
              */
             total_duration: number;
-        };
-        /** @description A session that has ended. */
-        EndedSession: components["schemas"]["Session"] & {
-            /**
-             * Format: int64
-             * @description How many requests it made.
-             */
-            total_requests: number;
         };
         /** @description How much goes wrong. */
         ErrorSummary: {
@@ -3309,6 +3332,8 @@ export interface components {
             session: components["schemas"]["Session"];
             /** @description All of its requests together. */
             summary: components["schemas"]["SessionSummary"];
+            /** @description The upstreams that it used, in the order in which it came to them; the first eight. */
+            upstreams: string[];
         };
         /** @description A reconnect. */
         SessionReconnect: {
@@ -3381,7 +3406,7 @@ export interface components {
              */
             session_timeout: number;
             /** @description One page of those that were asked for. */
-            sessions: components["schemas"]["Session"][];
+            sessions: components["schemas"]["StoredSession"][];
             /**
              * Format: int64
              * @description How many there are of those that were asked for.
@@ -3468,6 +3493,36 @@ export interface components {
             /** @description `healthy` or `unhealthy`. */
             status: string;
         };
+        /** @description A session as it is stored, with what it has used so far: calls that are not over yet are not in it. */
+        StoredSession: components["schemas"]["Session"] & {
+            /**
+             * Format: int64
+             * @description Tokens that came back.
+             */
+            total_completion_tokens: number;
+            /**
+             * Format: double
+             * @description In dollars.
+             */
+            total_cost: number;
+            /**
+             * Format: int64
+             * @description How many of them failed or were not answered in time.
+             */
+            total_errors: number;
+            /**
+             * Format: int64
+             * @description Tokens that the client sent.
+             */
+            total_prompt_tokens: number;
+            /**
+             * Format: int64
+             * @description How many requests it made.
+             */
+            total_requests: number;
+            /** @description The upstreams that it used, in the order in which it came to them; the first eight. */
+            upstreams: string[];
+        };
         /** @description `GET /api/mcp/sessions/{id}/token` */
         Token: {
             /**
@@ -3497,6 +3552,16 @@ export interface components {
             count: number;
             /**
              * Format: double
+             * @description Percentage of both, two decimals.
+             */
+            error_rate_percent: number;
+            /**
+             * Format: int64
+             * @description How many of them ended with an error.
+             */
+            errors: number;
+            /**
+             * Format: double
              * @description The longest.
              */
             max_ms: number;
@@ -3520,6 +3585,11 @@ export interface components {
              * @description 99 of 100 took at most this long.
              */
             p99: number;
+            /**
+             * Format: int64
+             * @description How many were not answered in time.
+             */
+            timeouts: number;
             /** @description Which. */
             tool: string;
         };
@@ -3566,6 +3636,16 @@ export interface components {
              * @description Requests.
              */
             count: number;
+            /**
+             * Format: int64
+             * @description Requests that ended with an error.
+             */
+            errors: number;
+            /**
+             * Format: int64
+             * @description Requests that were not answered in time.
+             */
+            timeouts: number;
             /**
              * Format: int64
              * @description Tokens, both ways.

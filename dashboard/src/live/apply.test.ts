@@ -2,7 +2,7 @@ import { QueryClient, QueryObserver } from '@tanstack/react-query';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { HEALTH, REQUESTS, SESSION_LISTS } from '@/api/queries';
 import type { Frame, Sessions, SessionsHealth } from '@/api/types';
-import { healthOf } from '../../mock/reports';
+import { healthOf, stored } from '../../mock/reports';
 import { healthFrame, NOW, requestFrame, snapshotFrame, world } from '../../tests/frames';
 import { apply } from './apply';
 import { LIST_MS, Refetch } from './refetch';
@@ -66,6 +66,26 @@ it('moves the activity of the row that it is about, and of no other', async () =
   const old = { update_type: 'heartbeat', last_activity: '2020-01-01T00:00:00Z' } as const;
   hear({ type: 'session_updated', seq: 2, session_id: first.session_id, data: old, timestamp: LATER });
   expect(client.getQueryData<Sessions>([...SESSION_LISTS, {}])?.sessions).toBe(after);
+});
+
+it('adds calls to what the listed session used', async () => {
+  const of = world();
+  const [first, second] = of.sessions.map((session) => stored(of, session));
+  if (!first || !second) throw new Error('the world is empty');
+  await show([...SESSION_LISTS, {}], { sessions: [first, second], total: 2 } as Sessions);
+  const { session_id } = first;
+  hear(
+    requestFrame(1, { session_id, estimated_cost: 0.25, upstream: 'another' }),
+    requestFrame(2, { session_id, status: 'timeout' }),
+  );
+  const after = client.getQueryData<Sessions>([...SESSION_LISTS, {}])?.sessions;
+  expect(after?.[0]).toMatchObject({
+    total_requests: first.total_requests + 2,
+    total_errors: first.total_errors + 1,
+    total_cost: first.total_cost + 0.25,
+    upstreams: [...first.upstreams, 'another', ...(first.upstreams.includes('demo') ? [] : ['demo'])],
+  });
+  expect(after?.[1]).toBe(second);
 });
 
 it('fetches lists again when sessions come and go, at most once a second', async () => {

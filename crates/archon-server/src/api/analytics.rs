@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use archon_sessions::session::Timestamp;
-use archon_sessions::store::reports::{self, Days, Percentiles, Usage};
+use archon_sessions::store::reports::{self, Percentiles, Usage};
 use archon_sessions_api::analytics::{
     Analytics, Change, Comparison, Daily, Hourly, Ratios, ResponseTimes, ToolTimes, Trends,
 };
@@ -14,7 +13,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::params::{Query, Whole};
+use super::params::{Date, Query, Whole, days_asked};
 use super::problem::ApiError;
 use super::{Api, wire};
 use crate::server::Overview;
@@ -28,7 +27,13 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Asked {
-    /// The last so many days, today included; 30 if left out.
+    /// The first day, in UTC.
+    #[param(value_type = Option<String>, format = Date)]
+    start_date: Option<Date>,
+    /// The last day, in UTC; today if left out.
+    #[param(value_type = Option<String>, format = Date)]
+    end_date: Option<Date>,
+    /// How many days, where no first day is named; 30 if left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 3660)]
     days: Option<Whole<1, 3660>>,
     /// Whether to compare them with as many days before; so it is if left out.
@@ -44,7 +49,7 @@ async fn show(
     State(overview): State<Arc<Overview>>,
     Query(asked): Query<Asked>,
 ) -> Result<Answer<Analytics>, ApiError> {
-    let days = Days::until(Timestamp::now(), asked.days.map_or(30, Whole::small));
+    let days = days_asked(asked.start_date, asked.end_date, asked.days)?;
     let found = overview.reports.analytics(days).await.map_err(super::store_failed)?;
     let compared = || compare(&found.total, &found.previous);
     let comparison = asked.compare.unwrap_or(true).then(compared);
@@ -89,6 +94,12 @@ fn response_times(found: &reports::Analytics) -> ResponseTimes {
             min_ms: wire::millis(of.usage.min_duration_us),
             max_ms: wire::millis(of.usage.max_duration_us),
             count: of.usage.requests,
+            errors: of.usage.errors,
+            timeouts: of.usage.timeouts,
+            error_rate_percent: wire::percent(
+                of.usage.errors + of.usage.timeouts,
+                of.usage.requests,
+            ),
             p50: wire::millis(p50_us),
             p95: wire::millis(p95_us),
             p99: wire::millis(p99_us),

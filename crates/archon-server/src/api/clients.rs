@@ -87,7 +87,8 @@ async fn list(
 }
 
 fn client(record: SessionRecord, tracker: &Tracker, now: Timestamp) -> Client {
-    let SessionRecord { session, client_type, .. } = record;
+    let SessionRecord { session, client_type, totals, upstreams, .. } = record;
+    let used = wire::summary(totals);
     let last_activity = wire::last_activity(&session, tracker);
     let silence = now.since(last_activity);
     Client {
@@ -101,5 +102,11 @@ fn client(record: SessionRecord, tracker: &Tracker, now: Timestamp) -> Client {
         idle_seconds: wire::whole(silence.as_secs()),
         user_id: wire::of_user(session.user.as_deref(), |user| &user.id),
         era: session.era.as_str().to_owned(),
+        total_requests: used.total_requests,
+        total_errors: used.total_errors,
+        total_prompt_tokens: used.total_prompt_tokens,
+        total_completion_tokens: used.total_completion_tokens,
+        total_cost: used.total_cost,
+        upstreams,
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use archon_sessions::session::{SessionId, Timestamp};
+use archon_sessions::store::reports::Days;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::de::{DeserializeOwned, Error, Visitor};
@@ -169,6 +170,10 @@ impl Date {
         self.0
     }
 
+    fn is_after(self, last: Timestamp) -> bool {
+        Days::until(self.0, 1).start() > last
+    }
+
     /// Parses a day alone, or a moment.
     pub fn parse(text: &str) -> Option<Self> {
         let day = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
@@ -180,6 +185,26 @@ impl<'de> Deserialize<'de> for Date {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| D::Error::custom("not a day like 2026-01-11"))
+    }
+}
+
+/// Returns the days that a report is asked for: from the first to the last, else so many up to the last, else thirty.
+/// Without a last one they are up to today.
+///
+/// # Errors
+/// If the first comes after the last.
+pub fn days_asked(
+    first: Option<Date>,
+    last: Option<Date>,
+    count: Option<Whole<1, 3660>>,
+) -> Result<Days, ApiError> {
+    let last = last.map_or_else(Timestamp::now, Date::start);
+    match first {
+        Some(first) if first.is_after(last) => {
+            Err(ApiError::parameter("parameter `start_date`: comes after the last day"))
+        }
+        Some(first) => Ok(Days::between(first.start(), last)),
+        None => Ok(Days::until(last, count.map_or(30, Whole::small))),
     }
 }
 

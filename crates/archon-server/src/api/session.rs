@@ -63,7 +63,7 @@ async fn show(
     }
     let reports = &overview.reports;
     let record = reports.session_record(id).await.map_err(super::store_failed)?;
-    let record = record.ok_or_else(|| find::unknown(id))?;
+    let mut record = record.ok_or_else(|| find::unknown(id))?;
     let page = reports.requests(&query).await.map_err(super::store_failed)?;
     let continued_by = reports.continued_by(id).await.map_err(super::store_failed)?;
     let requests = page.rows.into_iter().map(|record| wire::request(Some(record.id), record.row));
@@ -73,6 +73,7 @@ async fn show(
         summary: wire::summary(record.totals),
         continues: record.session.continues.map(SessionId::as_uuid),
         continued_by: continued_by.map(SessionId::as_uuid),
+        upstreams: std::mem::take(&mut record.upstreams),
         session: wire::session(record, &overview.tracker),
     }))
 }

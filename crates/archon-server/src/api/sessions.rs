@@ -9,9 +9,7 @@ use archon_sessions::tracker::Tracker;
 use archon_sessions_api::health::{
     AgeDistribution, ConnectionHealth, RecentActivity, SessionsHealth, StatusBreakdown,
 };
-use archon_sessions_api::sessions::{
-    DisconnectStatistics, Disconnected, EndedSession, Period, Sessions,
-};
+use archon_sessions_api::sessions::{DisconnectStatistics, Disconnected, Period, Sessions};
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -50,7 +48,8 @@ struct Listed {
     /// Only sessions whose client or user is named like this, or whose id begins so.
     #[param(value_type = Option<String>, max_length = 200)]
     q: Option<Text<200>>,
-    /// What they are ordered by.
+    /// What they are ordered by. Where more than 5000 are active, the latest 5000 of them take part in an order by
+    /// what they used or by `duration`, and in one of active sessions by `client_type`.
     #[param(inline)]
     sort: Option<Sort>,
     /// Which way.
@@ -78,6 +77,11 @@ enum StatusFilter {
 enum Sort {
     LastActivity,
     ConnectedAt,
+    TotalRequests,
+    TotalErrors,
+    TotalCost,
+    Duration,
+    ClientType,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -104,6 +108,11 @@ async fn list(
         sort: match asked.sort {
             None | Some(Sort::LastActivity) => SessionSort::LastActivity,
             Some(Sort::ConnectedAt) => SessionSort::ConnectedAt,
+            Some(Sort::TotalRequests) => SessionSort::Requests,
+            Some(Sort::TotalErrors) => SessionSort::Errors,
+            Some(Sort::TotalCost) => SessionSort::Cost,
+            Some(Sort::Duration) => SessionSort::Duration { now: Timestamp::now() },
+            Some(Sort::ClientType) => SessionSort::ClientType,
         },
         order: match asked.order {
             None | Some(Direction::Desc) => Order::Descending,
@@ -118,7 +127,7 @@ async fn list(
     let page = overview.reports.sessions(&query).await.map_err(super::store_failed)?;
     let tracker = &overview.tracker;
     Ok(Answer(Sessions {
-        sessions: page.rows.into_iter().map(|row| wire::session(row, tracker)).collect(),
+        sessions: page.rows.into_iter().map(|row| wire::stored_session(row, tracker)).collect(),
         active_sessions: tracker.active_sessions() as u64,
         session_timeout: tracker.settings().idle_timeout.as_secs(),
         server_uptime_seconds: overview.started.elapsed().as_secs(),
@@ -230,10 +239,8 @@ async fn disconnected(
     let since = now.minus(DAY * days);
     let limit = asked.limit.map_or(50, Whole::small) as usize;
     let found = overview.reports.disconnected(since, limit).await.map_err(super::store_failed)?;
-    let sessions = found.sessions.into_iter().map(|record| EndedSession {
-        total_requests: record.totals.requests,
-        session: wire::session(record, &overview.tracker),
-    });
+    let sessions =
+        found.sessions.into_iter().map(|record| wire::stored_session(record, &overview.tracker));
     let mean = wire::mean(found.duration_seconds, found.total);
     Ok(Answer(Disconnected {
         sessions: sessions.collect(),

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use archon_sessions::session::Timestamp;
-use archon_sessions::store::reports::{Days, NamedUsage};
+use archon_sessions::store::reports::NamedUsage;
 use archon_sessions_api::usage::{Usage, UsageSummary, UsageTotals};
 use axum::Json as Answer;
 use axum::extract::State;
@@ -13,7 +12,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::params::{Date, Query, Whole};
+use super::params::{Date, Query, Whole, days_asked};
 use super::problem::ApiError;
 use super::{Api, wire};
 use crate::server::Overview;
@@ -50,11 +49,7 @@ async fn summary(
     State(overview): State<Arc<Overview>>,
     Query(asked): Query<Asked>,
 ) -> Result<Answer<UsageSummary>, ApiError> {
-    let last = asked.end_date.map_or_else(Timestamp::now, Date::start);
-    let days = match asked.start_date {
-        Some(first) => Days::between(first.start(), last),
-        None => Days::until(last, asked.days.map_or(30, Whole::small)),
-    };
+    let days = days_asked(asked.start_date, asked.end_date, asked.days)?;
     let report = overview.reports.usage(days).await.map_err(super::store_failed)?;
     let total = report.total;
     // What calls no tool is no tool's.
@@ -82,6 +77,8 @@ fn by_name(parts: impl Iterator<Item = NamedUsage>) -> BTreeMap<String, Usage> {
             count: usage.requests,
             tokens: usage.prompt_tokens + usage.completion_tokens,
             cost: wire::dollars(usage.cost_micros),
+            errors: usage.errors,
+            timeouts: usage.timeouts,
         };
         (name, usage)
     };

@@ -6,7 +6,7 @@ use archon_sessions::store::{self, RequestRow};
 use archon_sessions::tracker::Tracker;
 use archon_sessions_api::logs::{Level, LogEntry};
 use archon_sessions_api::requests::{Outcome, Request};
-use archon_sessions_api::sessions::{Period, Session, SessionSummary, Status};
+use archon_sessions_api::sessions::{Period, Session, SessionSummary, Status, StoredSession};
 
 /// Millionths in one.
 const MILLION: f64 = 1e6;
@@ -20,6 +20,7 @@ pub fn session(record: SessionRecord, tracker: &Tracker) -> Session {
         disconnect_reason,
         total_duration,
         totals: _,
+        upstreams: _,
     } = record;
     let status = status(session.status());
     let is_active = status == Status::Active;
@@ -47,6 +48,21 @@ pub fn session(record: SessionRecord, tracker: &Tracker) -> Session {
         continues: session.continues.map(SessionId::as_uuid),
         idle_timeout_seconds: whole(session.idle_timeout.as_secs()),
         reconnect_count: session.reconnect_count,
+    }
+}
+
+/// Returns a session as it is shown with what it has used.
+pub fn stored_session(mut record: SessionRecord, tracker: &Tracker) -> StoredSession {
+    let upstreams = std::mem::take(&mut record.upstreams);
+    let used = summary(record.totals);
+    StoredSession {
+        session: session(record, tracker),
+        total_requests: used.total_requests,
+        total_errors: used.total_errors,
+        total_prompt_tokens: used.total_prompt_tokens,
+        total_completion_tokens: used.total_completion_tokens,
+        total_cost: used.total_cost,
+        upstreams,
     }
 }
 

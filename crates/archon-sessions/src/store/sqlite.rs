@@ -54,8 +54,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// If the file cannot be opened, is damaged, or its schema is newer than this version.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_at(Place::File(path.into())).await
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_at(Place::File(path.as_ref().into())).await
     }
 
     /// Opens a database in memory, which is gone when this is. It keeps the latest requests and the latest
@@ -286,6 +286,8 @@ const COMMIT: &str = const_format::concatcp!(
     ";",
     usage::TOTALS,
     ";",
+    usage::UPSTREAMS,
+    ";",
     rows::TOUCHES,
     ";",
     rows::ENDS,
@@ -316,6 +318,7 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
         .bind(json(&batch.events, unfinished::event)?)
         .bind(json(&batch.forgotten, unfinished::forgotten)?)
         .bind(batch.forget_before.map(|before| before.to_string()).unwrap_or_default())
+        .bind(&used)
         .bind(&used)
         .bind(&used)
         .bind(&used)

@@ -7,20 +7,23 @@ mod latency;
 
 pub(crate) use latency::percentiles;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::reports::Usage;
 use super::{Outcome, RequestRow};
 use crate::session::{SessionId, Timestamp};
 
-/// Characters of a tool's name that count: clients send what they like.
+/// Characters of a name that count: clients send what they like, and so do imports.
 const NAME_CHARS_MAX: usize = 200;
 /// Different names of tools, and of clients, in a day. Both are what clients say: those of one that makes names
 /// up count as [`OTHER`], once there are so many.
 pub(crate) const NAMES_A_DAY: i64 = 500;
 /// The name of those that came when there were too many.
 pub(crate) const OTHER: &str = "other";
+
+/// Upstreams that are kept of a session: a client is at one, and few are at more than two.
+pub(crate) const UPSTREAMS_MAX: usize = 8;
 
 /// What a row counts for at most: what PostgreSQL's columns hold, so that no client's sums run over.
 const TOKENS_MAX: i64 = i32::MAX as i64;
@@ -42,12 +45,24 @@ pub(crate) struct Slice {
     pub(crate) usage: Usage,
     /// Answers by their duration's bucket.
     pub(crate) latency: BTreeMap<u16, i64>,
+    /// The upstreams that were used.
+    pub(crate) upstreams: BTreeSet<String>,
 }
 
 impl Slice {
     /// Returns when the day began.
     pub(crate) fn day(&self) -> Timestamp {
         floor(self.hour, DAY_MICROS)
+    }
+
+    fn add_upstream(&mut self, name: &str) {
+        let name = shortened(name);
+        if !name.is_empty()
+            && self.upstreams.len() < UPSTREAMS_MAX
+            && !self.upstreams.contains(name)
+        {
+            self.upstreams.insert(writable(name));
+        }
     }
 }
 
@@ -66,26 +81,36 @@ pub(crate) fn slices(rows: &[RequestRow]) -> Vec<Slice> {
     for row in rows {
         let usage = usage_of(row);
         let (hour, tool) = (hour_of(row.started), row.tool.as_deref().unwrap_or_default());
-        let tool = tool.char_indices().nth(NAME_CHARS_MAX).map_or(tool, |(end, _)| &tool[..end]);
+        let tool = shortened(tool);
         let bucket = latency::bucket(usage.duration_us);
-        match found.entry((row.session, hour, tool)) {
-            Entry::Vacant(place) => {
-                place.insert(Slice {
-                    session: row.session,
-                    hour,
-                    tool: tool.replace('\0', "\u{fffd}"),
-                    usage,
-                    latency: BTreeMap::from([(bucket, 1)]),
-                });
-            }
-            Entry::Occupied(mut place) => {
-                let slice = place.get_mut();
+        let slice = match found.entry((row.session, hour, tool)) {
+            Entry::Vacant(place) => place.insert(Slice {
+                session: row.session,
+                hour,
+                tool: writable(tool),
+                usage,
+                latency: BTreeMap::from([(bucket, 1)]),
+                upstreams: BTreeSet::new(),
+            }),
+            Entry::Occupied(place) => {
+                let slice = place.into_mut();
                 slice.usage.add(&usage);
                 *slice.latency.entry(bucket).or_default() += 1;
+                slice
             }
-        }
+        };
+        slice.add_upstream(&row.upstream);
     }
     found.into_values().collect()
+}
+
+fn shortened(name: &str) -> &str {
+    name.char_indices().nth(NAME_CHARS_MAX).map_or(name, |(end, _)| &name[..end])
+}
+
+/// Returns the name as every database can hold it.
+fn writable(name: &str) -> String {
+    name.replace('\0', "\u{fffd}")
 }
 
 fn usage_of(row: &RequestRow) -> Usage {
@@ -117,6 +142,8 @@ mod tests {
         rows[2].started = at(3600);
         rows[3].tool = None;
         rows.push(request(SessionId::random()));
+        rows[1].upstream = "other".into();
+        rows[3].upstream = "".into();
         let mut found = slices(&rows);
         found.retain(|slice| slice.session == id);
         assert_eq!(found.len(), 3);
@@ -126,6 +153,8 @@ mod tests {
             (both.usage.min_duration_us, both.usage.max_duration_us, both.usage.duration_us);
         assert_eq!(times, (1_500, 9_000, 10_500));
         assert_eq!(both.latency.values().sum::<i64>(), 2);
+        assert!(both.upstreams.iter().eq(["demo", "other"]), "{:?}", both.upstreams);
+        assert!(found.iter().any(|slice| slice.upstreams.is_empty()));
         assert_eq!(both.hour.to_string(), "2026-01-09T23:00:00.000000Z");
         assert_eq!(both.day().to_string(), "2026-01-09T00:00:00.000000Z");
     }

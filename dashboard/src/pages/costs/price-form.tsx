@@ -23,6 +23,7 @@ export function PriceForm({ price, close }: PriceFormProps) {
   const [model, setModel] = useState(price?.model_name ?? '');
   const [input, setInput] = useState<number | string>(price?.input_price_per_1k ?? '');
   const [output, setOutput] = useState<number | string>(price?.output_price_per_1k ?? '');
+  const [from, setFrom] = useState('');
   const save = useMutation({
     mutationFn: () =>
       answerOf(
@@ -34,6 +35,7 @@ export function PriceForm({ price, close }: PriceFormProps) {
                 model_name: model.trim(),
                 input_price_per_1k: Number(input),
                 output_price_per_1k: Number(output),
+                ...(from === '' ? {} : { effective_date: from }),
               },
             ],
           },
@@ -96,7 +98,13 @@ export function PriceForm({ price, close }: PriceFormProps) {
           value={output}
           onChange={setOutput}
         />
-        <p className="quiet">It holds from today on. What was estimated before stays as it is.</p>
+        <TextInput
+          type="date"
+          label="Holds from"
+          description="Today if left empty. What was estimated before stays as it is."
+          value={from}
+          onChange={(event) => setFrom(event.currentTarget.value)}
+        />
         {save.isError && <Failure error={save.error} />}
         <div className="end-actions">
           <Button variant="default" onClick={close}>

@@ -103,6 +103,7 @@ pub fn session_on_wire(mut session: Session, tracker: &Tracker) -> sessions::Ses
         disconnect_reason: None,
         total_duration: session.total_duration(),
         totals: Totals::default(),
+        upstreams: Vec::new(),
         session,
     };
     wire::session(record, tracker)

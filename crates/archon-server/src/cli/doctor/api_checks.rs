@@ -131,7 +131,7 @@ impl Patient {
             Err(error) => _ = report.add(name, Err(Complaint::of(&error, API))),
             Ok((config, oldest)) => {
                 let every = Duration::from_secs(config.reap_every_seconds);
-                let expires = oldest.sessions.first().and_then(|s| s.expires_at.clone());
+                let expires = oldest.sessions.first().and_then(|s| s.session.expires_at.clone());
                 let expires = expires.as_deref().and_then(Timestamp::parse);
                 let overdue = expires.map(|at| Timestamp::now().since(at)).unwrap_or_default();
                 report.add(
@@ -171,7 +171,8 @@ impl Patient {
                 let started = Timestamp::now().minus(up);
                 // Whole seconds: ours would pass for older within the first.
                 let is_ours = |name: &Option<String>| name.as_deref() == Some(CLIENT);
-                let first = oldest.sessions.iter().find(|s| !is_ours(&s.client_name));
+                let mut all = oldest.sessions.iter().map(|stored| &stored.session);
+                let first = all.find(|session| !is_ours(&session.client_name));
                 let is_older = first
                     .and_then(|s| Timestamp::parse(&s.connected_at))
                     .is_some_and(|at| at < started);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use archon_sessions::session::Timestamp;
 use archon_sessions_api::requests::Request;
-use archon_sessions_api::sessions::{Session, SessionPage, Status};
+use archon_sessions_api::sessions::{Session, SessionPage, Status, StoredSession};
 use comfy_table::{Table, presets};
 
 use crate::cli::print::plain;
@@ -13,7 +13,7 @@ use crate::cli::print::plain;
 const ERROR_CHARS_MAX: usize = 60;
 
 /// Returns a list of sessions.
-pub fn sessions(all: &[Session]) -> String {
+pub fn sessions(all: &[StoredSession]) -> String {
     let mut table = plain_table(&[
         "SESSION",
         "CLIENT",
@@ -22,8 +22,10 @@ pub fn sessions(all: &[Session]) -> String {
         "STATUS",
         "CONNECTED",
         "LAST ACTIVITY",
+        "REQUESTS",
+        "FAILED",
     ]);
-    for session in all {
+    for StoredSession { session, total_requests, total_errors, .. } in all {
         table.add_row([
             session.session_id.to_string(),
             plain(&session.client_type),
@@ -32,6 +34,8 @@ pub fn sessions(all: &[Session]) -> String {
             status(session),
             seconds(&session.connected_at),
             seconds(&session.last_activity),
+            total_requests.to_string(),
+            total_errors.to_string(),
         ]);
     }
     trimmed(&table)
@@ -39,7 +43,7 @@ pub fn sessions(all: &[Session]) -> String {
 
 /// Returns a session and its latest requests.
 pub fn session(page: &SessionPage) -> String {
-    let SessionPage { session, requests, summary, .. } = page;
+    let SessionPage { session, requests, summary, upstreams, .. } = page;
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<15} {value}");
@@ -58,6 +62,9 @@ pub fn session(page: &SessionPage) -> String {
         line("lasted", format!("{lasted} s"));
     }
     line("protocol", plain(&format!("{} {}", session.era, session.protocol_version)));
+    if !upstreams.is_empty() {
+        line("upstreams", plain(&upstreams.join(", ")));
+    }
     if let Some(id) = page.continues {
         line("continues", id.to_string());
     }

@@ -37,7 +37,12 @@ impl Reports for PostgresStore {
             && let Some(row) = self.read(statement(end)).await?.first()
         {
             let id = SessionId::from_uuid(row.try_get("session_id")?);
-            page.next = Some(query.cursor(read_time(row, "at")?, id));
+            let at = if list.is_by_figure() {
+                row.try_get("at")?
+            } else {
+                read_time(row, "at")?.as_micros()
+            };
+            page.next = Some(query.cursor(at, id));
         }
         Ok(page)
     }

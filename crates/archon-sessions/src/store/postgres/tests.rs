@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Executor, FromRow};
 
 use super::*;
+use crate::store::reports::Reports;
 use crate::store::suite::{at, connection, request, session};
 
 async fn open() -> PostgresStore {
@@ -164,6 +165,29 @@ async fn nothing_is_prepared_where_a_pooler_is_in_between() {
     let found = writer.connection.as_mut().unwrap().fetch_all(prepared).await.unwrap();
     assert_eq!(found.len(), 0);
     drop(writer);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_database_of_an_older_schema_is_migrated_with_its_rows() {
+    let url = server::new_database("").await;
+    let mut older = migrator();
+    older.migrations = older.iter().take(2).cloned().collect();
+    let mut connection = url.options().unwrap().connect().await.unwrap();
+    older.run(&mut connection).await.unwrap();
+    let id = "3f2b8c1e-0000-4000-8000-000000000001";
+    let row = format!(
+        "INSERT INTO archon_mcp_sessions (session_id, client_type, connected_at, last_activity, status)
+         VALUES ('{id}', 'Cursor', '2026-01-11T00:20:45Z', '2026-01-11T00:20:45Z', 'active');
+         INSERT INTO archon_mcp_requests (session_id, method, timestamp, duration_ms, status, upstream)
+         SELECT '{id}', 'tools/list', '2026-01-11T00:20:45Z', 1, 'error', 'up ' || (12 - n) / 2
+         FROM generate_series(1, 12) n"
+    );
+    connection.execute(AssertSqlSafe(row)).await.unwrap();
+    let store = PostgresStore::open(&url).await.unwrap();
+    let record = store.session_record(id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((record.totals.requests, record.totals.errors), (12, 12));
+    assert_eq!(record.upstreams, ["up 5", "up 4", "up 3", "up 2", "up 1", "up 0"]);
     store.close().await;
 }
 

@@ -4,7 +4,7 @@ use const_format::concatcp;
 
 use super::Statement;
 use super::rows::{column, time};
-use crate::store::usage::{NAMES_A_DAY, OTHER, Slice};
+use crate::store::usage::{NAMES_A_DAY, OTHER, Slice, UPSTREAMS_MAX};
 
 /// To what the session's client, its user, the tool and all have used; to the answers that took as long; and to the
 /// sessions themselves, in one order, so that two processes lock them in the same.
@@ -70,11 +70,19 @@ UPDATE archon_mcp_sessions s SET
     total_timeouts = s.total_timeouts + n.timeouts,
     total_prompt_tokens = s.total_prompt_tokens + n.prompt_tokens,
     total_completion_tokens = s.total_completion_tokens + n.completion_tokens,
-    total_cost_micros = s.total_cost_micros + n.cost_micros
+    total_cost_micros = s.total_cost_micros + n.cost_micros,
+    upstreams = CASE WHEN names IS NULL OR s.upstreams @> names THEN s.upstreams
+                     ELSE (s.upstreams || ARRAY(SELECT name FROM UNNEST(names) AS name
+                                                WHERE name <> ALL (s.upstreams)))[1:",
+    UPSTREAMS_MAX,
+    "] END
 FROM (SELECT session_id, sum(requests) AS requests, sum(errors) AS errors, sum(timeouts) AS timeouts,
              sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,
              sum(cost_micros) AS cost_micros
       FROM new GROUP BY session_id ORDER BY session_id) AS n
+LEFT JOIN (SELECT session_id, array_agg(DISTINCT name) AS names
+           FROM UNNEST($19::uuid[], $20::text[]) AS met (session_id, name) GROUP BY session_id) AS met
+USING (session_id)
 WHERE s.session_id = n.session_id"
 );
 
@@ -82,6 +90,10 @@ pub(super) fn sums(slices: &[Slice]) -> Statement<'_> {
     let answers: Vec<_> = slices
         .iter()
         .flat_map(|slice| slice.latency.iter().map(move |(bucket, count)| (slice, bucket, count)))
+        .collect();
+    let met: Vec<_> = slices
+        .iter()
+        .flat_map(|slice| slice.upstreams.iter().map(move |name| (slice, &**name)))
         .collect();
     sqlx::query(SUMS)
         .bind(column(slices, |slice| slice.session.as_uuid()))
@@ -102,4 +114,6 @@ pub(super) fn sums(slices: &[Slice]) -> Statement<'_> {
         .bind(column(&answers, |(slice, _, _)| &*slice.tool))
         .bind(column(&answers, |(_, bucket, _)| i16::try_from(**bucket).unwrap_or(i16::MAX)))
         .bind(column(&answers, |(_, _, count)| **count))
+        .bind(column(&met, |(slice, _)| slice.session.as_uuid()))
+        .bind(column(&met, |(_, name)| *name))
 }

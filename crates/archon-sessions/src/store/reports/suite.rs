@@ -1,5 +1,7 @@
 //! What reports must show, of every database.
 
+mod sorting;
+
 use std::time::Duration;
 
 use super::*;
@@ -7,7 +9,7 @@ use crate::session::{ClientInfo, DisconnectReason, Principal, Session, Status};
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::suite::{at, request, session};
-use crate::store::usage::NAMES_A_DAY;
+use crate::store::usage::{NAMES_A_DAY, UPSTREAMS_MAX};
 use crate::store::{Batch, Outcome, RequestRow, SessionStore};
 
 const HOUR: i64 = 3600;
@@ -229,6 +231,7 @@ async fn a_record_says_what_a_session_used(store: &dyn Database) {
         cost_micros: 207,
     };
     assert_eq!(record.totals, expected);
+    assert_eq!(record.upstreams, ["demo"]);
     assert_eq!((record.total_duration, record.session.reconnect_count), (Some(60), 0));
     assert_eq!(record.disconnect_reason.as_deref(), Some("operator"));
     assert_eq!(
@@ -242,6 +245,24 @@ async fn a_record_says_what_a_session_used(store: &dyn Database) {
     let expected = Failures { requests: 3, errors: 1, timeouts: 1, last_at: Some(at(3)) };
     assert_eq!(failures, expected);
     assert_eq!(store.failures(None).await.unwrap(), expected);
+}
+
+async fn a_record_names_the_upstreams_that_a_session_used(store: &dyn Database) {
+    let (one, other) = (began("cursor", 0, 0), began("zed", 1, 1));
+    create(store, &[one.clone(), other.clone()]).await;
+    let at = |session: &Session, upstream: &str| RequestRow {
+        upstream: upstream.into(),
+        ..request(session.id)
+    };
+    track(store, vec![at(&one, "zebra"), at(&one, ""), at(&one, "zebra")]).await;
+    track(store, vec![at(&one, "x'\"\0"), at(&one, "zebra")]).await;
+    track(store, (0..20).map(|n| at(&one, &format!("made up {n}"))).collect()).await;
+    let record = store.session_record(one.id).await.unwrap().unwrap();
+    assert_eq!(record.upstreams[..2], ["zebra", "x'\"\u{fffd}"]);
+    assert_eq!(record.upstreams.len(), UPSTREAMS_MAX);
+    let listed = Reports::sessions(store, &SessionQuery { limit: 9, ..Default::default() }).await;
+    let listed: Vec<_> = listed.unwrap().rows.into_iter().map(|row| row.upstreams).collect();
+    assert_eq!(listed, [vec![], record.upstreams]);
 }
 
 async fn health_is_of_this_moment(store: &dyn Database) {
@@ -507,6 +528,7 @@ on_each_database! {
     a_list_of_sessions_has_no_gaps_and_nothing_twice,
     sessions_are_found_by_what_is_asked_for,
     a_record_says_what_a_session_used,
+    a_record_names_the_upstreams_that_a_session_used,
     health_is_of_this_moment,
     ends_are_counted_by_reason,
     requests_are_found_by_what_is_asked_for,

@@ -35,7 +35,9 @@ impl Reports for SqliteStore {
             && let Some(end) = list.window_end()
             && let Some(row) = all(&pool, end).await?.first()
         {
-            page.next = Some(query.cursor(time(row, "at")?, parsed(row, "session_id")?));
+            let at =
+                if list.is_by_figure() { row.try_get("at")? } else { time(row, "at")?.as_micros() };
+            page.next = Some(query.cursor(at, parsed(row, "session_id")?));
         }
         Ok(page)
     }

@@ -142,9 +142,9 @@ mod tests {
                 (handle, session_id, upstream, principal, protocol_version, initialize, opened_at)
             VALUES ('3f2b8c1e-0000-4000-8000-000000000002', '3f2b8c1e-0000-4000-8000-000000000001',
                 'demo', 'anonymous', '2025-11-25', '{}', '2026-01-11T00:20:45.123456Z');
-            INSERT INTO archon_mcp_requests (session_id, method, timestamp, duration_ms, status)
+            INSERT INTO archon_mcp_requests (session_id, method, timestamp, duration_ms, status, upstream)
             VALUES ('3f2b8c1e-0000-4000-8000-000000000001', 'tools/list',
-                '2026-01-11T00:20:45.123456Z', 1, 'success')";
+                '2026-01-11T00:20:45.123456Z', 1, 'success', 'demo')";
         sqlx::raw_sql(rows).execute(&mut connection).await.unwrap();
         connection
     }
@@ -170,6 +170,8 @@ mod tests {
         // What was there before the sums is in them.
         let usage = store.usage(Days::until(sessions[0].last_activity, 90)).await.unwrap();
         assert_eq!((usage.total.requests, usage.by_tool.len()), (1, 1));
+        let record = store.session_record(sessions[0].id).await.unwrap().unwrap();
+        assert_eq!((record.totals.requests, record.upstreams), (1, vec!["demo".to_owned()]));
         let health = store.session_health(sessions[0].last_activity).await.unwrap();
         assert_eq!((health.active, health.ended), (1, 0));
         store.close().await;

@@ -104,7 +104,7 @@ async fn take_in(writer: &mut SqliteConnection, part: &Part) -> Result<TakenIn, 
     sqlx::query(NEW_REQUESTS).bind(requests(&new)).execute(&mut *writer).await?;
     let rows: Vec<_> = new.iter().map(RequestRecord::as_row).collect();
     let used = usage::json(&slices(&rows))?;
-    for sums in [usage::USAGE, usage::LATENCY, usage::TOTALS] {
+    for sums in [usage::USAGE, usage::LATENCY, usage::TOTALS, usage::UPSTREAMS] {
         sqlx::query(sums).bind(&used).execute(&mut *writer).await?;
     }
     sqlx::query("COMMIT").execute(writer).await?;

@@ -3,7 +3,7 @@
 use const_format::concatcp;
 
 use crate::store::StoreError;
-use crate::store::usage::{NAMES_A_DAY, OTHER, Slice};
+use crate::store::usage::{NAMES_A_DAY, OTHER, Slice, UPSTREAMS_MAX};
 
 /// To all, and to what the session's client, its user and the tool have used.
 pub(super) const USAGE: &str = concatcp!(
@@ -93,6 +93,26 @@ FROM (SELECT value->>0 AS session_id, sum(value->>4) AS requests, sum(value->>5)
       FROM json_each(?) GROUP BY 1) AS new
 WHERE archon_mcp_sessions.session_id = new.session_id";
 
+/// To the sessions as well: the upstreams that are new to them.
+pub(super) const UPSTREAMS: &str = concatcp!(
+    "
+UPDATE archon_mcp_sessions AS s SET upstreams = (
+    SELECT json_group_array(value) FROM (
+        SELECT value FROM json_each(s.upstreams)
+        UNION ALL
+        SELECT value FROM json_each(new.names) WHERE value NOT IN (SELECT value FROM json_each(s.upstreams))
+        LIMIT ",
+    UPSTREAMS_MAX,
+    "))
+FROM (SELECT slice.value->>0 AS session_id, json_group_array(DISTINCT name.value) AS names
+      FROM json_each(?) slice CROSS JOIN json_each(slice.value, '$[14]') name GROUP BY 1) AS new
+WHERE s.session_id = new.session_id AND json_array_length(s.upstreams) < ",
+    UPSTREAMS_MAX,
+    "
+  AND EXISTS (SELECT 1 FROM json_each(new.names)
+              WHERE value NOT IN (SELECT value FROM json_each(s.upstreams)))"
+);
+
 /// Returns the slices as the statements take them.
 pub(super) fn json(slices: &[Slice]) -> Result<String, StoreError> {
     super::json(slices, |slice| {
@@ -112,6 +132,7 @@ pub(super) fn json(slices: &[Slice]) -> Result<String, StoreError> {
             usage.min_duration_us,
             usage.max_duration_us,
             slice.latency.iter().map(|(bucket, answers)| (*bucket, *answers)).collect::<Vec<_>>(),
+            &slice.upstreams,
         )
     })
 }

@@ -20,7 +20,7 @@ pub(super) fn limit(asked: usize) -> i64 {
 pub(super) const SESSION: &str = concatcp!(
     SESSION_COLUMNS,
     ", client_type, metadata::text AS metadata, total_duration::bigint AS total_duration, total_requests,
-     total_errors, total_timeouts, total_prompt_tokens, total_completion_tokens, total_cost_micros"
+     total_errors, total_timeouts, total_prompt_tokens, total_completion_tokens, total_cost_micros, upstreams"
 );
 
 pub(super) fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
@@ -38,6 +38,7 @@ pub(super) fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
             completion_tokens: row.try_get("total_completion_tokens")?,
             cost_micros: row.try_get("total_cost_micros")?,
         },
+        upstreams: row.try_get("upstreams")?,
     })
 }
 

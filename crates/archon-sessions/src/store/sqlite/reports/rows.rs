@@ -29,7 +29,13 @@ pub(super) fn session(row: &SqliteRow) -> Result<SessionRecord, StoreError> {
             completion_tokens: row.try_get("total_completion_tokens")?,
             cost_micros: row.try_get("total_cost_micros")?,
         },
+        upstreams: upstreams(row.try_get("upstreams")?),
     })
+}
+
+/// Reads an array of names; what somebody else has written there is none.
+fn upstreams(json: &str) -> Vec<String> {
+    serde_json::from_str(json).unwrap_or_default()
 }
 
 pub(super) fn request(row: &SqliteRow) -> Result<RequestRecord, StoreError> {
