@@ -30,7 +30,7 @@ for (const { name, width, height, colorScheme } of LOOKS) {
   for (const path of PATHS) {
     await page.goto(new URL(path, address).href);
     await page.getByRole('heading', { level: 1 }).waitFor();
-    await page.waitForTimeout(2_500);
+    await page.waitForTimeout(1_500);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     if (wide > 0) console.log(`${name} ${path}: ${wide} px wider than the screen`);
     await page.screenshot({

@@ -180,7 +180,19 @@ def test_sessions_are_filtered(busy, query, who):
     assert found["total"] == len(who)
 
 
-@pytest.mark.parametrize("sort", ["last_activity", "connected_at"])
+SORTS = {
+    "last_activity": lambda session: session["last_activity"],
+    "connected_at": lambda session: session["connected_at"],
+    "total_requests": lambda session: session["total_requests"],
+    "total_errors": lambda session: session["total_errors"],
+    "total_cost": lambda session: session["total_cost"],
+    # It came first and waited for a second; how the others compare is a matter of moments.
+    "duration": lambda session: session["client_type"] == "Claude Code",
+    "client_type": lambda session: session["client_type"].lower(),
+}
+
+
+@pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("order", ["desc", "asc"])
 def test_sessions_come_in_pages_and_in_order(busy, sort, order):
     seen, cursor = [], ""
@@ -191,8 +203,8 @@ def test_sessions_come_in_pages_and_in_order(busy, sort, order):
             break
         cursor = f"&cursor={page['next_cursor']}"
     assert len({session["session_id"] for session in seen}) == 3 == len(seen)
-    times = [session[sort] for session in seen]
-    assert times == sorted(times, reverse=order == "desc")
+    keys = [SORTS[sort](session) for session in seen]
+    assert keys == sorted(keys, reverse=order == "desc")
 
 
 def test_a_cursor_is_good_for_its_own_list_only(busy):
@@ -237,6 +249,7 @@ def test_a_session_is_shown_with_its_requests(busy):
     page = busy.api.get(f"/sessions/{busy.present.session}")
     assert page["session"]["session_id"] == busy.present.session
     assert page["continues"] is None and page["continued_by"] is None
+    assert page["chain"] == {"before": [], "after": []} and page["reconnect_attempts"] == []
     assert len(page["requests"]) == REQUESTS["present"]
     summary = page["summary"]
     assert summary["total_requests"] == REQUESTS["present"] and summary["total_errors"] == 3

@@ -33,6 +33,7 @@ pub(super) async fn measure(store: &dyn Reports, repeats: usize) -> Result<()> {
     for (name, query) in lists {
         timed(name, repeats, async || store.sessions(&query).await.map(drop)).await?;
     }
+    sorted_lists(store, repeats, &any).await?;
     let mut query = any;
     for _ in 0..20 {
         let next = store.sessions(&query).await?.next.context("there is one page only")?;
@@ -45,7 +46,8 @@ pub(super) async fn measure(store: &dyn Reports, repeats: usize) -> Result<()> {
         .await?;
     timed("one session", repeats, async || {
         store.session_record(id).await?;
-        store.continued_by(id).await?;
+        store.chain(id).await?;
+        store.attempts(id).await?;
         store
             .requests(&RequestQuery { session: Some(id), limit: 100, ..Default::default() })
             .await?;
@@ -70,6 +72,32 @@ pub(super) async fn measure(store: &dyn Reports, repeats: usize) -> Result<()> {
     let quarter = Days::until(now, 90);
     timed("use of 90 days", repeats, async || store.usage(quarter).await.map(drop)).await?;
     timed("analytics of 90 days", repeats, async || store.analytics(quarter).await.map(drop)).await
+}
+
+/// Asks for the first page in each order, of all sessions and of those that are active, and for one far behind.
+async fn sorted_lists(store: &dyn Reports, repeats: usize, any: &SessionQuery) -> Result<()> {
+    let sorts = [
+        ("by requests", SessionSort::Requests),
+        ("by errors", SessionSort::Errors),
+        ("by cost", SessionSort::Cost),
+        ("by duration", SessionSort::Duration { now: Timestamp::now() }),
+        ("by type of client", SessionSort::ClientType),
+    ];
+    for (name, sort) in sorts {
+        let query = SessionQuery { sort, ..any.clone() };
+        timed(name, repeats, async || store.sessions(&query).await.map(drop)).await?;
+        let active = SessionQuery { status: Some(Status::Active), ..query.clone() };
+        let active_ones = format!("{name}, active ones");
+        timed(&active_ones, repeats, async || store.sessions(&active).await.map(drop)).await?;
+        let mut behind = query;
+        for _ in 0..20 {
+            let next = store.sessions(&behind).await?.next.context("there is one page only")?;
+            behind.continue_at(&next)?;
+        }
+        let page_20 = format!("{name}, page 20");
+        timed(&page_20, repeats, async || store.sessions(&behind).await.map(drop)).await?;
+    }
+    Ok(())
 }
 
 async fn timed(

@@ -93,6 +93,26 @@ async fn a_client_that_leaves_ends_its_session_and_a_restart_does_not() {
     deployment.stop().await;
 }
 
+#[test]
+fn what_readmes_show_is_the_example() {
+    let example = include_str!("../examples/server.rs");
+    let lines: Vec<_> = example.lines().map(str::trim).collect();
+    for readme in [include_str!("../README.md"), include_str!("../../../README.md")] {
+        let section = readme.split("## In your own Rust server").last().unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let blocks: Vec<_> = section.split("```rust,ignore\n").skip(1).collect();
+        assert_eq!(blocks.len(), 2);
+        for block in blocks {
+            let shown = block.split("```").next().unwrap().lines().map(str::trim);
+            let shown: Vec<_> = shown.filter(|line| !line.is_empty()).collect();
+            assert!(shown.len() <= 11, "{} lines", shown.len());
+            for line in shown {
+                assert!(lines.contains(&line), "not in the example: {line}");
+            }
+        }
+    }
+}
+
 /// A server without a framework: each message is answered by what the test gives it.
 fn plain(tracker: &Tracker, answer: fn(Session)) -> Router {
     let handler = async move |session: Option<Extension<Session>>, Json(message): Json<Value>| {

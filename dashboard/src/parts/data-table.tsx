@@ -42,6 +42,9 @@ const features = tableFeatures({
   columnMeta: metaHelper<Look>(),
 });
 
+/** So many columns stand closer together. */
+const DENSE_FROM = 11;
+
 interface DataTableProps<Row> {
   label: string;
   /** The same object each time: a new one makes the whole table anew. */
@@ -88,7 +91,12 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
     // biome-ignore-start lint/a11y/noRedundantRoles: as cards, rows and cells are boxes that have lost their roles
     <div className="table-scroll">
       <SortChoice label={label} columns={columns} sorted={table.state.sorting} sort={table.setSorting} />
-      <table className="table" role="table" aria-label={label}>
+      <table
+        className="table"
+        role="table"
+        aria-label={label}
+        data-dense={columns.length >= DENSE_FROM || undefined}
+      >
         <thead role="rowgroup">
           {table.getHeaderGroups().map((group) => (
             <tr key={group.id} role="row">
@@ -123,9 +131,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
                         onClick={header.column.getToggleSortingHandler()}
                       >
                         <table.FlexRender header={header} />
-                        <span aria-hidden="true">
-                          {sorted === 'asc' ? '↑' : sorted === 'desc' ? '↓' : ''}
-                        </span>
+                        {sorted && <span aria-hidden="true">{sorted === 'asc' ? '↑' : '↓'}</span>}
                       </button>
                     ) : (
                       <table.FlexRender header={header} />

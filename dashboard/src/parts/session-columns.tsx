@@ -8,13 +8,28 @@ import { ClientName } from './client-name';
 import { useNow } from './clock';
 import type { Column } from './data-table';
 import { StatusMark } from './marks';
-import { reasonWords } from './reasons';
+import { reasonWord } from './reasons';
 import { Ago, When } from './times';
 
 export const CLIENT: Column<Session> = {
   id: 'client',
   name: 'Client',
   cell: (row) => <ClientName type={row.client_type} version={row.client_version} />,
+};
+
+/** The same, where it is what leads to the session. */
+export const CLIENT_LINK: Column<Session> = {
+  ...CLIENT,
+  cell: (row) => (
+    <Link
+      to="/sessions/$id"
+      params={{ id: row.session_id }}
+      className="client-link"
+      title={`Session ${row.session_id}`}
+    >
+      <ClientName type={row.client_type} version={row.client_version} />
+    </Link>
+  ),
 };
 
 export const ID: Column<Session> = {
@@ -33,13 +48,14 @@ export const STATE: Column<Session> = {
   cell: (row) => <StatusMark status={row.status} />,
 };
 
-export const STATE_AND_REASON: Column<Session> = {
+/** Of one that has ended, why. */
+export const STATE_OR_REASON: Column<Session> = {
   ...STATE,
   cell: (row) => (
-    <>
-      <StatusMark status={row.status} />
-      {row.disconnect_reason && <span className="quiet">: {reasonWords(row.disconnect_reason)}</span>}
-    </>
+    <StatusMark
+      status={row.status}
+      {...(row.disconnect_reason && { word: reasonWord(row.disconnect_reason) })}
+    />
   ),
 };
 
@@ -66,7 +82,7 @@ export const CONNECTED: Column<Session> = {
   name: 'Connected',
   align: 'number',
   value: (row) => row.connected_at,
-  cell: (row) => <When time={row.connected_at} />,
+  cell: (row) => <When time={row.connected_at} toTheMinute />,
 };
 
 export const LASTED: Column<Session> = {
@@ -98,14 +114,14 @@ export const UPSTREAMS: Column<StoredSession> = {
 };
 
 export const REQUESTS: Column<StoredSession> = {
-  id: 'requests',
+  id: 'total_requests',
   name: 'Requests',
   align: 'number',
   cell: (row) => short(row.total_requests),
 };
 
 export const FAILED: Column<StoredSession> = {
-  id: 'errors',
+  id: 'total_errors',
   name: 'Failed',
   align: 'number',
   cell: (row) =>
@@ -117,7 +133,7 @@ export const FAILED: Column<StoredSession> = {
 };
 
 export const COST: Column<StoredSession> = {
-  id: 'cost',
+  id: 'total_cost',
   name: 'Cost',
   align: 'number',
   cell: (row) => (

@@ -48,7 +48,8 @@ struct Listed {
     /// Only sessions whose client or user is named like this, or whose id begins so.
     #[param(value_type = Option<String>, max_length = 200)]
     q: Option<Text<200>>,
-    /// What they are ordered by.
+    /// What they are ordered by. Where more than 5000 are active, the latest 5000 of them take part in an order by
+    /// what they used or by `duration`, and in one of active sessions by `client_type`.
     #[param(inline)]
     sort: Option<Sort>,
     /// Which way.
@@ -76,6 +77,11 @@ enum StatusFilter {
 enum Sort {
     LastActivity,
     ConnectedAt,
+    TotalRequests,
+    TotalErrors,
+    TotalCost,
+    Duration,
+    ClientType,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -102,6 +108,11 @@ async fn list(
         sort: match asked.sort {
             None | Some(Sort::LastActivity) => SessionSort::LastActivity,
             Some(Sort::ConnectedAt) => SessionSort::ConnectedAt,
+            Some(Sort::TotalRequests) => SessionSort::Requests,
+            Some(Sort::TotalErrors) => SessionSort::Errors,
+            Some(Sort::TotalCost) => SessionSort::Cost,
+            Some(Sort::Duration) => SessionSort::Duration { now: Timestamp::now() },
+            Some(Sort::ClientType) => SessionSort::ClientType,
         },
         order: match asked.order {
             None | Some(Direction::Desc) => Order::Descending,

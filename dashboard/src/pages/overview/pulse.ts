@@ -7,7 +7,7 @@ import { type Known, type Pulse, pulseOf } from '@/live/calls';
 import { useConnection, usePolling, usePulse } from '@/live/live';
 
 /** So many lines are asked for. Where a minute has more, the rate is that of the time which these cover. */
-const LINES = 500;
+const LINES = 1_000;
 
 const LATEST = logs({ limit: LINES });
 

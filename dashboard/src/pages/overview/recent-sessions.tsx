@@ -7,16 +7,9 @@ import { usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
 import { type Column, DataTable } from '@/parts/data-table';
 import { Panel } from '@/parts/panel';
-import { CLIENT, ID, REQUESTS, SILENT, STATE, USER } from '@/parts/session-columns';
+import { CLIENT_LINK, REQUESTS, SILENT, STATE, USER } from '@/parts/session-columns';
 
-const COLUMNS = [
-  CLIENT,
-  ID,
-  { ...USER, isExtra: true },
-  STATE,
-  REQUESTS,
-  SILENT,
-] as readonly Column<StoredSession>[];
+const COLUMNS = [CLIENT_LINK, USER, STATE, REQUESTS, SILENT] as readonly Column<StoredSession>[];
 
 /** As many as stand beside what is happening. */
 const ROWS = 10;

@@ -9,32 +9,22 @@ import {
   ID,
   PROTOCOL,
   REQUESTS,
-  STATE_AND_REASON,
+  SILENT,
+  STATE_OR_REASON,
   UPSTREAMS,
   USER,
 } from '@/parts/session-columns';
-import { Ago } from '@/parts/times';
 
 export const COLUMNS: readonly Column<StoredSession>[] = [
-  CLIENT,
+  { ...CLIENT, id: 'client_type', value: (row: StoredSession) => row.client_type },
   ID,
-  STATE_AND_REASON,
+  STATE_OR_REASON,
   USER,
   UPSTREAMS,
   PROTOCOL,
-  REQUESTS,
-  FAILED,
-  COST,
+  { ...REQUESTS, value: (row: StoredSession) => row.total_requests },
+  { ...FAILED, value: (row: StoredSession) => row.total_errors },
+  { ...COST, value: (row: StoredSession) => row.total_cost },
   CONNECTED,
-  {
-    id: 'last_activity',
-    name: 'Last activity',
-    align: 'number',
-    value: (row) => row.last_activity,
-    cell: (row) => (
-      <>
-        <Ago time={row.last_activity} /> ago
-      </>
-    ),
-  },
+  { ...SILENT, id: 'last_activity', value: (row: StoredSession) => row.last_activity },
 ] as readonly Column<StoredSession>[];

@@ -6,6 +6,7 @@
 
 mod requests;
 mod sessions;
+mod sorting;
 
 pub(crate) use requests::RequestList;
 pub(crate) use sessions::SessionList;

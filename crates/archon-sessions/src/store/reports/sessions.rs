@@ -12,6 +12,10 @@ pub const AGING_AFTER: Duration = Duration::from_secs(5 * 60);
 /// A session that was not heard of for longer is stale.
 pub const STALE_AFTER: Duration = Duration::from_secs(10 * 60);
 
+/// Bits of a cursor that hold a duration in seconds: what PostgreSQL's column holds. The others hold the time.
+const DURATION_BITS: u32 = 31;
+const DURATION_MAX: i64 = (1 << DURATION_BITS) - 1;
+
 /// Which sessions, and in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionQuery {
@@ -35,7 +39,7 @@ pub struct SessionQuery {
     /// At most [`PAGE_MAX`](super::PAGE_MAX).
     pub limit: usize,
     /// The row that it goes on behind; set it by [`continue_at`](Self::continue_at).
-    pub after: Option<(Timestamp, SessionId)>,
+    pub after: Option<(i64, SessionId)>,
 }
 
 impl SessionQuery {
@@ -46,27 +50,52 @@ impl SessionQuery {
     pub fn continue_at(&mut self, cursor: &str) -> Result<(), BadCursor> {
         let place = Place::parse(cursor, self.list())?;
         let id = SessionId::from_uuid(uuid::Uuid::from_u128(place.key));
-        self.after = Some((Timestamp::from_micros(place.at), id));
+        let mut at = place.at;
+        if let SessionSort::Duration { now } = &mut self.sort {
+            // Active sessions grow older from page to page; in one list all are as old as on its first.
+            *now = Timestamp::from_seconds(at >> DURATION_BITS);
+            at &= DURATION_MAX;
+        }
+        self.after = Some((at, id));
         Ok(())
     }
 
-    /// Returns the cursor for the rows behind one.
-    pub(crate) fn cursor(&self, at: Timestamp, id: SessionId) -> String {
-        let place = Place { list: self.list(), at: at.as_micros(), key: id.as_uuid().as_u128() };
-        place.to_string()
+    /// Returns the cursor for the rows behind one, of which this is [`SessionRecord::sort_key`].
+    pub(crate) fn cursor(&self, key: i64, id: SessionId) -> String {
+        let at = match self.sort {
+            SessionSort::Duration { now } => {
+                (now.as_seconds() << DURATION_BITS) | key.clamp(0, DURATION_MAX)
+            }
+            SessionSort::LastActivity
+            | SessionSort::ConnectedAt
+            | SessionSort::Requests
+            | SessionSort::Errors
+            | SessionSort::Cost
+            | SessionSort::ClientType => key,
+        };
+        Place { list: self.list(), at, key: id.as_uuid().as_u128() }.to_string()
     }
 
     fn list(&self) -> u8 {
-        match (self.sort, self.order) {
-            (SessionSort::LastActivity, Order::Descending) => b'a',
-            (SessionSort::LastActivity, Order::Ascending) => b'A',
-            (SessionSort::ConnectedAt, Order::Descending) => b'c',
-            (SessionSort::ConnectedAt, Order::Ascending) => b'C',
+        let letter = match self.sort {
+            SessionSort::LastActivity => b'a',
+            SessionSort::ConnectedAt => b'c',
+            SessionSort::Requests => b'q',
+            SessionSort::Errors => b'e',
+            SessionSort::Cost => b'u',
+            SessionSort::Duration { .. } => b'd',
+            SessionSort::ClientType => b't',
+        };
+        match self.order {
+            Order::Descending => letter,
+            Order::Ascending => letter.to_ascii_uppercase(),
         }
     }
 }
 
-/// What a list of sessions is ordered by: what has an index.
+/// What a list of sessions is ordered by: what has an index, at least of sessions that have ended. Of active sessions
+/// the latest [`WINDOW`](super::WINDOW) take part in an order by what they used, by duration and, where only active
+/// ones are meant, by type of client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SessionSort {
     /// The latest sign of life.
@@ -74,6 +103,19 @@ pub enum SessionSort {
     LastActivity,
     /// The beginning.
     ConnectedAt,
+    /// How many requests.
+    Requests,
+    /// How many requests that failed or were not answered in time.
+    Errors,
+    /// The estimated cost.
+    Cost,
+    /// How long it lasted.
+    Duration {
+        /// Until when active sessions lasted.
+        now: Timestamp,
+    },
+    /// The type of client, and within one the latest sign of life.
+    ClientType,
 }
 
 /// Which way a list is ordered.
@@ -106,11 +148,20 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
-    /// Returns what a list that is ordered so is ordered by.
-    pub(crate) fn sort_key(&self, sort: SessionSort) -> Timestamp {
+    /// Returns what a list that is ordered so has in its cursors, as its SQL says it.
+    pub(crate) fn sort_key(&self, sort: SessionSort) -> i64 {
         match sort {
-            SessionSort::LastActivity => self.session.last_activity,
-            SessionSort::ConnectedAt => self.session.connected_at,
+            SessionSort::LastActivity | SessionSort::ClientType => {
+                self.session.last_activity.as_micros()
+            }
+            SessionSort::ConnectedAt => self.session.connected_at.as_micros(),
+            SessionSort::Requests => self.totals.requests,
+            SessionSort::Errors => self.totals.errors + self.totals.timeouts,
+            SessionSort::Cost => self.totals.cost_micros,
+            SessionSort::Duration { now } if self.session.end.is_none() => {
+                (now.as_seconds() - self.session.connected_at.as_seconds()).max(0)
+            }
+            SessionSort::Duration { .. } => self.total_duration.unwrap_or(0),
         }
     }
 }

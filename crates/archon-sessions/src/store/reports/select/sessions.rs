@@ -2,9 +2,10 @@
 
 use uuid::Uuid;
 
+use super::sorting::{Kind, Part, Sorting};
 use super::{Dialect, Select, Value};
 use crate::session::{SessionId, Status};
-use crate::store::reports::{Order, PAGE_MAX, SessionQuery, SessionSort, WINDOW};
+use crate::store::reports::{PAGE_MAX, SessionQuery, SessionSort, WINDOW};
 
 /// So many hexadecimal digits are taken for the beginning of an id.
 const ID_DIGITS_MIN: usize = 8;
@@ -22,7 +23,8 @@ enum Along<'a> {
     Status(Status),
     /// All of them, each along its own part of an index.
     Statuses,
-    Time,
+    /// An index of all sessions in their order.
+    Order,
 }
 
 /// A query as SQL.
@@ -30,23 +32,35 @@ pub(crate) struct SessionList<'a> {
     dialect: Dialect,
     query: &'a SessionQuery,
     along: Along<'a>,
+    sorting: Sorting,
 }
 
 impl<'a> SessionList<'a> {
     pub(crate) fn new(dialect: Dialect, query: &'a SessionQuery) -> Self {
+        let sorting = Sorting::new(dialect, query);
+        let by_status = query.status.map_or(Along::Statuses, Along::Status);
         let along = match (query.text.as_deref().and_then(id_range), query.sort) {
             (Some((first, last)), _) => Along::Id(first, last),
-            (None, SessionSort::ConnectedAt) => Along::Time,
-            (None, SessionSort::LastActivity) => {
-                match (&query.user, &query.client_type, query.status) {
-                    (Some(user), _, _) => Along::User(user),
-                    (None, Some(client_type), _) => Along::ClientType(client_type),
-                    (None, None, Some(status)) => Along::Status(status),
-                    (None, None, None) => Along::Statuses,
-                }
-            }
+            (None, SessionSort::ConnectedAt) => Along::Order,
+            (None, SessionSort::LastActivity) => match (&query.user, &query.client_type) {
+                (Some(user), _) => Along::User(user),
+                (None, Some(client_type)) => Along::ClientType(client_type),
+                (None, None) => by_status,
+            },
+            (None, SessionSort::ClientType) => match (&query.client_type, query.status) {
+                (Some(client_type), _) => Along::ClientType(client_type),
+                (None, Some(Status::Active)) => by_status,
+                (None, _) => Along::Order,
+            },
+            (
+                None,
+                SessionSort::Requests
+                | SessionSort::Errors
+                | SessionSort::Cost
+                | SessionSort::Duration { .. },
+            ) => by_status,
         };
-        Self { dialect, query, along }
+        Self { dialect, query, along, sorting }
     }
 
     /// Rows of the page.
@@ -73,7 +87,7 @@ impl<'a> SessionList<'a> {
             return None;
         }
         let mut select = Select::new(self.dialect);
-        select.push("SELECT ").push(self.key()).push(" AS at, session_id FROM (");
+        select.push("SELECT ").push(self.sorting.key()).push(" AS at, session_id FROM (");
         self.inner(&mut select, true, WINDOW);
         select.push(") AS page").limit(1).push(&format!(" OFFSET {}", WINDOW - 1));
         Some(select)
@@ -82,7 +96,7 @@ impl<'a> SessionList<'a> {
     /// Returns the statement for two numbers: rows of the first window, and those of them that are meant. `None`
     /// where [`SessionList::counted_status`] says what to count.
     pub(crate) fn count(&self) -> Option<Select> {
-        if matches!(self.along, Along::Statuses | Along::Status(_) | Along::Time)
+        if matches!(self.along, Along::Statuses | Along::Status(_) | Along::Order)
             && !self.is_filtered_but_by_status()
             && !self.has_range()
         {
@@ -92,7 +106,7 @@ impl<'a> SessionList<'a> {
         if !self.is_filtered() && !matches!(self.along, Along::Statuses) {
             // Which rows does not matter, so the index alone is read.
             select.push("SELECT count(*), count(*) FROM (SELECT 1 FROM archon_mcp_sessions WHERE ");
-            self.conditions(&mut select, self.along, false);
+            self.conditions(&mut select, self.along, None);
             select.limit(WINDOW).push(") AS page");
             return Some(select);
         }
@@ -109,34 +123,46 @@ impl<'a> SessionList<'a> {
         self.query.status
     }
 
-    fn key(&self) -> &'static str {
-        match self.query.sort {
-            SessionSort::LastActivity => "last_activity",
-            SessionSort::ConnectedAt => "connected_at",
-        }
+    /// Returns true where a window ends at a number, not at a moment.
+    pub(crate) fn is_by_figure(&self) -> bool {
+        self.sorting.is_by_figure()
     }
 
     fn inner(&self, select: &mut Select, from_cursor: bool, rows: usize) {
-        if !matches!(self.along, Along::Statuses) {
-            return self.branch(select, self.along, from_cursor, rows);
+        let statuses = STATUSES.map(Along::Status);
+        let ways = match &self.along {
+            Along::Statuses => &statuses[..],
+            one => std::slice::from_ref(one),
+        };
+        let has_cursor = from_cursor && self.query.after.is_some();
+        let parts = |along: &Along<'a>| {
+            let along = *along;
+            let parts = self.sorting.parts(kind(along), has_cursor);
+            parts.iter().map(move |part| (along, from_cursor.then_some(*part)))
+        };
+        let branches: Vec<_> = ways.iter().flat_map(parts).collect();
+        if let [(along, part)] = branches[..] {
+            return self.branch(select, along, part, rows);
         }
-        for (place, status) in STATUSES.into_iter().enumerate() {
+        for (place, (along, part)) in branches.into_iter().enumerate() {
             select.push(if place == 0 { "" } else { " UNION ALL " }).push("SELECT * FROM (");
-            self.branch(select, Along::Status(status), from_cursor, rows);
+            self.branch(select, along, part, rows);
             select.push(") AS branch");
         }
-        self.order(select);
+        self.sorting.order_by(select, None);
         select.limit(rows);
     }
 
-    fn branch(&self, select: &mut Select, along: Along, from_cursor: bool, rows: usize) {
-        select.push("SELECT * FROM archon_mcp_sessions WHERE ");
-        self.conditions(select, along, from_cursor);
-        self.order(select);
+    /// Adds the sessions along a way: all of them, or a part of those behind the cursor.
+    fn branch(&self, select: &mut Select, along: Along, part: Option<Part>, rows: usize) {
+        self.sorting.select_from(select, kind(along));
+        select.push(" WHERE ");
+        self.conditions(select, along, part);
+        self.sorting.order_by(select, part);
         select.limit(rows);
     }
 
-    fn conditions(&self, select: &mut Select, along: Along, from_cursor: bool) {
+    fn conditions(&self, select: &mut Select, along: Along, part: Option<Part>) {
         match along {
             Along::Id(first, last) => {
                 select.push("session_id >= ").bind(Value::Session(first));
@@ -148,31 +174,23 @@ impl<'a> SessionList<'a> {
             Along::ClientType(client_type) => {
                 select.push("client_type = ").bind(Value::Text(client_type.to_owned()));
             }
-            Along::Status(status) => {
-                select.push("status = '").push(status.as_str()).push("'");
+            Along::Status(Status::Active) => {
+                select.push("status = 'active'");
             }
-            Along::Statuses | Along::Time => {
+            Along::Status(ended) => {
+                // The first comparison is the condition of the indexes that have only what has ended.
+                select.push("status <> 'active' AND status = '").push(ended.as_str()).push("'");
+            }
+            Along::Statuses | Along::Order => {
                 select.push("true");
             }
         }
         if self.query.sort == SessionSort::LastActivity {
             self.range(select);
         }
-        if let Some((at, id)) = self.query.after.filter(|_| from_cursor) {
-            let beyond = if self.query.order == Order::Descending { "<" } else { ">" };
-            // The first comparison is contained in the second; it is one that every planner finds an index for.
-            select.push(&format!(" AND {} {beyond}= ", self.key())).bind(Value::Time(at));
-            select.push(&format!(" AND ({}, session_id) {beyond} (", self.key()));
-            select.bind(Value::Time(at)).push(", ").bind(Value::Session(id)).push(")");
+        if let (Some(part), Some(after)) = (part, self.query.after) {
+            self.sorting.behind(select, kind(along), part, after);
         }
-    }
-
-    fn order(&self, select: &mut Select) {
-        let way = match self.query.order {
-            Order::Descending => "DESC",
-            Order::Ascending => "ASC",
-        };
-        select.push(&format!(" ORDER BY {} {way}, session_id {way}", self.key()));
     }
 
     fn range(&self, select: &mut Select) {
@@ -222,6 +240,18 @@ impl<'a> SessionList<'a> {
         {
             select.push(" AND ").any_contains(&TEXT_COLUMNS, text);
         }
+    }
+}
+
+fn kind(along: Along) -> Kind {
+    match along {
+        Along::Status(Status::Active) => Kind::Active,
+        Along::Status(Status::Disconnected | Status::Expired) => Kind::Ended,
+        Along::Id(_, _)
+        | Along::User(_)
+        | Along::ClientType(_)
+        | Along::Statuses
+        | Along::Order => Kind::Any,
     }
 }
 
