@@ -91,7 +91,7 @@ def test_the_connection_breaks_while_a_call_runs(start_client, cable, journal, e
     call = running(client, journal, ms=1000)
     if era == "legacy":
         # From its first event on, a stream can be come back to.
-        wait_for("the stream has begun", lambda: b"id:" in cable.heard[said:])
+        wait_for("the stream has begun", lambda: b"\nid:" in cable.heard[said:])
     cable.cut()
 
     if era == "legacy":
