@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ import httpx2
 
 from .options import shown
 from .verdict import Lost, NotRun
+
+logger = logging.getLogger("archon_sessions")
 
 SESSION_ID = "x-archon-session-id"
 MCP_SESSION_ID = "mcp-session-id"
@@ -147,8 +150,14 @@ class Http:
         raise NotRun(f"too many redirects at {shown(str(self.url))}", is_final=True)
 
     def _learn(self, response: httpx2.Response) -> None:
-        if session_id := response.headers.get(SESSION_ID):
-            self.handles.session_id = session_id
+        session_id = response.headers.get(SESSION_ID)
+        before = self.handles.session_id
+        if not session_id or session_id == before:
+            return
+        if before is not None:
+            # Ours had timed out, for example; what was in it goes on in the other.
+            logger.info("the server put us from session %s into %s", before, session_id)
+        self.handles.session_id = session_id
 
 
 def _is_same_origin(one: httpx2.URL, other: httpx2.URL) -> bool:
