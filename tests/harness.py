@@ -39,12 +39,12 @@ T = TypeVar("T")
 
 def archon_bin() -> Path:
     """The gateway: ARCHON_BIN, or what a debug build left."""
-    return _built("ARCHON_BIN", "archon")
+    return built("ARCHON_BIN", "archon")
 
 
 def fixture_bin() -> Path:
     """The MCP server to test against: ARCHON_FIXTURE_BIN, or what a debug build left."""
-    return _built("ARCHON_FIXTURE_BIN", "archon-fixture")
+    return built("ARCHON_FIXTURE_BIN", "archon-fixture")
 
 
 def fixture_command(*args: str) -> str:
@@ -357,7 +357,8 @@ def _session_members(leader: int) -> list[int]:
     return members
 
 
-def _built(variable: str, name: str) -> Path:
+def built(variable: str, name: str) -> Path:
+    """A program of ours: where the variable says, or what a debug build left."""
     path = Path(os.environ.get(variable) or ROOT / "target" / "debug" / name)
     if not path.exists():
         raise FileNotFoundError(f"no {path}: build it, or set {variable}")

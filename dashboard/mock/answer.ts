@@ -1,6 +1,6 @@
 /** The API over the invented world: one function from a request to an answer, for the development server and tests. */
 import type { Pricing, Role, ServiceConfig, ServiceStatus, Session } from '../src/api/types.ts';
-import { analytics, disconnected, healthOf, usage } from './reports.ts';
+import { analytics, disconnected, healthOf, stored, usage } from './reports.ts';
 import { iso, type World } from './world.ts';
 
 export interface MockOptions {
@@ -147,13 +147,16 @@ function sessions(world: World, query: URLSearchParams): Answered {
   );
   const field = query.get('sort') ?? 'last_activity';
   const order = query.get('order') === 'asc' ? 1 : -1;
-  const value = (session: Session) =>
-    field === 'connected_at' ? session.connected_at : session.last_activity;
-  found.sort((a, b) => value(a).localeCompare(value(b)) * order);
+  const value = (session: Session): string | number =>
+    stored(world, session)[field as 'last_activity' | 'total_requests'];
+  found.sort((a, b) => {
+    const [one, other] = [value(a), value(b)];
+    return (one < other ? -1 : one > other ? 1 : 0) * order;
+  });
   const from = Number(query.get('cursor') ?? 0);
   const size = limit(query, 50);
   return ok({
-    sessions: found.slice(from, from + size),
+    sessions: found.slice(from, from + size).map((session) => stored(world, session)),
     active_sessions: world.sessions.filter((session) => session.status === 'active').length,
     session_timeout: 300,
     server_uptime_seconds: 12_240,
@@ -174,10 +177,11 @@ function session(world: World, id: string, asked: Asked, now: number): Answered 
     all.reduce((total, request) => total + figure(request), 0);
   const prompt = sum((request) => request.prompt_tokens);
   const completion = sum((request) => request.completion_tokens);
+  const size = limit(asked.url.searchParams, 100);
   return ok({
     session: found,
-    requests: all.slice(from, from + limit(asked.url.searchParams, 100)),
-    next_cursor: null,
+    requests: all.slice(from, from + size),
+    next_cursor: from + size < all.length ? String(from + size) : null,
     summary: {
       total_requests: all.length,
       total_errors: all.filter((request) => request.status !== 'success').length,
@@ -228,11 +232,19 @@ function logs(world: World, query: URLSearchParams): Answered {
           field?.toLowerCase().includes(text),
         )),
   );
-  const offset = Number(query.get('offset') ?? 0);
+  const from = Number(query.get('cursor') ?? 0);
   const size = limit(query, 100);
+  const hasMore = from + size < found.length;
   return ok({
-    logs: found.slice(offset, offset + size),
-    pagination: { total: found.length, limit: size, offset, has_more: offset + size < found.length },
+    logs: found.slice(from, from + size),
+    pagination: {
+      total: found.length,
+      total_is_exact: true,
+      limit: size,
+      offset: 0,
+      has_more: hasMore,
+      next_cursor: hasMore ? String(from + size) : null,
+    },
   });
 }
 

@@ -4,7 +4,9 @@ import type {
   Disconnected,
   Period,
   Request,
+  Session,
   SessionsHealth,
+  StoredSession,
   Usage,
   UsageSummary,
 } from '../src/api/types.ts';
@@ -53,6 +55,20 @@ export function healthOf(world: World, now: number): SessionsHealth {
   };
 }
 
+/** A session with what it used. */
+export function stored(world: World, session: Session): StoredSession {
+  const requests = world.requests.filter((request) => request.session_id === session.session_id);
+  return {
+    ...session,
+    total_requests: requests.length,
+    total_errors: requests.filter((request) => request.status !== 'success').length,
+    total_prompt_tokens: sum(requests, (request) => request.prompt_tokens),
+    total_completion_tokens: sum(requests, (request) => request.completion_tokens),
+    total_cost: sum(requests, (request) => request.estimated_cost),
+    upstreams: [...new Set(requests.map((request) => request.upstream))],
+  };
+}
+
 export function disconnected(world: World, now: number, days: number, limit: number): Disconnected {
   const ended = world.sessions
     .filter((session) => session.disconnected_at && now - Date.parse(session.disconnected_at) < days * DAY_MS)
@@ -64,10 +80,7 @@ export function disconnected(world: World, now: number, days: number, limit: num
     reasons[reason] = (reasons[reason] ?? 0) + 1;
   }
   return {
-    sessions: ended.slice(0, limit).map((session) => ({
-      ...session,
-      total_requests: world.requests.filter((request) => request.session_id === session.session_id).length,
-    })),
+    sessions: ended.slice(0, limit).map((session) => stored(world, session)),
     statistics: {
       total_disconnected: ended.length,
       disconnect_reasons: reasons,
@@ -159,6 +172,8 @@ export function analytics(world: World, now: number, days: number): Analytics {
 
 function times(tool: string, requests: Request[]) {
   const sorted = requests.map((request) => request.duration_us / 1000).sort((a, b) => a - b);
+  const errors = requests.filter((request) => request.status === 'error').length;
+  const timeouts = requests.filter((request) => request.status === 'timeout').length;
   const at = (share: number) => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;
   return {
     tool,
@@ -166,6 +181,9 @@ function times(tool: string, requests: Request[]) {
     min_ms: sorted[0] ?? 0,
     max_ms: sorted.at(-1) ?? 0,
     count: sorted.length,
+    errors,
+    timeouts,
+    error_rate_percent: Number(((100 * (errors + timeouts)) / Math.max(1, sorted.length)).toFixed(2)),
     p50: at(0.5),
     p95: at(0.95),
     p99: at(0.99),
@@ -177,9 +195,11 @@ function by(requests: Request[], name: (request: Request) => string | null): Rec
   for (const request of requests) {
     const key = name(request);
     if (key === null) continue;
-    const usage = found[key] ?? { count: 0, tokens: 0, cost: 0 };
+    const usage = found[key] ?? { count: 0, tokens: 0, cost: 0, errors: 0, timeouts: 0 };
     found[key] = usage;
     usage.count += 1;
+    if (request.status === 'error') usage.errors += 1;
+    if (request.status === 'timeout') usage.timeouts += 1;
     usage.tokens += request.prompt_tokens + request.completion_tokens;
     usage.cost += request.estimated_cost;
   }

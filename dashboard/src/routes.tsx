@@ -11,7 +11,7 @@ import { readErrorsSearch } from './pages/errors/search';
 import { readLogsSearch } from './pages/logs/search';
 import { Overview } from './pages/overview/overview';
 import { readSessionsSearch } from './pages/sessions/search';
-import { readDaysSearch } from './parts/days';
+import { readPeriodSearch } from './parts/period';
 import { Broken, Missing } from './shell/broken';
 import { Shell } from './shell/shell';
 
@@ -44,14 +44,14 @@ const session = createRoute({
 const tools = createRoute({
   getParentRoute: () => root,
   path: '/tools',
-  validateSearch: readDaysSearch,
+  validateSearch: readPeriodSearch,
   component: lazyRouteComponent(() => import('./pages/tools/tools'), 'Tools'),
 });
 
 const analytics = createRoute({
   getParentRoute: () => root,
   path: '/analytics',
-  validateSearch: readDaysSearch,
+  validateSearch: readPeriodSearch,
   component: lazyRouteComponent(() => import('./pages/analytics/analytics'), 'AnalyticsView'),
 });
 
@@ -72,7 +72,7 @@ const errors = createRoute({
 const costs = createRoute({
   getParentRoute: () => root,
   path: '/costs',
-  validateSearch: readDaysSearch,
+  validateSearch: readPeriodSearch,
   component: lazyRouteComponent(() => import('./pages/costs/costs'), 'Costs'),
 });
 

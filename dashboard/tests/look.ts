@@ -1,5 +1,5 @@
 /** Takes pictures of pages, in both themes and at three widths: `node tests/look.ts URL FOLDER [page…]`. */
-import { openBrowser } from './browser/chromium.ts';
+import { openBrowser, openContext } from './browser/chromium.ts';
 
 const [address = '', folder = '', ...wanted] = process.argv.slice(2);
 const PATHS =
@@ -20,7 +20,8 @@ function say(text: string) {
 
 const browser = await openBrowser();
 for (const { name, width, height, colorScheme } of LOOKS) {
-  const page = await browser.newPage({ viewport: { width, height }, colorScheme });
+  const context = await openContext(browser, { viewport: { width, height }, colorScheme });
+  const page = await context.newPage();
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning')
       say(`${name}: ${message.text().slice(0, 300)}`);
@@ -29,7 +30,7 @@ for (const { name, width, height, colorScheme } of LOOKS) {
   for (const path of PATHS) {
     await page.goto(new URL(path, address).href);
     await page.getByRole('heading', { level: 1 }).waitFor();
-    await page.waitForTimeout(2_500);
+    await page.waitForTimeout(1_500);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     if (wide > 0) console.log(`${name} ${path}: ${wide} px wider than the screen`);
     await page.screenshot({
@@ -37,6 +38,6 @@ for (const { name, width, height, colorScheme } of LOOKS) {
       fullPage: name === 'phone',
     });
   }
-  await page.close();
+  await context.close();
 }
 await browser.close();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 import rows
 from command import archon
-from harness import archon_bin
+from harness import ROOT, archon_bin
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -26,8 +27,16 @@ def test_what_is_printed_for_curl_and_python_works_when_pasted(start_archon, tmp
     answer = subprocess.run(["sh", "-c", curl], capture_output=True, text=True, timeout=60)
     assert "x-archon-session-id:" in answer.stdout.lower(), answer
     script = archon("client-config", "python", "--url", gateway.url, cwd=tmp_path).stdout
-    listed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    client = Path(__file__).parents[2] / "clients" / "python" / "src"
+    listed = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(client)},
+    )
     assert "find_projects" in listed.stdout.split(), listed
+    assert "archon-mcp" in listed.stdout, listed
     rows.expect(gateway.db, [(2,)], "SELECT count(*) FROM archon_mcp_sessions")
 
 
@@ -89,17 +98,65 @@ def test_the_inspector_is_opened_on_this_endpoint(tmp_path):
     stub.chmod(0o755)
     path = {"PATH": f"{stub.parent}:/usr/bin:/bin"}
     more = ["--", "--method", "tools/list"]
-    args = ["inspect", "--cli", "--inspector", "2.12.0", "--url", "http://127.0.0.1:9/mcp", *more]
+    args = ["inspect", "--cli", "--url", "http://127.0.0.1:9/mcp", *more]
     words = archon(*args, cwd=tmp_path, env=path, code=7).stdout.split()
+    package = "@modelcontextprotocol/inspector"
+    tested = json.loads((ROOT / "tests/package.json").read_text())["dependencies"][package]
     assert words == [
-        *["-y", "@modelcontextprotocol/inspector@2.12.0", "--cli"],
+        *["-y", f"{package}@{tested}", "--cli"],
         *["--transport", "http", "--server-url", "http://127.0.0.1:9/mcp"],
         *["--method", "tools/list"],
     ]
+    chosen = archon("inspect", "--inspector", "latest", cwd=tmp_path, env=path, code=7).stdout
+    assert f"{package}@latest" in chosen.split()
+    installed = {**path, "ARCHON_INSPECTOR": str(stub), "MCP_CATALOG_PATH": "/mine.json"}
+    stub.write_text('#!/bin/sh\necho "$1 ${MCP_CATALOG_PATH-none}"\n')
+    # The Inspector takes a URL or a catalog, and not both.
+    assert archon("inspect", cwd=tmp_path, env=installed).stdout.split() == ["--transport", "none"]
+    missing = {"ARCHON_INSPECTOR": str(tmp_path / "nothing")}
+    assert "could not start" in archon("inspect", cwd=tmp_path, env=missing, code=1).stderr
     empty = tmp_path / "empty"
     empty.mkdir()
     refused = archon("inspect", cwd=tmp_path, env={"PATH": str(empty)}, code=1)
     assert "needs Node" in refused.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "elvish", "fish", "powershell", "zsh"])
+def test_what_completes_the_command_knows_what_people_see(tmp_path, shell):
+    script = archon("completions", shell, cwd=tmp_path).stdout
+    assert "client-config" in script and "--mcp-port" in script.replace("-l ", "--")
+    assert "supervise" not in script
+
+
+def test_bash_completes_commands_and_their_values(tmp_path):
+    script = tmp_path / "archon.bash"
+    script.write_text(archon("completions", "bash", cwd=tmp_path).stdout)
+
+    def completed(*words: str) -> list[str]:
+        typed = shlex.join(["archon", *words])
+        lines = f"source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words)}"
+        lines += f"; _archon archon {words[-1]} {words[-2] if len(words) > 1 else 'archon'}"
+        bash = ["bash", "--norc", "-c", lines + '; echo "${COMPREPLY[@]}"']
+        return subprocess.check_output(bash, text=True, timeout=60).split()
+
+    assert completed("ins") == ["inspect"]
+    assert completed("serve", "--mcp") == ["--mcp-port"]
+    assert completed("serve", "--durability", "s") == ["strict"]
+
+
+def test_the_manual_has_a_page_for_each_command_and_none_of_this_machines_secrets(tmp_path):
+    secrets = {"DATABASE_URL": "postgres://a:s3cret@b/c", "ARCHON_API_TOKEN": "s3cret-token"}
+    env = {**secrets, "ARCHON_DB": secrets["DATABASE_URL"]}
+    archon("man", "--dir", "pages", cwd=tmp_path, env=env)
+    pages = {page.name: page.read_text() for page in (tmp_path / "pages").iterdir()}
+    assert {"archon.1", "archon-serve.1", "archon-sessions-end.1"} <= set(pages)
+    assert not [name for name in pages if "supervise" in name or "openapi" in name]
+    assert "ARCHON_MCP_PORT" in pages["archon-serve.1"]
+    assert "s3cret" not in "".join(pages.values())
+    printed = archon("man", cwd=tmp_path, env=env).stdout
+    assert printed.strip() == pages["archon.1"].strip()
+    (tmp_path / "file").write_text("")
+    assert "file" in archon("man", "--dir", "file", cwd=tmp_path, code=1).stderr
 
 
 def test_migrate_says_what_is_missing_and_does_it(start_archon, tmp_path):

@@ -2,12 +2,13 @@
 
 mod api;
 mod client_config;
+mod completions;
 mod deployment;
 mod doctor;
 mod export;
 mod import;
 mod inspect;
-mod live;
+mod man;
 mod migrate;
 mod openapi;
 mod print;
@@ -19,13 +20,13 @@ mod token;
 mod upgrade;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::supervise::{RunSupervised, Supervise};
 
 /// One hop where nothing is lost: durable, tracked sessions in front of any MCP server.
 #[derive(Debug, Parser)]
-#[command(name = "archon", version, about)]
+#[command(name = "archon", version)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -56,6 +57,10 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Make a token for the API.
     Token(token::Token),
+    /// Print what completes this command in a shell.
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands.
+    Man(man::Man),
     /// Print the description of the API.
     #[command(name = "openapi", hide = true)]
     OpenApi(openapi::OpenApi),
@@ -65,6 +70,18 @@ enum Command {
     /// The command itself, before it is one.
     #[command(hide = true)]
     RunSupervised(RunSupervised),
+}
+
+/// Returns the command as people see it: what is hidden is neither in the manual nor completed.
+fn shown() -> clap::Command {
+    let all = Cli::command();
+    let visible: Vec<_> =
+        all.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
+    clap::Command::new("archon")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(all.get_about().cloned().unwrap_or_default())
+        .subcommand_required(true)
+        .subcommands(visible)
 }
 
 /// Runs a command to its end.
@@ -81,6 +98,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Inspect(inspect) => inspect.run(),
         Command::Migrate(migrate) => migrate.run(),
         Command::Token(token) => token.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
         Command::OpenApi(openapi) => openapi.run(),
         Command::Supervise(supervise) => supervise.run(),
         Command::RunSupervised(run) => run.run(),

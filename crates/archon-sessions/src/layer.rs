@@ -6,6 +6,7 @@
 //! `tracker` (whose is it), the service, and `body`, which watches the answer go by.
 
 mod body;
+mod current;
 mod detach;
 mod edge;
 mod exchange;
@@ -21,6 +22,7 @@ mod standing;
 mod transport;
 
 pub use body::SessionBody;
+pub use current::{Annotate, Session};
 pub use edge::{AllowedHosts, PeerAddress};
 pub use exchange::{Exchange, Rebound, Repeatable};
 pub use failure::{CallFailed, codes};

@@ -28,7 +28,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::event_id::StreamId;
-use crate::session::{Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp};
+use crate::session::{
+    Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp, User,
+};
 
 /// Why a store could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +224,8 @@ pub struct Batch {
     pub tokens: Vec<StoredToken>,
     /// Attempts to use one.
     pub attempts: Vec<ReconnectAttempt>,
+    /// Who clients of sessions are to people, in place of what was known; one a session at most.
+    pub users: Vec<(SessionId, Arc<User>)>,
     /// Processes that say they are there.
     pub heard: Vec<NodeRow>,
     /// Processes that have gone, and are expected no more.
@@ -259,6 +263,7 @@ impl Batch {
     fn has_rare(&self) -> bool {
         !(self.tokens.is_empty()
             && self.attempts.is_empty()
+            && self.users.is_empty()
             && self.heard.is_empty()
             && self.gone.is_empty())
     }

@@ -5,6 +5,8 @@
 //! end) waits for that task's next commit, together with its neighbours.
 
 mod admit;
+mod adopt;
+mod annotations;
 mod call;
 mod census;
 mod find;
@@ -26,6 +28,7 @@ mod tokens;
 mod writer;
 
 pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
+pub use annotations::Annotations;
 pub use call::{Arrival, Call, Carried, Ending};
 pub use find::NotActive;
 pub use log::{Missing, Purpose, Reader, Sent, StreamLog};

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of the library in the order of reading: each uses only those before it.
-const ORDER: [&str; 6] = ["session", "protocol", "store", "events", "tracker", "layer"];
+const ORDER: [&str; 7] = ["session", "protocol", "store", "events", "tracker", "layer", "rmcp"];
 /// No file is longer; most are half of it.
 const LINES_MAX: usize = 600;
 /// Names that do not say what is inside.

@@ -1,7 +1,9 @@
 /** Each resource of the API as a query. The first words of a key say what an event makes stale (`live/apply.ts`). */
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
+import type { PeriodAsked } from '@/parts/period';
 import { answerOf, api } from './call';
 import type { paths } from './schema';
+import type { SessionPage } from './types';
 
 type Asked<Path extends keyof paths> = paths[Path] extends { get: { parameters: { query?: infer Query } } }
   ? Exclude<Query, undefined>
@@ -53,7 +55,7 @@ export const sessions = (query: SessionsAsked) =>
     placeholderData: keepPreviousData,
   });
 
-/** As many requests of a session as are drawn and listed at once. */
+/** As many requests of a session as are asked for at once. */
 const REQUESTS_SHOWN = 500;
 
 export const session = (id: string) =>
@@ -68,6 +70,12 @@ export const session = (id: string) =>
       ),
   });
 
+/** Requests of a session before those that are known. */
+export function earlierRequests(id: string, cursor: string): Promise<SessionPage> {
+  const params = { path: { session_id: id }, query: { limit: REQUESTS_SHOWN, cursor } };
+  return answerOf(api.GET('/api/mcp/sessions/{session_id}', { params }));
+}
+
 export const disconnected = (days: number, limit: number) =>
   queryOptions({
     queryKey: ['sessions', 'ended', days, limit],
@@ -75,18 +83,18 @@ export const disconnected = (days: number, limit: number) =>
       answerOf(api.GET('/api/mcp/sessions/disconnected', { params: { query: { days, limit } }, signal })),
   });
 
-export const usage = (days: number) =>
+export const usage = (period: PeriodAsked) =>
   queryOptions({
-    queryKey: [...TOTALS, 'usage', days],
+    queryKey: [...TOTALS, 'usage', period],
     queryFn: ({ signal }) =>
-      answerOf(api.GET('/api/mcp/usage/summary', { params: { query: { days } }, signal })),
+      answerOf(api.GET('/api/mcp/usage/summary', { params: { query: period }, signal })),
     placeholderData: keepPreviousData,
   });
 
-export const analytics = (days: number) =>
+export const analytics = (period: PeriodAsked) =>
   queryOptions({
-    queryKey: [...TOTALS, 'analytics', days],
-    queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/analytics', { params: { query: { days } }, signal })),
+    queryKey: [...TOTALS, 'analytics', period],
+    queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/analytics', { params: { query: period }, signal })),
     placeholderData: keepPreviousData,
   });
 

@@ -12,7 +12,11 @@ export interface paths {
         get: {
             parameters: {
                 query?: {
-                    /** @description The last so many days, today included; 30 if left out. */
+                    /** @description The first day, in UTC. */
+                    start_date?: string;
+                    /** @description The last day, in UTC; today if left out. */
+                    end_date?: string;
+                    /** @description How many days, where no first day is named; 30 if left out. */
                     days?: number;
                     /** @description Whether to compare them with as many days before; so it is if left out. */
                     compare?: boolean;
@@ -1027,8 +1031,11 @@ export interface paths {
                     user_id?: string;
                     /** @description Only sessions whose client or user is named like this, or whose id begins so. */
                     q?: string;
-                    /** @description What they are ordered by. */
-                    sort?: "last_activity" | "connected_at";
+                    /**
+                     * @description What they are ordered by. Where more than 5000 are active, the latest 5000 of them take part in an order by
+                     *     what they used or by `duration`, and in one of active sessions by `client_type`.
+                     */
+                    sort?: "last_activity" | "connected_at" | "total_requests" | "total_errors" | "total_cost" | "duration" | "client_type";
                     /** @description Which way. */
                     order?: "desc" | "asc";
                     /** @description The `next_cursor` of the page before, asked for with the same order. */
@@ -2415,6 +2422,43 @@ export interface components {
             /** @description How it went. */
             trends: components["schemas"]["Trends"];
         };
+        /** @description An attempt to take a session back: a row of `archon_mcp_reconnect_attempts`. */
+        Attempt: {
+            /** @description From which address, where that is known. */
+            peer: string | null;
+            /** @description Who tried: `issuer#subject`, or `anonymous`. */
+            principal: string;
+            /**
+             * @description How it ended: `reconnected`, `token_expired`, `invalid_token`, `session_id_mismatch`, `token_mismatch`,
+             *     `session_not_found`, `session_already_disconnected` or `rate_limited`.
+             */
+            result: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            timestamp: string;
+        };
+        /** @description A session before or after another. */
+        ChainedSession: {
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            connected_at: string;
+            /** @description Why it ended. */
+            disconnect_reason: string | null;
+            /**
+             * Format: date-time
+             * @description When it ended; `null` while it is present.
+             */
+            disconnected_at: string | null;
+            /**
+             * Format: uuid
+             * @description Which.
+             */
+            session_id: string;
+        };
         /** @description A figure against the one before it. */
         Change: {
             /**
@@ -2465,6 +2509,33 @@ export interface components {
             session_id: string;
             /** @description Whether it does something. */
             status: components["schemas"]["ClientStatus"];
+            /**
+             * Format: int64
+             * @description Tokens that came back.
+             */
+            total_completion_tokens: number;
+            /**
+             * Format: double
+             * @description In dollars.
+             */
+            total_cost: number;
+            /**
+             * Format: int64
+             * @description How many of them failed or were not answered in time.
+             */
+            total_errors: number;
+            /**
+             * Format: int64
+             * @description Tokens that it sent.
+             */
+            total_prompt_tokens: number;
+            /**
+             * Format: int64
+             * @description How many requests it made.
+             */
+            total_requests: number;
+            /** @description The upstreams that it used, in the order in which it came to them; the first eight. */
+            upstreams: string[];
             /** @description Whose client it is, where somebody authenticated. */
             user_id: string | null;
         };
@@ -2584,7 +2655,7 @@ export interface components {
             /** @description Which period that is. */
             period: components["schemas"]["Period"];
             /** @description The latest that ended. */
-            sessions: components["schemas"]["EndedSession"][];
+            sessions: components["schemas"]["StoredSession"][];
             /** @description All that ended in the period. */
             statistics: components["schemas"]["DisconnectStatistics"];
         };
@@ -2616,14 +2687,6 @@ export interface components {
              * @description Seconds from its start to its end.
              */
             total_duration: number;
-        };
-        /** @description A session that has ended. */
-        EndedSession: components["schemas"]["Session"] & {
-            /**
-             * Format: int64
-             * @description How many requests it made.
-             */
-            total_requests: number;
         };
         /** @description How much goes wrong. */
         ErrorSummary: {
@@ -3279,6 +3342,13 @@ export interface components {
             /** @description That user's name. */
             user_name: string | null;
         };
+        /** @description What was before and after a session, each way the nearest first. */
+        SessionChain: {
+            /** @description Those that go on from it; of several that continue the same one, the first. */
+            after: components["schemas"]["ChainedSession"][];
+            /** @description The sessions that it goes on from. */
+            before: components["schemas"]["ChainedSession"][];
+        };
         /** @description An end. */
         SessionDisconnect: {
             /** @description Why, in the words of `disconnect_reason`. */
@@ -3291,6 +3361,8 @@ export interface components {
         };
         /** @description `GET /api/mcp/sessions/{id}` */
         SessionPage: {
+            /** @description All of these, as far as twenty each way. */
+            chain: components["schemas"]["SessionChain"];
             /**
              * Format: uuid
              * @description The session that goes on from it.
@@ -3303,12 +3375,19 @@ export interface components {
             continues: string | null;
             /** @description What to send as `cursor` for earlier requests; `null` on the last page. */
             next_cursor: string | null;
+            /**
+             * @description The latest attempts to take it back with a token, the latest first and at most fifty. They are kept for thirty
+             *     days at most.
+             */
+            reconnect_attempts: components["schemas"]["Attempt"][];
             /** @description A page of its requests, the latest first. */
             requests: components["schemas"]["Request"][];
             /** @description The session. */
             session: components["schemas"]["Session"];
             /** @description All of its requests together. */
             summary: components["schemas"]["SessionSummary"];
+            /** @description The upstreams that it used, in the order in which it came to them; the first eight. */
+            upstreams: string[];
         };
         /** @description A reconnect. */
         SessionReconnect: {
@@ -3381,7 +3460,7 @@ export interface components {
              */
             session_timeout: number;
             /** @description One page of those that were asked for. */
-            sessions: components["schemas"]["Session"][];
+            sessions: components["schemas"]["StoredSession"][];
             /**
              * Format: int64
              * @description How many there are of those that were asked for.
@@ -3468,6 +3547,36 @@ export interface components {
             /** @description `healthy` or `unhealthy`. */
             status: string;
         };
+        /** @description A session as it is stored, with what it has used so far: calls that are not over yet are not in it. */
+        StoredSession: components["schemas"]["Session"] & {
+            /**
+             * Format: int64
+             * @description Tokens that came back.
+             */
+            total_completion_tokens: number;
+            /**
+             * Format: double
+             * @description In dollars.
+             */
+            total_cost: number;
+            /**
+             * Format: int64
+             * @description How many of them failed or were not answered in time.
+             */
+            total_errors: number;
+            /**
+             * Format: int64
+             * @description Tokens that the client sent.
+             */
+            total_prompt_tokens: number;
+            /**
+             * Format: int64
+             * @description How many requests it made.
+             */
+            total_requests: number;
+            /** @description The upstreams that it used, in the order in which it came to them; the first eight. */
+            upstreams: string[];
+        };
         /** @description `GET /api/mcp/sessions/{id}/token` */
         Token: {
             /**
@@ -3497,6 +3606,16 @@ export interface components {
             count: number;
             /**
              * Format: double
+             * @description Percentage of both, two decimals.
+             */
+            error_rate_percent: number;
+            /**
+             * Format: int64
+             * @description How many of them ended with an error.
+             */
+            errors: number;
+            /**
+             * Format: double
              * @description The longest.
              */
             max_ms: number;
@@ -3520,6 +3639,11 @@ export interface components {
              * @description 99 of 100 took at most this long.
              */
             p99: number;
+            /**
+             * Format: int64
+             * @description How many were not answered in time.
+             */
+            timeouts: number;
             /** @description Which. */
             tool: string;
         };
@@ -3566,6 +3690,16 @@ export interface components {
              * @description Requests.
              */
             count: number;
+            /**
+             * Format: int64
+             * @description Requests that ended with an error.
+             */
+            errors: number;
+            /**
+             * Format: int64
+             * @description Requests that were not answered in time.
+             */
+            timeouts: number;
             /**
              * Format: int64
              * @description Tokens, both ways.

@@ -28,6 +28,7 @@ export type SessionPage = Schemas['SessionPage'];
 export type Sessions = Schemas['Sessions'];
 export type SessionsHealth = Schemas['SessionsHealth'];
 export type Snapshot = Schemas['Snapshot'];
+export type StoredSession = Schemas['StoredSession'];
 export type Status = Schemas['Status'];
 export type ToolTimes = Schemas['ToolTimes'];
 export type UpdateType = Schemas['UpdateType'];

@@ -10,6 +10,13 @@ const DAY_AND_CLOCK = new Intl.DateTimeFormat(undefined, {
   minute: '2-digit',
   second: '2-digit',
 });
+const MINUTES = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
+const DAY_AND_MINUTES = new Intl.DateTimeFormat(undefined, {
+  month: 'short',
+  day: 'numeric',
+  hour: 'numeric',
+  minute: '2-digit',
+});
 const DAY = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', timeZone: 'UTC' });
 
 export function moment(time: string): string {
@@ -25,6 +32,12 @@ export function exactMoment(time: string): string {
 export function shortMoment(time: string, now: number): string {
   const at = new Date(time);
   return at.toDateString() === new Date(now).toDateString() ? CLOCK.format(at) : DAY_AND_CLOCK.format(at);
+}
+
+/** The same without seconds. */
+export function minuteMoment(time: string, now: number): string {
+  const at = new Date(time);
+  return at.toDateString() === new Date(now).toDateString() ? MINUTES.format(at) : DAY_AND_MINUTES.format(at);
 }
 
 /** A day as the API counts days: in UTC, `2026-01-31`. */

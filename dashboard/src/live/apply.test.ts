@@ -2,10 +2,10 @@ import { QueryClient, QueryObserver } from '@tanstack/react-query';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { HEALTH, REQUESTS, SESSION_LISTS } from '@/api/queries';
 import type { Frame, Sessions, SessionsHealth } from '@/api/types';
-import { healthOf } from '../../mock/reports';
+import { healthOf, stored } from '../../mock/reports';
 import { healthFrame, NOW, requestFrame, snapshotFrame, world } from '../../tests/frames';
 import { apply } from './apply';
-import { LIST_MS, Refetch } from './refetch';
+import { LIST_MS, Refetch, STORED_MS } from './refetch';
 
 const LATER = '2026-03-01T12:34:56Z';
 
@@ -68,6 +68,26 @@ it('moves the activity of the row that it is about, and of no other', async () =
   expect(client.getQueryData<Sessions>([...SESSION_LISTS, {}])?.sessions).toBe(after);
 });
 
+it('adds calls to what the listed session used', async () => {
+  const of = world();
+  const [first, second] = of.sessions.map((session) => stored(of, session));
+  if (!first || !second) throw new Error('the world is empty');
+  await show([...SESSION_LISTS, {}], { sessions: [first, second], total: 2 } as Sessions);
+  const { session_id } = first;
+  hear(
+    requestFrame(1, { session_id, estimated_cost: 0.25, upstream: 'another' }),
+    requestFrame(2, { session_id, status: 'timeout' }),
+  );
+  const after = client.getQueryData<Sessions>([...SESSION_LISTS, {}])?.sessions;
+  expect(after?.[0]).toMatchObject({
+    total_requests: first.total_requests + 2,
+    total_errors: first.total_errors + 1,
+    total_cost: first.total_cost + 0.25,
+    upstreams: [...first.upstreams, 'another', ...(first.upstreams.includes('demo') ? [] : ['demo'])],
+  });
+  expect(after?.[1]).toBe(second);
+});
+
 it('fetches lists again when sessions come and go, at most once a second', async () => {
   const fetch = await show([...SESSION_LISTS, {}], { sessions: [] });
   const [session] = snapshotFrame().data.sessions;
@@ -82,6 +102,26 @@ it('fetches lists again when sessions come and go, at most once a second', async
   expect(fetch).toHaveBeenCalledTimes(1);
   await vi.advanceTimersByTimeAsync(1);
   expect(fetch, 'the last event is not lost').toHaveBeenCalledTimes(2);
+});
+
+it('looks for the row of a call once it may be stored, and again later', async () => {
+  const fetch = await show([...REQUESTS, 'logs'], {});
+  hear(requestFrame(1, { session_id: 'x' }));
+  await vi.advanceTimersByTimeAsync(STORED_MS - 1);
+  expect(fetch).toHaveBeenCalledTimes(0);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(fetch).toHaveBeenCalledTimes(1);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(fetch, 'once more, and then no more').toHaveBeenCalledTimes(2);
+});
+
+it('waits no longer for the next call because it looks again for the last', async () => {
+  const fetch = await show([...REQUESTS, 'logs'], {});
+  hear(requestFrame(1, { session_id: 'x' }));
+  await vi.advanceTimersByTimeAsync(STORED_MS);
+  hear(requestFrame(2, { session_id: 'x' }));
+  await vi.advanceTimersByTimeAsync(LIST_MS);
+  expect(fetch).toHaveBeenCalledTimes(2);
 });
 
 it('does not cut off an answer that is under way', async () => {

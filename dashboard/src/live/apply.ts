@@ -1,12 +1,13 @@
 /** What frames mean for the cache: two figures are patched, everything else is fetched again by its owner. */
 import type { QueryClient } from '@tanstack/react-query';
 import { HEALTH, REQUESTS, SESSION, SESSION_LISTS, SESSIONS, TOTALS } from '@/api/queries';
-import type { SessionPage, Sessions, SessionsHealth, Time } from '@/api/types';
+import type { Request, SessionPage, Sessions, SessionsHealth, StoredSession, Time } from '@/api/types';
 import type { Gathered } from './gather';
 import { LIST_MS, type Refetch, TOTALS_MS } from './refetch';
 
 export function apply({ frames, hasGap }: Gathered, client: QueryClient, refetch: Refetch): void {
   const seen = new Map<string, Time>();
+  const calls: Request[] = [];
   let isEverythingStale = hasGap;
   for (const frame of frames) {
     switch (frame.type) {
@@ -28,15 +29,19 @@ export function apply({ frames, hasGap }: Gathered, client: QueryClient, refetch
         break;
       case 'request':
         seen.set(frame.data.session_id, frame.timestamp);
-        refetch.request(REQUESTS, LIST_MS);
-        refetch.request(TOTALS, TOTALS_MS);
+        calls.push(frame.data);
+        refetch.requestStored(REQUESTS, LIST_MS);
+        refetch.requestStored(TOTALS, TOTALS_MS);
+        // What is added to rows here is put right by the store's own sums from time to time.
+        refetch.requestStored(SESSION_LISTS, TOTALS_MS);
         if (isShown(client, frame.data.session_id))
-          refetch.request([...SESSION, frame.data.session_id], LIST_MS);
+          refetch.requestStored([...SESSION, frame.data.session_id], LIST_MS);
         break;
     }
   }
   if (isEverythingStale) void client.invalidateQueries();
   if (seen.size > 0) patchActivity(client, seen);
+  if (calls.length > 0) addCalls(client, calls);
 }
 
 function isShown(client: QueryClient, id: string): boolean {
@@ -61,4 +66,26 @@ function patchActivity(client: QueryClient, seen: Map<string, Time>): void {
     const session = moved(page.session);
     return session === page.session ? page : { ...page, session };
   });
+}
+
+/** Adds calls to what the listed sessions used. The next answer says it again, from the store. */
+function addCalls(client: QueryClient, calls: readonly Request[]): void {
+  const bySession = Map.groupBy(calls, (call) => call.session_id);
+  client.setQueriesData<Sessions>({ queryKey: SESSION_LISTS, type: 'active' }, (page) => {
+    if (!page?.sessions.some(({ session_id }) => bySession.has(session_id))) return page;
+    const sessions = page.sessions.map((row) => (bySession.get(row.session_id) ?? []).reduce(withCall, row));
+    return { ...page, sessions };
+  });
+}
+
+function withCall(row: StoredSession, call: Request): StoredSession {
+  return {
+    ...row,
+    total_requests: row.total_requests + 1,
+    total_errors: row.total_errors + (call.status === 'success' ? 0 : 1),
+    total_prompt_tokens: row.total_prompt_tokens + call.prompt_tokens,
+    total_completion_tokens: row.total_completion_tokens + call.completion_tokens,
+    total_cost: row.total_cost + call.estimated_cost,
+    upstreams: row.upstreams.includes(call.upstream) ? row.upstreams : [...row.upstreams, call.upstream],
+  };
 }

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { healthOf } from '../../mock/reports';
 import { healthFrame, NOW, requestFrame, world } from '../../tests/frames';
-import { CALLS_MAX, EVENTS_MAX, Feed, quantile } from './feed';
+import { quantile } from './calls';
+import { CALLS_MAX, EVENTS_MAX, Feed } from './feed';
 
 const ID = '00000000-0000-4000-8000-000000000001';
 
@@ -27,7 +28,7 @@ it('counts the calls of the last minute', () => {
     requestFrame(3 + n, { session_id: ID, duration_us, status: n === 3 ? 'error' : 'success' }),
   );
   feed.add(calls, NOW - 10_000);
-  expect(feed.pulse(NOW)).toEqual({
+  expect(feed.pulse(NOW)).toMatchObject({
     perSecond: 4 / 60,
     failedPercent: 25,
     p50Us: 2_000,
@@ -54,6 +55,37 @@ it('measures a rate over what its bounded calls cover', () => {
     NOW - 10_000,
   );
   expect(feed.pulse(NOW)?.perSecond).toBe(CALLS_MAX / 10);
+});
+
+it('counts what is known from before it has listened, once', () => {
+  const feed = new Feed();
+  feed.add([requestFrame(1, { session_id: ID })], NOW - 10_000);
+  const calls = [70_000, 30_000, 10_000].map((ago) => ({
+    at: NOW - ago,
+    durationUs: 1_000,
+    isFailed: false,
+  }));
+  const pulse = feed.pulse(NOW, { calls, since: NOW - 60_000 });
+  expect(pulse).toMatchObject({ calls: 2, perSecond: 2 / 60 });
+});
+
+it('draws each second of the last minute that is over', () => {
+  const feed = new Feed();
+  feed.add([healthFrame(1, healthOf(world(), NOW))], NOW - 120_000);
+  feed.add([requestFrame(2, { session_id: ID })], NOW - 60_000);
+  feed.add(
+    [requestFrame(3, { session_id: ID }), requestFrame(4, { session_id: ID, status: 'timeout' })],
+    NOW - 1,
+  );
+  feed.add([requestFrame(5, { session_id: ID })], NOW);
+  const seconds = feed.pulse(NOW)?.seconds ?? [];
+  expect(seconds).toHaveLength(60);
+  expect(seconds[0]).toMatchObject({ calls: 1, failed: 0 });
+  expect(seconds[59]).toMatchObject({ calls: 2, failed: 1 });
+  expect(
+    seconds.reduce((sum, second) => sum + second.calls, 0),
+    'this second is not over',
+  ).toBe(3);
 });
 
 it('finds quantiles of few and of none', () => {

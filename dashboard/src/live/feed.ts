@@ -1,29 +1,12 @@
 /** What happened while this page was open, bounded: the latest events, and the calls of the last minute. */
 import type { Frame } from '@/api/types';
+import { type Call, KEPT_MS, type Known, type Pulse, pulseOf } from './calls';
 
 /** Events that are kept to be shown. */
 export const EVENTS_MAX = 60;
 /** Calls that are kept to be counted. Above it, rates count the window that these cover. */
 export const CALLS_MAX = 20_000;
-/** Calls older than this say nothing about now. */
-export const WINDOW_MS = 60_000;
-
 export type Event = Exclude<Frame, { type: 'snapshot' | 'resync' | 'health_update' | 'session_updated' }>;
-
-export interface Pulse {
-  /** Calls that ended, a second. */
-  perSecond: number;
-  failedPercent: number;
-  p50Us: number;
-  p95Us: number;
-  calls: number;
-}
-
-export interface Call {
-  at: number;
-  durationUs: number;
-  isFailed: boolean;
-}
 
 export class Feed {
   #events: readonly Event[] = [];
@@ -64,27 +47,19 @@ export class Feed {
     this.#calls = [];
   }
 
-  /** Returns how calls went within the last minute, or since listening began if that is less. */
-  pulse(now: number): Pulse | undefined {
-    if (this.#since === undefined) return undefined;
-    this.#calls = this.#calls.filter((call) => now - call.at <= WINDOW_MS);
-    const isCut = this.#calls.length === CALLS_MAX;
-    return pulseOf(this.#calls, isCut ? (this.#calls[0]?.at ?? now) : this.#since, now);
+  /**
+   * Returns how calls went within the last minute, or since listening began if that is less. `before` are calls that
+   * are known from elsewhere; those before listening began count as well.
+   */
+  pulse(now: number, before?: Known): Pulse | undefined {
+    const since = this.#since;
+    if (since === undefined) return undefined;
+    this.#calls = this.#calls.filter((call) => now - call.at <= KEPT_MS);
+    if (this.#calls.length === CALLS_MAX) return pulseOf(this.#calls, this.#calls[0]?.at ?? now, now);
+    if (!before || before.since >= since) return pulseOf(this.#calls, since, now);
+    const earlier = before.calls.filter((call) => call.at < since);
+    return pulseOf([...earlier, ...this.#calls], before.since, now);
   }
-}
-
-/** Returns how calls of the last minute went; all of those since `since` are known, or of a minute if that is less. */
-export function pulseOf(calls: readonly Call[], since: number, now: number): Pulse {
-  const span = Math.max(1_000, Math.min(WINDOW_MS, now - since));
-  const durations = calls.map((call) => call.durationUs).sort((a, b) => a - b);
-  const failed = calls.filter((call) => call.isFailed).length;
-  return {
-    perSecond: calls.length / (span / 1_000),
-    failedPercent: calls.length === 0 ? 0 : (100 * failed) / calls.length,
-    p50Us: quantile(durations, 0.5),
-    p95Us: quantile(durations, 0.95),
-    calls: calls.length,
-  };
 }
 
 function isEvent(frame: Frame): frame is Event {
@@ -100,9 +75,4 @@ function isEvent(frame: Frame): frame is Event {
     case 'session_updated':
       return false;
   }
-}
-
-/** The value that `share` of all do not exceed; 0 of none. */
-export function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;
 }

@@ -1,10 +1,9 @@
 /** Gathers frames and hands them on at most once per painted frame, so that a burst costs one render. */
 import type { Frame } from '@/api/types';
+import { beforePaint } from './paint';
 
 /** More than this between two paints is not worth reading one by one: everything is fetched anew. */
 export const FRAMES_MAX = 2_000;
-/** A hidden page paints nothing; it is brought up to date this often. */
-export const HIDDEN_MS = 1_000;
 
 export interface Gathered {
   frames: Frame[];
@@ -39,20 +38,4 @@ export class Gather {
     this.#isDue = false;
     this.#hand(gathered);
   }
-}
-
-/**
- * Runs before the next paint. Both clocks are set where the page is visible: one that is hidden in between would wait
- * for a paint that never comes.
- */
-function beforePaint(run: () => void): void {
-  let hasRun = false;
-  const once = () => {
-    if (hasRun) return;
-    hasRun = true;
-    clearTimeout(timer);
-    run();
-  };
-  const timer = setTimeout(once, HIDDEN_MS);
-  if (!document.hidden) requestAnimationFrame(once);
 }

@@ -10,9 +10,11 @@ import {
   useSyncExternalStore,
 } from 'react';
 import { apply } from './apply';
+import type { Known, Pulse } from './calls';
 import { type Connection, pollEveryMs } from './connection';
-import { type Event, Feed, type Pulse } from './feed';
+import { type Event, Feed } from './feed';
 import { Gather } from './gather';
+import { beforePaint } from './paint';
 import { Refetch } from './refetch';
 import { LiveSocket } from './socket';
 
@@ -85,15 +87,19 @@ export function useEvents(): readonly Event[] {
   return useSyncExternalStore(feed.watch, feed.events);
 }
 
-/** How calls go now; nothing is known while polling. Counted once a second. */
-export function usePulse(): Pulse | undefined {
+/**
+ * How calls go now; nothing is known while polling. Counted once a second. `before` are calls that are known from
+ * elsewhere, for the minute before this page began to listen.
+ */
+export function usePulse(before?: Known): Pulse | undefined {
   const { feed } = useLiveParts();
   const [pulse, setPulse] = useState<Pulse>();
   useEffect(() => {
-    const count = () => setPulse(feed.pulse(Date.now()));
-    const timer = setInterval(count, 1_000);
+    const count = () => setPulse(feed.pulse(Date.now(), before));
+    count();
+    const timer = setInterval(() => beforePaint(count), 1_000);
     return () => clearInterval(timer);
-  }, [feed]);
+  }, [feed, before]);
   return pulse;
 }
 

@@ -16,6 +16,7 @@ const PRODUCTS: Record<string, Product> = {
   Cline: { letters: 'Ci', hue: 300 },
   KiRo: { letters: 'Ki', hue: 280 },
   Augment: { letters: 'Au', hue: 130 },
+  'Gemini CLI': { letters: 'Ge', hue: 222 },
   Gemini: { letters: 'Ge', hue: 222 },
   'VS Code': { letters: 'VS', hue: 206 },
   Codex: { letters: 'Cx', hue: 150 },

@@ -13,6 +13,7 @@ import {
   useTable,
 } from '@tanstack/react-table';
 import { type ReactNode, useMemo } from 'react';
+import { SortChoice } from './sort-choice';
 import './data-table.css';
 
 interface Look {
@@ -22,6 +23,8 @@ interface Look {
   isWide?: boolean;
   /** Left out where the screen is narrow. */
   isExtra?: boolean;
+  /** The heading of a card; that of the first column if none says so. */
+  isTitle?: boolean;
 }
 
 export interface Column<Row> extends Look {
@@ -38,6 +41,9 @@ const features = tableFeatures({
   sortedRowModel: createSortedRowModel(),
   columnMeta: metaHelper<Look>(),
 });
+
+/** So many columns stand closer together. */
+const DENSE_FROM = 11;
 
 interface DataTableProps<Row> {
   label: string;
@@ -60,6 +66,7 @@ interface DataTableProps<Row> {
 export function DataTable<Row extends object>(props: DataTableProps<Row>) {
   const { label, columns, rows, rowId, sorting, onSort, selection, onSelect, canSelect, rowName, empty } =
     props;
+  const title = columns.find((column) => column.isTitle) ?? columns[0];
   const defined = useMemo(() => columns.map(define), [columns]);
   const table = useTable({
     features,
@@ -83,7 +90,13 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
   return (
     // biome-ignore-start lint/a11y/noRedundantRoles: as cards, rows and cells are boxes that have lost their roles
     <div className="table-scroll">
-      <table className="table" role="table" aria-label={label}>
+      <SortChoice label={label} columns={columns} sorted={table.state.sorting} sort={table.setSorting} />
+      <table
+        className="table"
+        role="table"
+        aria-label={label}
+        data-dense={columns.length >= DENSE_FROM || undefined}
+      >
         <thead role="rowgroup">
           {table.getHeaderGroups().map((group) => (
             <tr key={group.id} role="row">
@@ -118,9 +131,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
                         onClick={header.column.getToggleSortingHandler()}
                       >
                         <table.FlexRender header={header} />
-                        <span aria-hidden="true">
-                          {sorted === 'asc' ? '↑' : sorted === 'desc' ? '↓' : ''}
-                        </span>
+                        {sorted && <span aria-hidden="true">{sorted === 'asc' ? '↑' : '↓'}</span>}
                       </button>
                     ) : (
                       <table.FlexRender header={header} />
@@ -156,6 +167,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
                     data-align={meta?.align}
                     data-wide={meta?.isWide || undefined}
                     data-extra={meta?.isExtra || undefined}
+                    data-title={cell.column.id === title?.id || undefined}
                   >
                     <table.FlexRender cell={cell} />
                   </td>

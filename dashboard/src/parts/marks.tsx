@@ -30,8 +30,9 @@ const LEVEL: Record<Level, Shown> = {
 /** What somebody may do, for people. */
 export const ROLE: Record<Role, string> = { viewer: 'viewer', operator: 'operator' };
 
-export function StatusMark({ status }: { status: Status }) {
-  return <Mark {...STATUS[status]} />;
+/** `word` says more than the state's own. */
+export function StatusMark({ status, word }: { status: Status; word?: string }) {
+  return <Mark {...STATUS[status]} {...(word !== undefined && { word })} />;
 }
 
 export function OutcomeMark({ outcome }: { outcome: Outcome }) {

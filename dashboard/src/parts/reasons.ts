@@ -13,6 +13,11 @@ export function reasonWords(reason: string | null): string {
   return reason === null ? '' : (REASONS[reason] ?? reason.replaceAll('_', ' '));
 }
 
+/** The same where there is little room. */
+export function reasonWord(reason: string): string {
+  return reason === 'operator' ? 'by operator' : reasonWords(reason);
+}
+
 /** What an operator may give as a reason, and what it means for the client. */
 export const END_REASONS: Record<EndReason, { word: string; meaning: string }> = {
   operator: { word: 'Ended by an operator', meaning: 'Its handles stop working at once.' },

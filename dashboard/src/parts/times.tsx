@@ -1,5 +1,5 @@
 /** Moments on the page: how long ago, ticking, or when. The exact one is always there to be pointed at. */
-import { exactMoment, secondsSince, shortMoment, span } from '@/format/time';
+import { exactMoment, minuteMoment, secondsSince, shortMoment, span } from '@/format/time';
 import { useNow } from './clock';
 
 export function Ago({ time }: { time: string }) {
@@ -11,11 +11,11 @@ export function Ago({ time }: { time: string }) {
   );
 }
 
-export function When({ time }: { time: string }) {
+export function When({ time, toTheMinute = false }: { time: string; toTheMinute?: boolean }) {
   const now = useNow();
   return (
     <time dateTime={time} title={exactMoment(time)}>
-      {shortMoment(time, now)}
+      {toTheMinute ? minuteMoment(time, now) : shortMoment(time, now)}
     </time>
   );
 }

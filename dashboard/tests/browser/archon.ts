@@ -1,12 +1,18 @@
 /** A real `archon serve` on free ports, and a client that calls tools through it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const BINARY = process.env['ARCHON_BIN'] ?? join(import.meta.dirname, '../../../target/debug/archon');
 const TYPES = { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream' };
+
+interface Settings {
+  environment?: Record<string, string>;
+  /** What stands in its `archon.toml`. */
+  config?: string;
+}
 
 export class Archon {
   readonly #folder: string;
@@ -19,8 +25,9 @@ export class Archon {
     this.#environment = environment;
   }
 
-  static async start(environment: Record<string, string> = {}): Promise<Archon> {
+  static async start({ environment = {}, config = '' }: Settings = {}): Promise<Archon> {
     const archon = new Archon(await mkdtemp(join(tmpdir(), 'archon-browser-')), environment);
+    await writeFile(join(archon.#folder, 'archon.toml'), config);
     await archon.startAgain();
     return archon;
   }
@@ -69,29 +76,65 @@ export class Archon {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
+  /** Takes in what another gateway gave out. */
+  async takeIn(lines: string): Promise<void> {
+    const answer = await fetch(`${this.url}/api/mcp/sessions/import`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/x-ndjson' },
+      body: lines,
+    });
+    if (!answer.ok) throw new Error(`the import was answered with ${answer.status}: ${await answer.text()}`);
+    await answer.text();
+  }
+
   /** A client that says who it is. */
-  async connect(name: string, version = '1.0'): Promise<Client> {
+  async connect(
+    name: string,
+    version = '1.0',
+    { server, token, protocol }: ConnectOptions = {},
+  ): Promise<Client> {
+    const url = server === undefined ? this.mcp : `${this.mcp}/${server}`;
     const clientInfo = { name, version };
-    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
-    const answer = await post(this.mcp, { jsonrpc: '2.0', id: 1, method: 'initialize', params }, {});
-    const handles: Record<string, string> = { 'MCP-Protocol-Version': '2025-11-25' };
+    const handles: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+    const params = { protocolVersion: protocol ?? '2025-11-25', capabilities: {}, clientInfo };
+    const answer = await post(url, { jsonrpc: '2.0', id: 1, method: 'initialize', params }, handles);
+    await answer.text();
+    if (!answer.ok) throw new Error(`initialize was answered with ${answer.status}`);
     for (const header of ['Mcp-Session-Id', 'X-Archon-Session-Id']) {
       handles[header] = answer.headers.get(header) ?? '';
     }
+    handles['MCP-Protocol-Version'] = params.protocolVersion;
+    let lastId = 1;
     return {
       id: handles['X-Archon-Session-Id'] ?? '',
       call: async (tool, args = {}) => {
-        const call = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: tool, arguments: args } };
-        await (await post(this.mcp, call, handles)).text();
+        lastId += 1;
+        const of = { name: tool, arguments: args };
+        await (
+          await post(url, { jsonrpc: '2.0', id: lastId, method: 'tools/call', params: of }, handles)
+        ).text();
+      },
+      leave: async () => {
+        await (await fetch(url, { method: 'DELETE', headers: handles })).text();
       },
     };
   }
+}
+
+interface ConnectOptions {
+  /** The upstream to talk to, by its name; the default one if left out. */
+  server?: string;
+  /** Who it is, where that is asked for. */
+  token?: string | undefined;
+  protocol?: string;
 }
 
 export interface Client {
   /** Its session. */
   id: string;
   call: (tool: string, args?: object) => Promise<void>;
+  /** Says goodbye. */
+  leave: () => Promise<void>;
 }
 
 function post(url: string, body: object, headers: Record<string, string>): Promise<Response> {

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
@@ -11,6 +12,10 @@ use super::deployment::Deployment;
 
 /// The package, as npm calls it.
 const PACKAGE: &str = "@modelcontextprotocol/inspector";
+/// The version that our tests run (tests/package.json). A newer one may want other arguments.
+const TESTED: &str = "2.12.0";
+/// Names a file of servers. The Inspector refuses to be given one together with a URL.
+const CATALOG_VARIABLE: &str = "MCP_CATALOG_PATH";
 
 /// Runs the Inspector with `npx`, which fetches it the first time.
 #[derive(Debug, Args)]
@@ -18,9 +23,17 @@ pub struct Inspect {
     /// The Inspector's command line instead of its page
     #[arg(long)]
     cli: bool,
-    /// The Inspector's version
-    #[arg(long, default_value = "latest", value_name = "VERSION", value_parser = version)]
+    /// The Inspector's version, or latest
+    #[arg(long, default_value = TESTED, value_name = "VERSION", value_parser = version)]
     inspector: String,
+    /// An Inspector that is installed already (its `mcp-inspector`), instead of one that npx fetches
+    #[arg(
+        long,
+        env = "ARCHON_INSPECTOR",
+        value_name = "FILE",
+        value_hint = clap::ValueHint::ExecutablePath
+    )]
+    program: Option<PathBuf>,
     #[command(flatten)]
     deployment: Deployment,
     /// What the Inspector is given as well: `archon inspect --cli -- --method tools/list`
@@ -34,25 +47,37 @@ impl Inspect {
     /// # Errors
     /// If it cannot be started.
     pub fn run(self) -> anyhow::Result<()> {
+        let mut command = match &self.program {
+            Some(program) => Command::new(program),
+            None => npx(&self.inspector),
+        };
         let url = self.deployment.url()?;
-        let mut command = Command::new("npx");
-        command.arg("-y").arg(format!("{PACKAGE}@{}", self.inspector));
         if self.cli {
             command.arg("--cli");
         } else {
             eprintln!("opening the MCP Inspector on {url}; Ctrl-C ends it");
         }
         command.args(["--transport", "http", "--server-url", url.as_str()]).args(self.arguments);
+        command.env_remove(CATALOG_VARIABLE);
         // Its exit code, its signals and its terminal are then the user's own.
         let error = command.exec();
-        match error.kind() {
-            ErrorKind::NotFound => Err(error).context(
+        match (error.kind(), self.program) {
+            (_, Some(program)) => {
+                Err(error).with_context(|| format!("could not start {}", program.display()))
+            }
+            (ErrorKind::NotFound, None) => Err(error).context(
                 "the MCP Inspector needs Node and there is no npx; install Node 22 or later \
                  (https://nodejs.org) and try again",
             ),
-            _ => Err(error).context("could not start npx"),
+            (_, None) => Err(error).context("could not start npx"),
         }
     }
+}
+
+fn npx(version: &str) -> Command {
+    let mut command = Command::new("npx");
+    command.arg("-y").arg(format!("{PACKAGE}@{version}"));
+    command
 }
 
 /// A version, not something else that npm would take in its place.

@@ -50,9 +50,26 @@ pub struct CallFailed {
 }
 
 impl CallFailed {
-    /// Returns the JSON-RPC error that answers the request of this id (JSON text).
+    /// Returns the JSON-RPC error that answers the request of this id (JSON text). Its `data` says whether the call
+    /// ran: who sends calls again must not rely on a code that others may use for something else.
     pub fn message_for(&self, id: Option<&str>) -> String {
-        error_message(id, self.code, &self.message, self.data.as_deref())
+        let ran = self.ran().filter(|_| self.data.is_none());
+        let ran = ran.and_then(|ran| {
+            serde_json::value::to_raw_value(&serde_json::json!({ "ran": ran })).ok()
+        });
+        let data = self.data.as_deref().or(ran.as_deref());
+        error_message(id, self.code, &self.message, data)
+    }
+
+    fn ran(&self) -> Option<&'static str> {
+        match self.code {
+            codes::UPSTREAM_UNREACHABLE | codes::TOO_MANY | codes::SESSION_UNAVAILABLE => {
+                Some("no")
+            }
+            codes::OUTCOME_UNKNOWN | codes::TIMED_OUT => Some("unknown"),
+            codes::ANSWER_GONE => Some("yes"),
+            _ => None,
+        }
     }
 
     fn new(code: i64, message: String, outcome: Outcome) -> Self {
@@ -115,5 +132,25 @@ impl CallFailed {
 impl From<Infallible> for CallFailed {
     fn from(never: Infallible) -> Self {
         match never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_whether_the_call_ran() {
+        let said = |failed: CallFailed| {
+            let message: serde_json::Value =
+                serde_json::from_str(&failed.message_for(Some("1"))).unwrap();
+            message["error"]["data"].clone()
+        };
+        assert_eq!(said(CallFailed::unreachable("a"))["ran"], "no");
+        assert_eq!(said(CallFailed::lost("a"))["ran"], "unknown");
+        assert_eq!(said(CallFailed::timed_out(Duration::from_secs(1)))["ran"], "unknown");
+        assert_eq!(said(CallFailed::answer_gone())["ran"], "yes");
+        let unsupported = CallFailed::unsupported_version("a", "x", &["y".to_owned()]);
+        assert_eq!(said(unsupported)["supported"][0], "y");
     }
 }

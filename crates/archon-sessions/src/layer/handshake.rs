@@ -55,7 +55,7 @@ impl<S: Inner> Flow<S> {
             connection: None,
             principal: caller.principal.clone(),
         };
-        let request = inner_request(parts, body, exchange);
+        let request = inner_request(parts, body, exchange, None);
         let opened = match self.call_inner(request).await {
             Ok(response) => read_answer(response, &shared.upstream).await,
             Err(failed) => Err(failed),

@@ -13,7 +13,7 @@ use super::modern::{caller, end_all, inner_request};
 use super::renew::{self, CallOrigin, opens_stream};
 use super::restore::Answered;
 use super::transport::ClientTransport;
-use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Shared, reject};
+use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, Shared, reject};
 use crate::protocol::names::{
     MCP_PROTOCOL_VERSION, MCP_SESSION_ID, TRACEPARENT, X_ARCHON_SESSION_ID,
 };
@@ -84,7 +84,8 @@ impl<S: Inner> Flow<S> {
         }
         let transport = parts.extensions.get::<ClientTransport>().cloned();
         let exchange = Exchange { message: Some(message.clone()), ..exchange_of(&admission) };
-        let request = inner_request(parts, body, exchange);
+        let session = Session::of(&tracker, &admission.presence, &calls);
+        let request = inner_request(parts, body, exchange, Some(session));
         let connection = admission.connection.clone();
         match self.call_repeatably(&request, connection.as_ref()).await {
             Ok(answered) => self.answer(answered, request, calls, transport, admission).await,
@@ -101,7 +102,9 @@ impl<S: Inner> Flow<S> {
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
         let durable = self.shared.tracker.close(&admission, arrival.at);
         if let Some(link) = admission.connection.as_ref().and_then(|c| c.link()) {
-            let mut request = inner_request(parts, Bytes::new(), exchange_of(&admission));
+            let session = Session::of(&self.shared.tracker, &admission.presence, &[]);
+            let exchange = exchange_of(&admission);
+            let mut request = inner_request(parts, Bytes::new(), exchange, Some(session));
             request.headers_mut().insert(MCP_SESSION_ID, link);
             // The connection has ended whatever the upstream says to it.
             let _ = tokio::time::timeout(DELETE_LIMIT, self.call_inner(request)).await;

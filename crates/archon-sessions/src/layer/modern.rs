@@ -12,7 +12,7 @@ use super::edge::PeerAddress;
 use super::exchange::{Rebound, Repeatable};
 use super::renew::CallOrigin;
 use super::restore::Answered;
-use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, edge, reject};
+use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, edge, reject};
 use crate::protocol::names::{COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID};
 use crate::protocol::{Handle, Message, Presented, modern};
 use crate::session::{Era, Identity};
@@ -96,7 +96,8 @@ impl<S: Inner> Flow<S> {
                 connection: None,
                 principal,
             };
-            let request = inner_request(parts, body, exchange);
+            let session = admission.as_ref().map(|a| Session::of(&tracker, &a.presence, &calls));
+            let request = inner_request(parts, body, exchange, session);
             let answered = self.call_repeatably(&request, None).await;
             answered.map(|answered| (answered, request))
         };
@@ -192,15 +193,21 @@ pub(super) fn caller(parts: &Parts) -> Caller {
     }
 }
 
-/// Returns the request for the inner service: the same bytes, without what was meant for us.
-pub(super) fn inner_request(mut parts: Parts, body: Bytes, exchange: Exchange) -> InnerRequest {
+/// Returns the request for the inner service: the same bytes, without what was meant for us, and what there is to
+/// know of its session.
+pub(super) fn inner_request(
+    mut parts: Parts,
+    body: Bytes,
+    exchange: Exchange,
+    session: Option<Session>,
+) -> InnerRequest {
     let headers = &mut parts.headers;
     headers.remove(MCP_SESSION_ID);
     headers.remove(X_MCP_SESSION_ID);
     headers.remove(X_ARCHON_SESSION_ID);
     edge::forget_length(headers);
-    if let Some(presence) = &exchange.presence {
-        parts.extensions.insert(presence.clone());
+    if let Some(session) = session {
+        parts.extensions.insert(session);
     }
     parts.extensions.insert(exchange);
     InnerRequest::from_parts(parts, Full::new(body))

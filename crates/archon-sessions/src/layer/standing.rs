@@ -13,7 +13,7 @@ use super::legacy::{exchange_of, label};
 use super::modern::inner_request;
 use super::renew::{StandingOrigin, opens_stream};
 use super::transport::ClientTransport;
-use super::{Answer, CallFailed, Flow, Inner, reject};
+use super::{Answer, CallFailed, Flow, Inner, Session, reject};
 use crate::protocol::event_id::{EventId, EventOrigin, link_mark};
 use crate::protocol::names::LAST_EVENT_ID;
 use crate::session::Era;
@@ -87,7 +87,9 @@ impl<S: Inner> Flow<S> {
         missed: Missed,
     ) -> Answer<S> {
         let connection = admission.connection.clone();
-        let mut request = inner_request(parts, Bytes::new(), exchange_of(&admission));
+        let session = Session::of(&self.shared.tracker, &admission.presence, &[]);
+        let exchange = exchange_of(&admission);
+        let mut request = inner_request(parts, Bytes::new(), exchange, Some(session));
         request.headers_mut().remove(LAST_EVENT_ID);
         let link = connection.as_ref().and_then(|connection| connection.link());
         let mark = link.as_ref().map(|link| link_mark(link.as_bytes()));

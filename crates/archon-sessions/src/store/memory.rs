@@ -258,6 +258,11 @@ impl Tables {
         self.attempts.extend(batch.attempts.iter().cloned());
         let surplus = self.attempts.len().saturating_sub(ATTEMPTS_MAX);
         self.attempts.drain(..surplus);
+        for (id, user) in &batch.users {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.user = Some(user.clone());
+            }
+        }
         for row in &batch.heard {
             self.nodes.insert(row.node.clone(), row.clone());
         }

@@ -54,8 +54,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// If the file cannot be opened, is damaged, or its schema is newer than this version.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_at(Place::File(path.into())).await
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_at(Place::File(path.as_ref().into())).await
     }
 
     /// Opens a database in memory, which is gone when this is. It keeps the latest requests and the latest

@@ -81,6 +81,22 @@ async fn what_is_written_is_found(store: &dyn SessionStore) {
     store.check().await.unwrap();
 }
 
+async fn a_user_may_become_known_later(store: &dyn SessionStore) {
+    let [mut first, other] = [session(), session()];
+    let created = vec![first.clone(), other.clone()];
+    store.apply(&Batch { created, ..Batch::default() }).await.unwrap();
+    let known = |name: &str| {
+        User::known(Some("s'7".into()), None, Some(name.into())).expect("something is known")
+    };
+    for name in ["S\u{fc}", "\u{1F600}\""] {
+        let users = vec![(SessionId::random(), known(name)), (first.id, known(name))];
+        store.apply(&Batch { users, ..Batch::default() }).await.unwrap();
+        first.user = Some(known(name));
+        assert_eq!(store.session(first.id).await.unwrap(), Some(first.clone()));
+    }
+    assert_eq!(store.session(other.id).await.unwrap(), Some(other));
+}
+
 async fn a_fingerprint_is_kept_until_it_is_struck_out(store: &dyn SessionStore) {
     let key = store.fingerprint_key().await.unwrap();
     assert_eq!(store.fingerprint_key().await.unwrap(), key);
@@ -403,6 +419,7 @@ macro_rules! suite {
 
 suite! {
     what_is_written_is_found,
+    a_user_may_become_known_later,
     a_batch_may_be_applied_again,
     a_fingerprint_is_kept_until_it_is_struck_out,
     the_first_end_wins,

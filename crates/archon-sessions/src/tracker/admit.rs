@@ -299,8 +299,20 @@ impl Tracker {
                 }
             }
         };
+        Ok(self.connect(admission, McpSessionId::random(), handshake, caller, now))
+    }
+
+    /// Binds a new connection to the session that was found for it, and puts it on the way to the store.
+    pub(super) fn connect(
+        &self,
+        admission: Admission,
+        handle: McpSessionId,
+        handshake: Handshake,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Admission {
         let record = Connection {
-            handle: McpSessionId::random(),
+            handle,
             session: admission.presence.id(),
             upstream: handshake.upstream,
             principal: caller.principal.clone(),
@@ -315,7 +327,7 @@ impl Tracker {
         admission.presence.is_first_by(Proof::Connection);
         let connection = self.remember(record.clone(), admission.presence.clone(), now);
         let durable = self.inner.writer.durably(|batch| batch.connections.push(record));
-        Ok(Admission { connection: Some(connection), durable: Some(durable), ..admission })
+        Admission { connection: Some(connection), durable: Some(durable), ..admission }
     }
 
     /// Returns how long a new session of this client may be silent.

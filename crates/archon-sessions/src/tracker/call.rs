@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::annotations::{Annotations, Notepad};
 use super::ledger::CallFacts;
 use super::writer::Draft;
 use super::{Admission, Durable, Presence, Tracker};
@@ -136,6 +137,7 @@ impl Tracker {
             request_bytes: i64::try_from(request_bytes).unwrap_or(i64::MAX),
             params: Mutex::new(envelope.params.as_ref().map(kept).unwrap_or_default()),
             place: AtomicU8::default(),
+            notes: Notepad::default(),
             is_detached: false,
         });
         self.inner.writer.begun(facts.clone());
@@ -181,6 +183,11 @@ impl Call {
     /// Returns the session it belongs to.
     pub fn presence(&self) -> &Arc<Presence> {
         &self.presence
+    }
+
+    /// Returns where the service that answers the call says what it knows of it.
+    pub fn annotations(&self) -> Annotations {
+        self.facts.as_ref().map(Annotations::of).unwrap_or_default()
     }
 
     /// Says what it means if nobody ends the call.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::annotations::Notepad;
 use super::nodes::Others;
 use super::{Admission, Carried, Tracker};
 use crate::protocol::{Envelope, Text};
@@ -40,6 +41,8 @@ pub struct CallFacts {
     /// `params`, or the beginning of them; let go where too much of such text waits.
     pub(super) params: Mutex<Bytes>,
     pub(super) place: AtomicU8,
+    /// What the service that answers it says of it.
+    pub(super) notes: Notepad,
     /// Whether it has texts of its own, instead of parts of the request's body.
     pub(super) is_detached: bool,
 }
@@ -86,6 +89,7 @@ impl CallFacts {
             carried: self.carried.clone(),
             params: Mutex::default(),
             place: AtomicU8::new(self.place.load(Relaxed)),
+            notes: self.notes.moved(),
             is_detached: true,
             ..*self
         }

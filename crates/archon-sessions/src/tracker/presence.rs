@@ -14,8 +14,8 @@ use crate::events::LastTold;
 use crate::protocol::event_id::StreamId;
 use crate::protocol::{Envelope, Text};
 use crate::session::{
-    Connection, DisconnectReason, End, Era, Fingerprint, McpSessionId, Principal, Session,
-    SessionId, Timestamp,
+    ClientInfo, Connection, DisconnectReason, End, Era, Fingerprint, McpSessionId, Principal,
+    Session, SessionId, Timestamp, User,
 };
 
 /// Connections one session may have open; a client has one per upstream and a few forgotten ones.
@@ -43,6 +43,8 @@ pub struct Presence {
     /// A bit for each kind of proof it has been found by, so that its reuse is logged once.
     seen_by: AtomicU8,
     pub(super) kin: Option<Kin>,
+    /// Who its client is to people, where that was learnt after it began. Held for single operations.
+    learnt_user: Mutex<Option<Arc<User>>>,
     /// Whether it has had a call since it came to memory.
     has_called: AtomicBool,
     /// Whether it may still be found by a guess.
@@ -65,6 +67,7 @@ impl Presence {
             end: OnceLock::new(),
             counted_at: OnceLock::new(),
             seen_by: AtomicU8::new(0),
+            learnt_user: Mutex::default(),
             has_called: AtomicBool::new(false),
             is_guessable: AtomicBool::new(matches!(kin, Some(Kin::Fingerprint(_)))),
             kin,
@@ -88,11 +91,52 @@ impl Presence {
         session.last_activity = self.last_activity();
         session.reconnect_count = self.reconnect_count.load(Relaxed);
         session.revision = self.revision.load(Relaxed);
+        session.user = self.user();
         if let Some(end) = self.end.get() {
             session.end = Some(*end);
             session.revision += 1;
         }
         session
+    }
+
+    /// Returns who its client says it is.
+    pub fn client(&self) -> &ClientInfo {
+        &self.session.client
+    }
+
+    /// Returns how its client spoke when it began.
+    pub fn era(&self) -> Era {
+        self.session.era
+    }
+
+    /// Returns the protocol version in force.
+    pub fn protocol_version(&self) -> &str {
+        &self.session.protocol_version
+    }
+
+    /// Returns when it began.
+    pub fn connected_at(&self) -> Timestamp {
+        self.session.connected_at
+    }
+
+    /// Returns who its client is to people.
+    pub fn user(&self) -> Option<Arc<User>> {
+        self.learnt_user().clone().or_else(|| self.session.user.clone())
+    }
+
+    /// Learns who its client is to people; returns false if that is no news.
+    pub(super) fn set_user(&self, user: &Arc<User>) -> bool {
+        let mut learnt = self.learnt_user();
+        let known = learnt.as_ref().or(self.session.user.as_ref());
+        if known == Some(user) {
+            return false;
+        }
+        *learnt = Some(user.clone());
+        true
+    }
+
+    fn learnt_user(&self) -> MutexGuard<'_, Option<Arc<User>>> {
+        self.learnt_user.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what its client can be guessed by.

@@ -8,6 +8,7 @@ mod failure;
 mod kept;
 #[cfg(test)]
 mod outage;
+mod prices;
 mod telling;
 mod touches;
 
@@ -25,11 +26,12 @@ use super::log::StreamLog;
 use super::recovery::Remembered;
 use super::tokens::Estimator;
 use crate::protocol::event_id::StreamId;
-use crate::session::{SessionId, Timestamp};
-use crate::store::{Batch, CallId, Price, ReconnectAttempt, SessionStore};
+use crate::session::{SessionId, Timestamp, User};
+use crate::store::{Batch, CallId, ReconnectAttempt, SessionStore, StoredEvent};
 pub(super) use draft::Draft;
 use failure::Failure;
 use kept::Kept;
+use prices::Prices;
 use touches::Touches;
 
 /// Rows wait at most this long: what a `kill -9` can lose of them is bounded by it.
@@ -41,14 +43,14 @@ const QUEUE_MAX: usize = 100_000;
 /// Bytes of requests and answers that rows hold until their tokens are estimated; beyond it, rows are kept
 /// and their texts are not.
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of events that wait for a store that is away; then the newest are dropped, counted and shown.
+const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Attempts to reconnect that wait; beyond it they are logged only. A flood of them must not fill the database.
 const ATTEMPTS_MAX: usize = 100;
 /// An answer waits at most this long for its durability: the record never outranks the client.
 const DURABLE_LIMIT: Duration = Duration::from_secs(2);
 /// How often damage is looked for: as often as an operator would like to hear of it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Prices may be edited while we run.
-const PRICE_EVERY: Duration = Duration::from_secs(60);
 
 /// What to wait for until something is durable.
 #[derive(Clone)]
@@ -105,6 +107,8 @@ struct Queue {
     /// Drafts that are taken out for a moment while it hears of them.
     telling: usize,
     text_bytes: usize,
+    /// Of events that somebody else than a stream of ours has stored.
+    event_bytes: usize,
     /// Calls that have begun since the writer came by.
     begun: Vec<Arc<CallFacts>>,
     /// Calls whose rows were dropped; they leave the ledger all the same.
@@ -114,6 +118,8 @@ struct Queue {
     /// Streams whose stored events are no longer needed.
     forgotten: Vec<StreamId>,
     touched: HashMap<SessionId, Timestamp>,
+    /// Who clients are to people, where that was learnt after their sessions began.
+    users: HashMap<SessionId, Arc<User>>,
     attempts: Vec<ReconnectAttempt>,
     waiting: Vec<oneshot::Sender<bool>>,
 }
@@ -131,6 +137,15 @@ impl Queue {
         let Batch { created, connections, ended, tokens, .. } = &self.urgent;
         created.len() + connections.len() + ended.len() + tokens.len()
     }
+}
+
+/// What is written next.
+struct Taken {
+    /// Without the rows of its requests.
+    batch: Batch,
+    /// Those requests, before it is known what they cost.
+    drafts: Vec<Draft>,
+    waiting: Vec<oneshot::Sender<bool>>,
 }
 
 impl Writer {
@@ -184,6 +199,21 @@ impl Writer {
         self.queue().streams.push(log);
     }
 
+    /// Queues an event that is no stream's of ours; `None` if too much of that waits.
+    pub(super) fn event(&self, event: StoredEvent) -> Option<Durable> {
+        {
+            let mut queue = self.queue();
+            let bytes = queue.event_bytes.saturating_add(event.bytes.len());
+            if bytes > EVENT_BYTES_MAX {
+                drop(queue);
+                self.dropped.fetch_add(1, Relaxed);
+                return None;
+            }
+            queue.event_bytes = bytes;
+        }
+        Some(self.durably(|batch| batch.events.push(event)))
+    }
+
     /// Queues that a stream's stored events are no longer needed.
     pub(super) fn forget_stream(&self, id: StreamId) {
         let mut queue = self.queue();
@@ -198,6 +228,14 @@ impl Writer {
         let mut queue = self.queue();
         if queue.touched.len() < QUEUE_MAX {
             queue.touched.insert(id, at);
+        }
+    }
+
+    /// Queues who a session's client is to people.
+    pub(super) fn user(&self, id: SessionId, user: Arc<User>) {
+        let mut queue = self.queue();
+        if queue.users.len() < QUEUE_MAX {
+            queue.users.insert(id, user);
         }
     }
 
@@ -276,21 +314,22 @@ impl Writer {
     async fn run(self: Arc<Self>, remembered: Remembered) {
         let mut estimator = Estimator::new(self.settings.count_tokens);
         let (mut touches, mut kept) = (Touches::default(), Kept::new(&self.settings));
-        let mut price = None;
-        let (mut price_read, mut looked) =
-            (None::<tokio::time::Instant>, None::<tokio::time::Instant>);
+        let mut prices = Prices::new(self.settings.pricing_model.clone());
+        let mut looked = None::<tokio::time::Instant>;
         loop {
-            if price_read.is_none_or(|at| at.elapsed() >= PRICE_EVERY) {
-                price = self.read_price().await.or(price);
-                price_read = Some(tokio::time::Instant::now());
-            }
+            prices.refresh(&*self.store).await;
             if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
                 self.look_for_damage().await;
                 looked = Some(tokio::time::Instant::now());
             }
             let is_stopping = self.is_stopping.load(Relaxed);
-            let (mut batch, waiting) =
-                self.take(&mut estimator, price, (&mut touches, &mut kept), is_stopping);
+            let Taken { mut batch, drafts, waiting } =
+                self.take((&mut touches, &mut kept), is_stopping);
+            prices.learn(&*self.store, &drafts).await;
+            estimator.begin_batch();
+            let rows = drafts.into_iter().map(|draft| draft.into_row(&mut estimator, &prices));
+            batch.requests = rows.collect();
+            self.tell_counted(&batch.requests);
             kept.sweep(&self.logged, &mut batch, Timestamp::now());
             let is_full = batch.requests.len() >= ROWS_MAX;
             let is_written = self.write(batch, waiting, &remembered).await;
@@ -309,13 +348,7 @@ impl Writer {
     }
 
     /// Takes the next batch. What is urgent goes along whole, and so does what somebody waits for.
-    fn take(
-        &self,
-        estimator: &mut Estimator,
-        price: Option<Price>,
-        (touches, kept): (&mut Touches, &mut Kept),
-        is_stopping: bool,
-    ) -> (Batch, Vec<oneshot::Sender<bool>>) {
+    fn take(&self, (touches, kept): (&mut Touches, &mut Kept), is_stopping: bool) -> Taken {
         let (mut batch, mut drafts, told, begun, touched, streams, waiting) = {
             let mut queue = self.queue();
             let all = queue.drafts.len();
@@ -325,10 +358,12 @@ impl Writer {
             let drafts = std::mem::replace(&mut queue.drafts, rest);
             let bytes: usize = drafts.iter().map(Draft::held_bytes).sum();
             queue.text_bytes = queue.text_bytes.saturating_sub(bytes);
+            queue.event_bytes = 0;
             let mut batch = std::mem::take(&mut queue.urgent);
             batch.closed = std::mem::take(&mut queue.closed);
             batch.forgotten = std::mem::take(&mut queue.forgotten);
             batch.attempts = std::mem::take(&mut queue.attempts);
+            batch.users = queue.users.drain().collect();
             (
                 batch,
                 drafts,
@@ -347,7 +382,6 @@ impl Writer {
             kept.add(log);
         }
         self.tell_ended(&mut drafts[told..]);
-        estimator.begin_batch();
         touched.into_iter().for_each(|(id, at)| touches.add(id, at));
         drafts.iter().for_each(|draft| touches.add(draft.facts.session, draft.ended_at()));
         // An end carries the last sign of life itself.
@@ -355,16 +389,7 @@ impl Writer {
         let urgent = touches.take(std::mem::take(&mut batch.touched));
         batch.touched = touches.due(is_stopping);
         batch.touched.extend(urgent);
-        let model = self.settings.pricing_model.as_ref().filter(|_| price.is_some());
-        batch.requests =
-            drafts.into_iter().map(|draft| draft.into_row(estimator, price, model)).collect();
-        self.tell_counted(&batch.requests);
-        (batch, waiting)
-    }
-
-    async fn read_price(&self) -> Option<Price> {
-        let model = self.settings.pricing_model.as_ref()?;
-        self.store.price(model, Timestamp::now()).await.ok().flatten()
+        Taken { batch, drafts, waiting }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

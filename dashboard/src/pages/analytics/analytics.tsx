@@ -8,29 +8,31 @@ import { utcDay } from '@/format/time';
 import { usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
 import { ColumnsChart } from '@/parts/charts/columns-chart';
-import { DAYS_USUAL, DaysChoice } from '@/parts/days';
 import { Figure, Figures } from '@/parts/figure';
 import { PageHead, Panel, Panels } from '@/parts/panel';
+import { periodAsked } from '@/parts/period';
+import { PeriodChoice } from '@/parts/period-choice';
 import { Shares } from '@/parts/shares';
 import { Comparison } from './comparison';
 
 const route = getRouteApi('/analytics');
 
 export function AnalyticsView() {
-  const { days = DAYS_USUAL } = route.useSearch();
+  const search = route.useSearch();
+  const asked = periodAsked(search);
   const navigate = route.useNavigate();
   const polling = usePolling();
-  const query = useQuery({ ...analytics(days), ...polling });
-  const used = useQuery({ ...usage(days), ...polling });
+  const query = useQuery({ ...analytics(asked), ...polling });
+  const used = useQuery({ ...usage(asked), ...polling });
   return (
     <>
       <PageHead name="Analytics">
-        <DaysChoice days={days} choose={(chosen) => void navigate({ search: { days: chosen } })} />
+        <PeriodChoice search={search} choose={(chosen) => void navigate({ search: chosen })} />
       </PageHead>
       <Answer query={query} rows={10}>
         {(data) => (
           <>
-            {data.comparison && <Comparison comparison={data.comparison} days={days} />}
+            {data.comparison && <Comparison comparison={data.comparison} days={data.period.days} />}
             <Panels isWide>
               <Daily trends={data.trends} />
               <Hourly trends={data.trends} />

@@ -1,6 +1,6 @@
 /** A period against the one before it. */
 import type { Analytics, Change } from '@/api/types';
-import { dollars, percent, short } from '@/format/numbers';
+import { dollars, percent, short, whole } from '@/format/numbers';
 import { Figure, Figures } from '@/parts/figure';
 
 interface ComparisonProps {
@@ -38,9 +38,14 @@ function Compared({ name, change, show, before }: ComparedProps) {
 
 function said({ change_percent, previous }: Change, show: (value: number) => string, before: string): string {
   if (change_percent === null) return `nothing in ${before}`;
-  const moved =
-    Math.abs(change_percent) < 0.05
-      ? 'as'
-      : `${change_percent > 0 ? '+' : '−'}${percent(Math.abs(change_percent))} to`;
-  return `${moved} ${before} (${show(previous)})`;
+  return `${moved(change_percent)} ${before} (${show(previous)})`;
+}
+
+/** From there on, a percentage says less than how many times as much it is. */
+const TIMES_FROM_PERCENT = 1_000;
+
+function moved(changePercent: number): string {
+  if (Math.abs(changePercent) < 0.05) return 'as';
+  if (changePercent >= TIMES_FROM_PERCENT) return `${whole(changePercent / 100 + 1)} times`;
+  return `${changePercent > 0 ? '+' : '−'}${percent(Math.abs(changePercent))} to`;
 }

@@ -1,7 +1,7 @@
 /** What to paste into each client, with this deployment's address in it. */
 import { Select, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { config } from '@/api/queries';
 import type { ServiceConfig } from '@/api/types';
 import { Answer } from '@/parts/answers';
@@ -75,7 +75,7 @@ function Snippets({ settings }: { settings: ServiceConfig }) {
         </nav>
         {snippet && (
           <Panel title={snippet.name} aside={<CopyButtonFor text={snippet.text} />}>
-            <p className="connect-place">{snippet.place}</p>
+            <p className="connect-place">{withCode(snippet.place)}</p>
             {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls sideways must be reached by keyboard */}
             <section className="connect-text" tabIndex={0} aria-label={`For ${snippet.name}`}>
               <pre>{snippet.text}</pre>
@@ -85,6 +85,11 @@ function Snippets({ settings }: { settings: ServiceConfig }) {
       </div>
     </>
   );
+}
+
+/** What stands between backticks is code. */
+function withCode(text: string): ReactNode[] {
+  return text.split('`').map((part, n) => (n % 2 === 1 ? <code key={part}>{part}</code> : part));
 }
 
 /** The MCP port on the host that this page came from. */

@@ -7,24 +7,26 @@ import { utcDay } from '@/format/time';
 import { usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
 import { ColumnsChart } from '@/parts/charts/columns-chart';
-import { DAYS_USUAL, DaysChoice } from '@/parts/days';
 import { Figure, Figures } from '@/parts/figure';
 import { PageHead, Panel, Panels } from '@/parts/panel';
+import { periodAsked } from '@/parts/period';
+import { PeriodChoice } from '@/parts/period-choice';
 import { Shares } from '@/parts/shares';
 import { Prices } from './prices';
 
 const route = getRouteApi('/costs');
 
 export function Costs() {
-  const { days = DAYS_USUAL } = route.useSearch();
+  const search = route.useSearch();
+  const asked = periodAsked(search);
   const navigate = route.useNavigate();
   const polling = usePolling();
-  const used = useQuery({ ...usage(days), ...polling });
-  const trends = useQuery({ ...analytics(days), ...polling });
+  const used = useQuery({ ...usage(asked), ...polling });
+  const trends = useQuery({ ...analytics(asked), ...polling });
   return (
     <>
       <PageHead name="Costs" note="estimates from the text that crosses, not a bill">
-        <DaysChoice days={days} choose={(chosen) => void navigate({ search: { days: chosen } })} />
+        <PeriodChoice search={search} choose={(chosen) => void navigate({ search: chosen })} />
       </PageHead>
       <Answer query={used} rows={8}>
         {({ summary, by_tool, by_client, by_user }) => (

@@ -1,11 +1,12 @@
 /** Adds a price, or changes one from a day on. */
-import { Button, Modal, NumberInput, TextInput } from '@mantine/core';
+import { Button, NumberInput, TextInput } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { answerOf, api } from '@/api/call';
 import { pricing } from '@/api/queries';
 import type { Price } from '@/api/types';
 import { Failure } from '@/parts/answers';
+import { Dialog } from '@/parts/dialog';
 import '@/parts/end-sessions.css';
 
 /** The API's own bound. */
@@ -23,6 +24,7 @@ export function PriceForm({ price, close }: PriceFormProps) {
   const [model, setModel] = useState(price?.model_name ?? '');
   const [input, setInput] = useState<number | string>(price?.input_price_per_1k ?? '');
   const [output, setOutput] = useState<number | string>(price?.output_price_per_1k ?? '');
+  const [from, setFrom] = useState('');
   const save = useMutation({
     mutationFn: () =>
       answerOf(
@@ -34,6 +36,7 @@ export function PriceForm({ price, close }: PriceFormProps) {
                 model_name: model.trim(),
                 input_price_per_1k: Number(input),
                 output_price_per_1k: Number(output),
+                ...(from === '' ? {} : { effective_date: from }),
               },
             ],
           },
@@ -50,12 +53,7 @@ export function PriceForm({ price, close }: PriceFormProps) {
     save.mutate();
   };
   return (
-    <Modal
-      opened
-      onClose={close}
-      title={price ? `Price of ${price.model_name}` : 'Add a price'}
-      closeButtonProps={{ 'aria-label': 'Close' }}
-    >
+    <Dialog title={price ? `Price of ${price.model_name}` : 'Add a price'} close={close}>
       <form className="end-sessions" onSubmit={submit}>
         {!price && (
           <>
@@ -96,7 +94,13 @@ export function PriceForm({ price, close }: PriceFormProps) {
           value={output}
           onChange={setOutput}
         />
-        <p className="quiet">It holds from today on. What was estimated before stays as it is.</p>
+        <TextInput
+          type="date"
+          label="Holds from"
+          description="Today if left empty. What was estimated before stays as it is."
+          value={from}
+          onChange={(event) => setFrom(event.currentTarget.value)}
+        />
         {save.isError && <Failure error={save.error} />}
         <div className="end-actions">
           <Button variant="default" onClick={close}>
@@ -107,6 +111,6 @@ export function PriceForm({ price, close }: PriceFormProps) {
           </Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,17 +1,18 @@
 /** Every tracked request as a line: by level, by words, and following what happens. */
 import { SegmentedControl, Switch } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { getRouteApi } from '@tanstack/react-router';
+import { getRouteApi, useRouter } from '@tanstack/react-router';
 import { useState } from 'react';
 import { logs } from '@/api/queries';
 import type { Level, LogEntry, Logs } from '@/api/types';
-import { whole } from '@/format/numbers';
+import { NOTHING, whole } from '@/format/numbers';
 import { useConnection, usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
+import { ClientName } from '@/parts/client-name';
 import { type Column, DataTable } from '@/parts/data-table';
 import { LevelMark } from '@/parts/marks';
 import { PageHead, Panel } from '@/parts/panel';
-import { DEED, DURATION, FAILURE, SESSION, WHEN } from '@/parts/request-columns';
+import { DEED, DURATION, FAILURE, SESSION, SIZES, WHEN } from '@/parts/request-columns';
 import { SearchField } from '@/parts/search-field';
 import { oneOf } from '@/parts/search-text';
 import { TurnPages } from '@/parts/turn-pages';
@@ -22,16 +23,16 @@ const route = getRouteApi('/logs');
 
 /** Lines of a page. */
 const LINES = 100;
-/** The API counts no further back by number; searching does. */
-const PAGES_MAX = 100;
 
 const COLUMNS: readonly Column<LogEntry>[] = [
   // In the order of the server: sorting one page would say something else than it seems to.
   { ...(WHEN as Column<LogEntry>), value: undefined },
   { id: 'level', name: 'Level', cell: (row) => <LevelMark level={row.level} /> },
-  DEED as Column<LogEntry>,
+  { ...(DEED as Column<LogEntry>), isTitle: true },
   { ...(DURATION as Column<LogEntry>), value: undefined },
-  { id: 'client', name: 'Client', isExtra: true, cell: (row) => row.client_type },
+  ...SIZES.map((column) => ({ ...(column as Column<LogEntry>), value: undefined })),
+  { id: 'upstream', name: 'Upstream', isExtra: true, cell: (row) => row.upstream },
+  { id: 'client', name: 'Client', isExtra: true, cell: (row) => <Client type={row.client_type} /> },
   SESSION as Column<LogEntry>,
   FAILURE as Column<LogEntry>,
 ];
@@ -42,16 +43,17 @@ export function LogsView() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const [isFollowing, setFollowing] = useState(true);
-  const page = search.page ?? 1;
+  const router = useRouter();
+  const isLatest = search.cursor === undefined;
   const polling = usePolling();
   const { phase } = useConnection();
-  const follows = isFollowing && page === 1;
+  const follows = isFollowing && isLatest;
   const asked = logs({
     level: search.level,
     search: search.q,
     session_id: search.session,
     limit: LINES,
-    offset: (page - 1) * LINES,
+    cursor: search.cursor,
   });
   const query = useQuery(
     // Events make stale what is kept under `requests`; under another name it stands still.
@@ -60,16 +62,22 @@ export function LogsView() {
       : { ...asked, queryKey: ['still', ...asked.queryKey], staleTime: Infinity },
   );
   const choose = (change: Partial<LogsSearch>) =>
-    void navigate({ search: (before) => ({ ...before, page: undefined, ...change }), replace: true });
+    void navigate({ search: (before) => ({ ...before, cursor: undefined, ...change }), replace: true });
 
   return (
     <>
-      <PageHead name="Logs" note={query.data && `${whole(query.data.pagination.total)} requests`}>
+      <PageHead
+        name="Logs"
+        note={
+          query.data &&
+          `${query.data.pagination.total_is_exact ? '' : 'over '}${whole(query.data.pagination.total)} requests`
+        }
+      >
         <Switch
           size="xs"
           label={phase === 'live' ? 'Follow live' : 'Follow by polling'}
           checked={follows}
-          disabled={page !== 1}
+          disabled={!isLatest}
           onChange={(event) => setFollowing(event.currentTarget.checked)}
         />
       </PageHead>
@@ -101,9 +109,8 @@ export function LogsView() {
             <Lines
               data={data}
               search={search}
-              turn={(to) =>
-                void navigate({ search: (before) => ({ ...before, page: to === 1 ? undefined : to }) })
-              }
+              turn={(cursor) => void navigate({ search: (before) => ({ ...before, cursor }) })}
+              back={() => router.history.back()}
             />
           )}
         </Answer>
@@ -112,8 +119,21 @@ export function LogsView() {
   );
 }
 
-function Lines({ data, search, turn }: { data: Logs; search: LogsSearch; turn: (page: number) => void }) {
-  const page = search.page ?? 1;
+/** A session may have been removed since. */
+function Client({ type }: { type: string | null }) {
+  return type === null ? <span className="quiet">{NOTHING}</span> : <ClientName type={type} />;
+}
+
+interface LinesProps {
+  data: Logs;
+  search: LogsSearch;
+  turn: (cursor: string | undefined) => void;
+  /** The way back is the browser's: a cursor knows only where the next page begins. */
+  back: () => void;
+}
+
+function Lines({ data, search, turn, back }: LinesProps) {
+  const { next_cursor } = data.pagination;
   const isFiltered = search.level !== undefined || search.q !== undefined;
   return (
     <>
@@ -131,9 +151,9 @@ function Lines({ data, search, turn }: { data: Logs; search: LogsSearch; turn: (
         }
       />
       <TurnPages
-        first={page > 1 ? () => turn(1) : undefined}
-        back={page > 1 ? () => turn(page - 1) : undefined}
-        next={data.pagination.has_more && page < PAGES_MAX ? () => turn(page + 1) : undefined}
+        first={search.cursor === undefined ? undefined : () => turn(undefined)}
+        back={search.cursor === undefined ? undefined : back}
+        next={next_cursor === null ? undefined : () => turn(next_cursor)}
       />
     </>
   );

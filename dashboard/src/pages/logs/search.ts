@@ -8,15 +8,15 @@ export interface LogsSearch {
   level?: Level;
   q?: string;
   session?: string;
-  page?: number;
+  /** Where an earlier page begins. */
+  cursor?: string;
 }
 
 export function readLogsSearch(raw: RawSearch): LogsSearch {
-  const page = Number(raw['page']);
   return {
     level: oneOf(raw['level'], LEVELS),
     q: textOf(raw['q']),
     session: textOf(raw['session']),
-    page: Number.isInteger(page) && page > 1 && page <= 100 ? page : undefined,
+    cursor: textOf(raw['cursor']),
   };
 }

@@ -31,7 +31,7 @@ export function Overview() {
           </Panels>
           <Warnings />
           <Panels isWide>
-            <RecentSessions recent={query.data.recent_activity} />
+            <RecentSessions />
             <Happening />
           </Panels>
         </>

@@ -13,14 +13,18 @@ export function startOf(request: Request): number {
   return Date.parse(request.timestamp);
 }
 
-/** From the first request's start to the last one's end, with a margin so that none sticks to the edge. */
-export function wholeRange(requests: readonly Request[]): Range {
+/** From the first thing that happened to the last one's end, with a margin so that nothing sticks to the edge. */
+export function wholeRange(requests: readonly Request[], life: readonly { at: number }[] = []): Range {
   let from = Number.POSITIVE_INFINITY;
   let to = Number.NEGATIVE_INFINITY;
   for (const request of requests) {
     const start = startOf(request);
     from = Math.min(from, start);
     to = Math.max(to, start + request.duration_us / 1_000);
+  }
+  for (const { at } of life) {
+    from = Math.min(from, at);
+    to = Math.max(to, at);
   }
   if (from > to) return { from: 0, to: SHORTEST_MS };
   const margin = Math.max(SHORTEST_MS, (to - from) * 0.01);

@@ -6,14 +6,16 @@ import { useMemo, useState } from 'react';
 import { me, session as sessionQuery } from '@/api/queries';
 import type { SessionPage } from '@/api/types';
 import { shortId } from '@/format/names';
+import { whole } from '@/format/numbers';
 import { usePolling } from '@/live/live';
-import { Answer } from '@/parts/answers';
+import { Answer, Failure } from '@/parts/answers';
 import { ClientMark } from '@/parts/client-mark';
 import { EndSessions } from '@/parts/end-sessions';
 import { StatusMark } from '@/parts/marks';
 import { PageHead, Panel, Panels } from '@/parts/panel';
 import { Chain } from './chain';
 import { Identity } from './identity';
+import { type KnownRequests, useKnownRequests } from './known-requests';
 import { isWithin, type Range } from './range';
 import { RequestTable } from './request-table';
 import { Summary } from './summary';
@@ -26,13 +28,15 @@ export function SessionView() {
   const query = useQuery({ ...sessionQuery(id), ...usePolling() });
   return (
     <Answer query={query} rows={10}>
-      {(page) => <Shown page={page} />}
+      {(page) => <Shown key={id} page={page} />}
     </Answer>
   );
 }
 
 function Shown({ page }: { page: SessionPage }) {
-  const { session, requests, summary } = page;
+  const { session, summary } = page;
+  const known = useKnownRequests(page);
+  const { requests } = known;
   const { data: who } = useQuery(me);
   const [range, setRange] = useState<Range>();
   const [isEnding, setEnding] = useState(false);
@@ -66,26 +70,51 @@ function Shown({ page }: { page: SessionPage }) {
       </Panels>
       <Panel
         title="Timeline"
-        aside={<Shows page={page} within={within.length} isZoomed={range !== undefined} />}
+        aside={<Shows page={page} known={known} within={within.length} isZoomed={range !== undefined} />}
       >
-        <Timeline requests={requests} range={range} zoom={setRange} />
+        <Timeline session={session} requests={requests} range={range} zoom={setRange} />
       </Panel>
       <Panel title="Requests" aside={range ? 'those of the timeline’s part' : 'the latest first'} isFlush>
-        <RequestTable requests={within} />
+        <RequestTable requests={within} earlier={range === undefined && <Earlier known={known} />} />
       </Panel>
-      {isEnding && <EndSessions sessions={[session]} close={() => setEnding(false)} />}
+      {isEnding && (
+        <EndSessions sessions={[session]} close={() => setEnding(false)} done={() => setEnding(false)} />
+      )}
     </>
   );
 }
 
-function Shows({ page, within, isZoomed }: { page: SessionPage; within: number; isZoomed: boolean }) {
-  const { total_requests } = page.summary;
-  if (isZoomed) return <>{within} requests in this part</>;
-  return total_requests > page.requests.length ? (
-    <>
-      the latest {page.requests.length} of {total_requests} requests
-    </>
-  ) : (
-    <>{total_requests} requests</>
+interface ShowsProps {
+  page: SessionPage;
+  known: KnownRequests;
+  within: number;
+  isZoomed: boolean;
+}
+
+function Shows({ page, known, within, isZoomed }: ShowsProps) {
+  const { total_requests: total } = page.summary;
+  if (isZoomed) return <>{whole(within)} requests in this part</>;
+  if (total <= known.requests.length) return <>{whole(total)} requests</>;
+  return (
+    <span className="session-shows">
+      the latest {whole(known.requests.length)} of {whole(total)} requests
+      {known.hasEarlier && (
+        <Button variant="subtle" size="compact-xs" loading={known.isAsking} onClick={known.askEarlier}>
+          Earlier ones
+        </Button>
+      )}
+    </span>
+  );
+}
+
+function Earlier({ known }: { known: KnownRequests }) {
+  if (known.error) return <Failure error={known.error} retry={known.askEarlier} />;
+  if (!known.hasEarlier) return null;
+  return (
+    <div className="pages">
+      <Button variant="default" loading={known.isAsking} onClick={known.askEarlier}>
+        Earlier requests
+      </Button>
+    </div>
   );
 }

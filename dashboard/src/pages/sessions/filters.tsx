@@ -58,7 +58,7 @@ function ClientChoice({
   client: string | undefined;
   choose: (client: string | undefined) => void;
 }) {
-  const { data } = useQuery({ ...usage(CLIENTS_DAYS), staleTime: 60_000 });
+  const { data } = useQuery({ ...usage({ days: CLIENTS_DAYS }), staleTime: 60_000 });
   const known = new Set(Object.keys(data?.by_client ?? {}));
   if (client) known.add(client);
   return (

@@ -8,8 +8,9 @@ import { usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
 import { PercentilesChart } from '@/parts/charts/percentiles-chart';
 import { DataTable } from '@/parts/data-table';
-import { DAYS_USUAL, DaysChoice } from '@/parts/days';
 import { PageHead, Panel } from '@/parts/panel';
+import { periodAsked } from '@/parts/period';
+import { PeriodChoice } from '@/parts/period-choice';
 import { COLUMNS, type Tool } from './columns';
 
 const route = getRouteApi('/tools');
@@ -18,16 +19,17 @@ const route = getRouteApi('/tools');
 const COMPARED_MAX = 12;
 
 export function Tools() {
-  const { days = DAYS_USUAL } = route.useSearch();
+  const search = route.useSearch();
+  const asked = periodAsked(search);
   const navigate = route.useNavigate();
   const polling = usePolling();
-  const times = useQuery({ ...analytics(days), ...polling });
-  const used = useQuery({ ...usage(days), ...polling });
+  const times = useQuery({ ...analytics(asked), ...polling });
+  const used = useQuery({ ...usage(asked), ...polling });
   const tools = useMemo(() => join(times.data, used.data), [times.data, used.data]);
   return (
     <>
       <PageHead name="Tools">
-        <DaysChoice days={days} choose={(chosen) => void navigate({ search: { days: chosen } })} />
+        <PeriodChoice search={search} choose={(chosen) => void navigate({ search: chosen })} />
       </PageHead>
       <Panel title="Response times" aside="p50 · p95 · p99">
         <Answer query={times}>

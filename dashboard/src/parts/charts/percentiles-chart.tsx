@@ -3,12 +3,16 @@ import type { ToolTimes } from '@/api/types';
 import { latency } from '@/format/numbers';
 import './charts.css';
 
+/** Where the scale has lines. */
+const POWERS_MS = [0.1, 1, 10, 100, 1_000, 10_000, 100_000];
+
 const PERCENTILES = ['p50', 'p95', 'p99'] as const;
 
 export function PercentilesChart({ tools }: { tools: readonly ToolTimes[] }) {
   const low = Math.log10(Math.max(0.01, Math.min(...tools.map((tool) => tool.p50)) / 2));
   const high = Math.log10(Math.max(...tools.map((tool) => tool.p99)) * 1.2);
   const share = (ms: number) => (100 * (Math.log10(Math.max(0.01, ms)) - low)) / Math.max(0.1, high - low);
+  const lines = POWERS_MS.filter((ms) => share(ms) >= 0 && share(ms) <= 100);
   return (
     <figure aria-label="Response times of tools: p50, p95 and p99 of each">
       <ul className="percentiles">
@@ -16,6 +20,7 @@ export function PercentilesChart({ tools }: { tools: readonly ToolTimes[] }) {
           <li key={tool.tool} className="percentile-row">
             <span className="mono cut">{tool.tool}</span>
             <span className="percentile-track" aria-hidden="true">
+              <Lines at={lines.map(share)} />
               <span
                 className="percentile-span"
                 style={{ '--from': `${share(tool.p50)}%`, '--to': `${share(tool.p99)}%` }}
@@ -34,6 +39,16 @@ export function PercentilesChart({ tools }: { tools: readonly ToolTimes[] }) {
             </span>
           </li>
         ))}
+        <li className="percentile-row" aria-hidden="true">
+          <span />
+          <span className="percentile-track">
+            {lines.map((ms) => (
+              <span key={ms} className="percentile-label" style={{ '--at': `${share(ms)}%` }}>
+                {latency(ms * 1_000)}
+              </span>
+            ))}
+          </span>
+        </li>
       </ul>
       <figcaption className="chart-key">
         {PERCENTILES.map((name) => (
@@ -41,8 +56,11 @@ export function PercentilesChart({ tools }: { tools: readonly ToolTimes[] }) {
             {name}
           </span>
         ))}
-        <span>each step to the right is the same factor</span>
       </figcaption>
     </figure>
   );
+}
+
+function Lines({ at }: { at: readonly number[] }) {
+  return at.map((share) => <span key={share} className="percentile-line" style={{ '--at': `${share}%` }} />);
 }

@@ -140,6 +140,8 @@ impl Tool {
                 "readOnlyHint": hints.is_read_only, "destructiveHint": false,
                 "idempotentHint": hints.is_idempotent, "openWorldHint": false,
             },
+            // A client that looks for ours must not call an upstream's of the same name.
+            "_meta": { "dev.archon-sessions/tool": self.plain_name() },
         })
         .to_string()
     }

@@ -1,12 +1,14 @@
 //! What happens to few sessions: tokens and attempts to use them, nodes, and the deletion of what is old.
 
+use std::sync::Arc;
+
 use const_format::concatcp;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::Statement;
 use super::rows::{SESSION_COLUMNS, column, read_time, text, time};
-use crate::session::{SessionId, Timestamp};
+use crate::session::{SessionId, Timestamp, User};
 use crate::store::{
     Batch, NodeRow, Pruning, ReconnectAttempt, StoreError, StoredToken, TokenUse, reconnects,
 };
@@ -40,6 +42,27 @@ fn attempts(all: &[ReconnectAttempt]) -> Statement<'_> {
         .bind(column(all, |attempt| attempt.result))
 }
 
+const USERS: &str = "
+UPDATE archon_mcp_sessions s SET
+    user_id = known.id, user_email = known.email, user_name = known.name
+FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[]) AS known (session_id, id, email, name)
+WHERE s.session_id = known.session_id";
+
+fn users(all: &[(SessionId, Arc<User>)]) -> Statement<'_> {
+    // Sorted, so that two processes lock rows in the same order.
+    let mut all: Vec<_> = all.iter().collect();
+    all.sort_by_key(|(session, _)| *session);
+    let part = |part: fn(&User) -> &Option<Box<str>>| {
+        let texts = all.iter().map(|(_, user)| part(user).as_deref().map(text));
+        texts.collect::<Vec<_>>()
+    };
+    sqlx::query(USERS)
+        .bind(all.iter().map(|(session, _)| session.as_uuid()).collect::<Vec<_>>())
+        .bind(part(|user| &user.id))
+        .bind(part(|user| &user.email))
+        .bind(part(|user| &user.name))
+}
+
 const HEARD: &str = "
 INSERT INTO archon_mcp_nodes (node, heard_at, expected_until)
 SELECT * FROM UNNEST($1::text[], $2::timestamptz[], $3::timestamptz[])
@@ -61,6 +84,9 @@ pub(super) fn rare(batch: &Batch) -> Vec<Statement<'_>> {
     }
     if !batch.attempts.is_empty() {
         statements.push(attempts(&batch.attempts));
+    }
+    if !batch.users.is_empty() {
+        statements.push(users(&batch.users));
     }
     if !batch.heard.is_empty() {
         statements.push(heard(&batch.heard));

@@ -1,11 +1,14 @@
 //! What happens to few sessions: tokens and attempts to use them, nodes, and the deletion of what is old.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Executor, Row, SqliteConnection};
 
 use super::json;
 use super::rows::time;
+use crate::session::{SessionId, User};
 use crate::store::{
     Batch, NodeRow, Pruning, ReconnectAttempt, StoreError, StoredToken, TokenUse, TokenUsed,
     reconnects,
@@ -24,6 +27,12 @@ const ATTEMPTS: &str = "
 INSERT INTO archon_mcp_reconnect_attempts (timestamp, session_id, peer, principal, result)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?)";
 
+const USERS: &str = "
+UPDATE archon_mcp_sessions SET
+    user_id = known.value->>1, user_email = known.value->>2, user_name = known.value->>3
+FROM json_each(?) AS known
+WHERE session_id = known.value->>0";
+
 const HEARD: &str = "
 INSERT INTO archon_mcp_nodes (node, heard_at, expected_until)
 SELECT value->>0, value->>1, value->>2 FROM json_each(?) WHERE true
@@ -32,7 +41,8 @@ ON CONFLICT (node) DO UPDATE SET
 
 const GONE: &str = "DELETE FROM archon_mcp_nodes WHERE node IN (SELECT value FROM json_each(?))";
 
-const RARE: &str = const_format::concatcp!(TOKENS, ";", ATTEMPTS, ";", HEARD, ";", GONE);
+const RARE: &str =
+    const_format::concatcp!(TOKENS, ";", ATTEMPTS, ";", USERS, ";", HEARD, ";", GONE);
 
 /// Writes what most batches do not have, within the batch's transaction.
 pub(super) async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
@@ -40,6 +50,7 @@ pub(super) async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Resul
         sqlx::query(RARE)
             .bind(json(&reconnects::latest(&batch.tokens), |token| self::token(token))?)
             .bind(json(&batch.attempts, attempt)?)
+            .bind(json(&batch.users, user)?)
             .bind(json(&batch.heard, heard)?)
             .bind(json(&batch.gone, |node| node.to_string())?)
             .execute(writer)
@@ -60,6 +71,10 @@ fn attempt(attempt: &ReconnectAttempt) -> impl Serialize + use<> {
         attempt.principal.to_string(),
         attempt.result,
     )
+}
+
+fn user((session, user): &(SessionId, Arc<User>)) -> impl Serialize + use<> {
+    (session.to_string(), user.id.clone(), user.email.clone(), user.name.clone())
 }
 
 fn heard(row: &NodeRow) -> impl Serialize + use<> {

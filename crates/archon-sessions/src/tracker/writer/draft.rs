@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use crate::protocol::Found;
 use crate::session::Timestamp;
-use crate::store::{Outcome, Price, RequestRow};
+use crate::store::{Outcome, RequestRow};
 use crate::tracker::ledger::CallFacts;
 use crate::tracker::observer::{EndedRequest, ErrorType, Observer};
 use crate::tracker::tokens::Estimator;
+
+use super::prices::Prices;
 
 /// Stored error messages are cut off after so many characters.
 const ERROR_CHARS_MAX: usize = 500;
@@ -89,15 +91,21 @@ impl Draft {
         Some(code.map_or(ErrorType::Tool, ErrorType::Code))
     }
 
-    pub(super) fn into_row(
-        self,
-        estimator: &mut Estimator,
-        price: Option<Price>,
-        model: Option<&Arc<str>>,
-    ) -> RequestRow {
+    /// Returns its row. What was said of it counts, and only what was not is estimated.
+    pub(super) fn into_row(self, estimator: &mut Estimator, prices: &Prices) -> RequestRow {
         let facts = &self.facts;
-        let prompt_tokens = estimator.tokens(&facts.params(), facts.request_bytes);
-        let completion_tokens = estimator.tokens(&self.answer, self.response_bytes);
+        let notes = facts.notes.close();
+        let (prompt_tokens, completion_tokens) = notes.tokens.unwrap_or_else(|| {
+            let prompt = estimator.tokens(&facts.params(), facts.request_bytes);
+            (prompt, estimator.tokens(&self.answer, self.response_bytes))
+        });
+        let (model, cost_micros) = match notes.cost_micros {
+            Some(cost) => (notes.model, cost),
+            None => {
+                let (model, price) = prices.of(notes.model);
+                (model, price.map_or(0, |p| p.cost_micros(prompt_tokens, completion_tokens)))
+            }
+        };
         let error = match self.outcome {
             Outcome::Success => None,
             Outcome::Error | Outcome::Timeout => self
@@ -118,8 +126,8 @@ impl Draft {
             response_bytes: self.response_bytes,
             prompt_tokens,
             completion_tokens,
-            cost_micros: price.map_or(0, |p| p.cost_micros(prompt_tokens, completion_tokens)),
-            model: model.cloned(),
+            cost_micros,
+            model,
         }
     }
 }

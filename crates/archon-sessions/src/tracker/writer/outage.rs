@@ -12,8 +12,10 @@ use crate::session::{
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    NodeRow, OpenCall, Outcome, Pruning, RequestRow, StoreError, StoredEvent, TokenUse, TokenUsed,
+    NodeRow, OpenCall, Outcome, Price, Pruning, RequestRow, StoreError, StoredEvent, TokenUse,
+    TokenUsed,
 };
+use crate::tracker::annotations::Notepad;
 use crate::tracker::observer::{EndedRequest, Observer};
 
 /// A store that can be away, or not answer at all.
@@ -166,6 +168,7 @@ fn facts(session: SessionId, id: i64, body: &Bytes) -> Arc<CallFacts> {
         request_bytes: i64::try_from(body.len()).unwrap(),
         params: Mutex::new(body.clone()),
         place: AtomicU8::default(),
+        notes: Notepad::default(),
         is_detached: false,
     })
 }
@@ -240,6 +243,31 @@ async fn rows_that_wait_do_not_keep_all_their_bodies() {
     }
     let kept = bodies.into_iter().filter(|body| !body.is_unique()).count();
     assert!((60..=66).contains(&kept), "{kept} MiB of {} MiB", TEXT_BYTES_MAX >> 20);
+    writer.stop().await;
+}
+
+#[tokio::test]
+async fn events_that_wait_are_bounded_and_the_rest_is_written() {
+    let (store, writer) = start();
+    store.is_away.store(true, Relaxed);
+    assert!(!writer.durably(|batch| batch.created.push(session())).wait().await);
+    let event = |seq| StoredEvent {
+        stream: StreamId(-1),
+        seq,
+        handle: McpSessionId::random(),
+        bytes: Bytes::from_static(&[b'x'; 1024 * 1024]),
+        is_answered: false,
+        at: Timestamp::now(),
+    };
+    // One batch may be on its way while the next gathers.
+    let kept = (0..40).filter(|seq| writer.event(event(*seq)).is_some()).count();
+    assert!((16..=32).contains(&kept), "{kept} MiB of {} MiB", EVENT_BYTES_MAX >> 20);
+    assert_eq!(writer.health().dropped, 40 - kept as u64);
+    store.is_away.store(false, Relaxed);
+    let stored = async || store.inner.events_of(StreamId(-1)).await.unwrap().len();
+    until("they are written", async || stored().await == kept).await;
+    until("it is back", async || writer.health().is_writing).await;
+    assert!(writer.event(event(99)).unwrap().wait().await);
     writer.stop().await;
 }
 

@@ -1,1 +1,0 @@
-import{h as e,y as t}from"./panel-BewtZpoB.js";import{W as n}from"./index-DaWyXuhm.js";import{t as r}from"./react-C1iE8mnY.js";var i=r(),a=e(e=>{let r=t([`Input`,`InputWrapper`,`TextInput`],null,e);return(0,i.jsx)(n,{component:`input`,...r,__staticSelector:`TextInput`})});a.classes=n.classes,a.displayName=`@mantine/core/TextInput`;export{a as t};

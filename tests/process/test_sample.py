@@ -1,0 +1,56 @@
+"""archon.example.toml: that it is good, and that the server which it names works behind the gateway."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+
+import pytest
+
+import rows
+from clients import MODES, connect, run
+from command import archon
+from harness import ROOT, tool
+
+pytestmark = pytest.mark.timeout(180)
+
+SAMPLE = (ROOT / "archon.example.toml").read_text()
+SETTING = re.compile(r"^# (?=\w+ = |\[)", re.MULTILINE)
+
+
+def test_the_sample_is_a_good_configuration(tmp_path):
+    checked = archon("serve", "--check", "--config", str(ROOT / "archon.example.toml"), cwd=tmp_path)
+    assert "the configuration is good: 1 upstreams" in checked.stdout
+
+
+def test_what_the_sample_comments_out_is_good_as_well(tmp_path):
+    everything = SETTING.sub("", SAMPLE)
+    assert len(tomllib.loads(everything)) > len(tomllib.loads(SAMPLE))
+    (tmp_path / "archon.toml").write_text(everything)
+    env = {"ARCHON_EXAMPLE_TOKEN": "secret"}
+    assert ": 2 upstreams" in archon("serve", "--check", cwd=tmp_path, env=env).stdout
+
+
+def test_context7_lists_its_tools_through_the_gateway(start_archon, tmp_path):
+    # Installed instead of fetched; else as it stands there.
+    fetched, installed = '["npx", "-y", "@upstash/context7-mcp"]', json.dumps([str(tool("context7-mcp"))])
+    assert SAMPLE.count(fetched) == 1
+    configuration = tmp_path / "archon.toml"
+    configuration.write_text(SAMPLE.replace(fetched, installed))
+    gateway = start_archon("--config", str(configuration))
+
+    async def tools(url: str, mode: str) -> set[str]:
+        async with connect("mcp", url, mode) as client:
+            return await client.tools()
+
+    expected = {"resolve-library-id", "query-docs", "session_info"}
+    for mode in MODES:
+        assert expected <= run(tools(f"{gateway.url}/context7", mode))
+    # It is the default as well.
+    assert expected <= run(tools(gateway.url, "legacy"))
+    rows.expect(
+        gateway.db,
+        [("context7", "success", 4)],
+        "SELECT upstream, status, count(*) FROM archon_mcp_requests WHERE method = 'tools/list' GROUP BY 1, 2",
+    )
