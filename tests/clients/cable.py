@@ -16,6 +16,8 @@ class Cable:
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/mcp"
         self.accepted = 0
+        # What the server said, on all connections; tests say little.
+        self.heard = bytearray()
         # Held for adding or taking sockets only.
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
@@ -50,16 +52,17 @@ class Cable:
             far = socket.create_connection(self._to)
             with self._lock:
                 self._open += [near, far]
-            for ends in ((near, far), (far, near)):
+            for ends in ((near, far, bytearray()), (far, near, self.heard)):
                 thread = threading.Thread(target=_forward, args=ends)
                 self._threads.append(thread)
                 thread.start()
 
 
-def _forward(source: socket.socket, target: socket.socket) -> None:
+def _forward(source: socket.socket, target: socket.socket, seen: bytearray) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
+            seen += data
     for end in (source, target):
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
