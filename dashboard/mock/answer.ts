@@ -147,9 +147,12 @@ function sessions(world: World, query: URLSearchParams): Answered {
   );
   const field = query.get('sort') ?? 'last_activity';
   const order = query.get('order') === 'asc' ? 1 : -1;
-  const value = (session: Session) =>
-    field === 'connected_at' ? session.connected_at : session.last_activity;
-  found.sort((a, b) => value(a).localeCompare(value(b)) * order);
+  const value = (session: Session): string | number =>
+    stored(world, session)[field as 'last_activity' | 'total_requests'];
+  found.sort((a, b) => {
+    const [one, other] = [value(a), value(b)];
+    return (one < other ? -1 : one > other ? 1 : 0) * order;
+  });
   const from = Number(query.get('cursor') ?? 0);
   const size = limit(query, 50);
   return ok({

@@ -249,6 +249,7 @@ def test_a_session_is_shown_with_its_requests(busy):
     page = busy.api.get(f"/sessions/{busy.present.session}")
     assert page["session"]["session_id"] == busy.present.session
     assert page["continues"] is None and page["continued_by"] is None
+    assert page["chain"] == {"before": [], "after": []} and page["reconnect_attempts"] == []
     assert len(page["requests"]) == REQUESTS["present"]
     summary = page["summary"]
     assert summary["total_requests"] == REQUESTS["present"] and summary["total_errors"] == 3

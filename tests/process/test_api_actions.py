@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
 
 import rows
 from api import Api
-from harness import Archon
+from harness import Archon, wait_for
 from wire import LegacyClient, ModernClient
 
 pytestmark = pytest.mark.timeout(180)
@@ -28,6 +29,17 @@ def start(start_archon, request):
         return gateway, Api(gateway.api_url)
 
     return start
+
+
+def take_in(api: Api, sessions: list[dict], requests: list[dict]) -> None:
+    """Imports sessions and requests as another gateway would have exported them."""
+    lines: list[dict] = [{"archon_export": {"format": 1}}]
+    lines += [{"session": session} for session in sessions]
+    lines += [{"request": request} for request in requests]
+    counts = {"prices": 0, "sessions": len(sessions), "requests": len(requests)}
+    body = "".join(json.dumps(line) + "\n" for line in [*lines, {"end": counts}])
+    said = api.ask("POST", "/sessions/import", body, {"content-type": "application/jsonl"})
+    assert said.status == 200, said.body
 
 
 def named(session: str) -> dict[str, str]:
@@ -102,6 +114,77 @@ def test_a_heartbeat_is_a_sign_of_life(start, database):
     api.ask("DELETE", f"/sessions/{client.session}")
     late = api.ask("POST", f"/sessions/{client.session}/heartbeat")
     assert (late.status, late.code) == (409, "session_not_active")
+
+
+@databases
+def test_a_session_says_who_tried_to_take_it_back(start, database):
+    gateway, api = start(database)
+    session = ModernClient(gateway.url).call("session_info").session
+    token = api.get(f"/sessions/{session}/token")["reconnect_token"]
+    assert api.ask("POST", f"/sessions/{session}/reconnect", {"token": "guess"}).status == 401
+    assert api.ask("POST", f"/sessions/{session}/reconnect", {"token": token}).status == 200
+
+    def attempts():
+        return api.get(f"/sessions/{session}")["reconnect_attempts"]
+
+    wait_for("both are written", lambda: len(attempts()) == 2)
+    assert [one["result"] for one in attempts()] == ["reconnected", "invalid_token"]
+    for one in attempts():
+        assert (one["peer"], one["principal"]) == ("127.0.0.1", "anonymous")
+        assert one["timestamp"].endswith("Z")
+    assert token not in str(attempts())
+
+
+@databases
+def test_a_session_shows_what_was_before_and_after_it(start, database, tmp_path):
+    _, api = start(database)
+    ids = [str(uuid.UUID(int=n + 1, version=4)) for n in range(23)]
+    sessions = [
+        {
+            "session_id": id,
+            "client_type": "x",
+            "connected_at": f"2026-01-11T00:{n:02}:00Z",
+            "last_activity": f"2026-01-11T00:{n:02}:30Z",
+            "disconnected_at": f"2026-01-11T00:{n:02}:40Z",
+            "status": "disconnected",
+            "disconnect_reason": "timeout_no_activity",
+            "continues": ids[n - 1] if n else None,
+        }
+        for n, id in enumerate(ids)
+    ]
+    requests = [
+        {
+            "id": n + 1,
+            "session_id": ids[1],
+            "method": "tools/call",
+            "tool_name": f"tool {n}",
+            "timestamp": "2026-01-11T00:01:10Z",
+            "duration_ms": 1,
+            "status": "success",
+        }
+        for n in range(1_200)
+    ]
+    take_in(api, sessions, requests)
+
+    page = api.get(f"/sessions/{ids[1]}?limit=500")
+    assert [one["session_id"] for one in page["chain"]["before"]] == [ids[0]]
+    assert [one["session_id"] for one in page["chain"]["after"]] == ids[2:22]
+    assert (page["continues"], page["continued_by"]) == (ids[0], ids[2])
+    assert page["chain"]["before"][0] == {
+        "session_id": ids[0],
+        "connected_at": "2026-01-11T00:00:00.000000Z",
+        "disconnected_at": "2026-01-11T00:00:40.000000Z",
+        "disconnect_reason": "timeout_no_activity",
+    }
+    # All of its requests can be reached, the latest first.
+    tools = [request["tool_name"] for request in page["requests"]]
+    while page["next_cursor"]:
+        page = api.get(f"/sessions/{ids[1]}?limit=500&cursor={page['next_cursor']}")
+        tools += [request["tool_name"] for request in page["requests"]]
+    assert tools == [f"tool {n}" for n in reversed(range(1_200))]
+    # Of all that were there, one session made requests.
+    usage = api.get("/usage/summary?start_date=2026-01-11&end_date=2026-01-11")["summary"]
+    assert (usage["total_requests"], usage["unique_sessions"]) == (1_200, 1)
 
 
 @databases

@@ -28,8 +28,16 @@ def test_what_is_printed_for_curl_and_python_works_when_pasted(start_archon, tmp
     answer = subprocess.run(["sh", "-c", curl], capture_output=True, text=True, timeout=60)
     assert "x-archon-session-id:" in answer.stdout.lower(), answer
     script = archon("client-config", "python", "--url", gateway.url, cwd=tmp_path).stdout
-    listed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    client = Path(__file__).parents[2] / "clients" / "python" / "src"
+    listed = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(client)},
+    )
     assert "find_projects" in listed.stdout.split(), listed
+    assert "archon-mcp" in listed.stdout, listed
     rows.expect(gateway.db, [(2,)], "SELECT count(*) FROM archon_mcp_sessions")
 
 

@@ -184,26 +184,6 @@ def test_leaving_does_not_cancel_a_legacy_call(start_archon):
     )
 
 
-def test_a_modern_client_of_a_legacy_server_is_told_what_it_speaks(start_archon):
-    for command in (fixture_command("--legacy-only"), lines.command()):
-        client = ModernClient(start_archon(upstream=command).url)
-        refused = client.call("echo", {"text": "x"})
-        assert (refused.status, refused.error["code"]) == (400, -32022)
-        assert "2025-11-25" in refused.error["data"]["supported"]
-
-
-def test_a_legacy_client_of_a_modern_server_is_told_what_it_speaks(start_archon):
-    gateway = start_archon(upstream=fixture_command("--modern-only"))
-    body = json.dumps(
-        message("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}}, 0)
-    )
-    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-    refused = send(gateway.url, "POST", body.encode(), headers)
-    assert refused.error["code"] == -32022
-    assert refused.error["data"]["supported"] == ["2026-07-28"]
-    assert ModernClient(gateway.url).text("echo", text="x") == "x"
-
-
 @pytest.mark.parametrize("kind", [LegacyClient.connect, ModernClient], ids=["legacy", "modern"])
 def test_large_answers_pass(start_archon, kind):
     client = kind(start_archon(upstream=fixture_command()).url)

@@ -46,7 +46,8 @@ pub(super) async fn measure(store: &dyn Reports, repeats: usize) -> Result<()> {
         .await?;
     timed("one session", repeats, async || {
         store.session_record(id).await?;
-        store.continued_by(id).await?;
+        store.chain(id).await?;
+        store.attempts(id).await?;
         store
             .requests(&RequestQuery { session: Some(id), limit: 100, ..Default::default() })
             .await?;

@@ -41,6 +41,21 @@ pub struct Reconnect {
     pub token: String,
 }
 
+/// An attempt to take a session back: a row of `archon_mcp_reconnect_attempts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub timestamp: Time,
+    /// How it ended: `reconnected`, `token_expired`, `invalid_token`, `session_id_mismatch`, `token_mismatch`,
+    /// `session_not_found`, `session_already_disconnected` or `rate_limited`.
+    pub result: String,
+    /// Who tried: `issuer#subject`, or `anonymous`.
+    pub principal: String,
+    /// From which address, where that is known.
+    pub peer: Option<String>,
+}
+
 /// The answer to it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reconnected {

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::Time;
+use crate::reconnect::Attempt;
 use crate::requests::Request;
 
 /// Whether a session is present.
@@ -231,6 +232,35 @@ pub struct SessionPage {
     pub continues: Option<Uuid>,
     /// The session that goes on from it.
     pub continued_by: Option<Uuid>,
+    /// All of these, as far as twenty each way.
+    pub chain: SessionChain,
+    /// The latest attempts to take it back with a token, the latest first and at most fifty. They are kept for thirty
+    /// days at most.
+    pub reconnect_attempts: Vec<Attempt>,
+}
+
+/// What was before and after a session, each way the nearest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionChain {
+    /// The sessions that it goes on from.
+    pub before: Vec<ChainedSession>,
+    /// Those that go on from it; of several that continue the same one, the first.
+    pub after: Vec<ChainedSession>,
+}
+
+/// A session before or after another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChainedSession {
+    /// Which.
+    pub session_id: Uuid,
+    /// When it began.
+    #[schema(value_type = String, format = DateTime)]
+    pub connected_at: Time,
+    /// When it ended; `null` while it is present.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub disconnected_at: Option<Time>,
+    /// Why it ended.
+    pub disconnect_reason: Option<String>,
 }
 
 /// A session's requests together.

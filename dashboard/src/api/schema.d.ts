@@ -1031,8 +1031,11 @@ export interface paths {
                     user_id?: string;
                     /** @description Only sessions whose client or user is named like this, or whose id begins so. */
                     q?: string;
-                    /** @description What they are ordered by. */
-                    sort?: "last_activity" | "connected_at";
+                    /**
+                     * @description What they are ordered by. Where more than 5000 are active, the latest 5000 of them take part in an order by
+                     *     what they used or by `duration`, and in one of active sessions by `client_type`.
+                     */
+                    sort?: "last_activity" | "connected_at" | "total_requests" | "total_errors" | "total_cost" | "duration" | "client_type";
                     /** @description Which way. */
                     order?: "desc" | "asc";
                     /** @description The `next_cursor` of the page before, asked for with the same order. */
@@ -2419,6 +2422,43 @@ export interface components {
             /** @description How it went. */
             trends: components["schemas"]["Trends"];
         };
+        /** @description An attempt to take a session back: a row of `archon_mcp_reconnect_attempts`. */
+        Attempt: {
+            /** @description From which address, where that is known. */
+            peer: string | null;
+            /** @description Who tried: `issuer#subject`, or `anonymous`. */
+            principal: string;
+            /**
+             * @description How it ended: `reconnected`, `token_expired`, `invalid_token`, `session_id_mismatch`, `token_mismatch`,
+             *     `session_not_found`, `session_already_disconnected` or `rate_limited`.
+             */
+            result: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            timestamp: string;
+        };
+        /** @description A session before or after another. */
+        ChainedSession: {
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            connected_at: string;
+            /** @description Why it ended. */
+            disconnect_reason: string | null;
+            /**
+             * Format: date-time
+             * @description When it ended; `null` while it is present.
+             */
+            disconnected_at: string | null;
+            /**
+             * Format: uuid
+             * @description Which.
+             */
+            session_id: string;
+        };
         /** @description A figure against the one before it. */
         Change: {
             /**
@@ -3302,6 +3342,13 @@ export interface components {
             /** @description That user's name. */
             user_name: string | null;
         };
+        /** @description What was before and after a session, each way the nearest first. */
+        SessionChain: {
+            /** @description Those that go on from it; of several that continue the same one, the first. */
+            after: components["schemas"]["ChainedSession"][];
+            /** @description The sessions that it goes on from. */
+            before: components["schemas"]["ChainedSession"][];
+        };
         /** @description An end. */
         SessionDisconnect: {
             /** @description Why, in the words of `disconnect_reason`. */
@@ -3314,6 +3361,8 @@ export interface components {
         };
         /** @description `GET /api/mcp/sessions/{id}` */
         SessionPage: {
+            /** @description All of these, as far as twenty each way. */
+            chain: components["schemas"]["SessionChain"];
             /**
              * Format: uuid
              * @description The session that goes on from it.
@@ -3326,6 +3375,11 @@ export interface components {
             continues: string | null;
             /** @description What to send as `cursor` for earlier requests; `null` on the last page. */
             next_cursor: string | null;
+            /**
+             * @description The latest attempts to take it back with a token, the latest first and at most fifty. They are kept for thirty
+             *     days at most.
+             */
+            reconnect_attempts: components["schemas"]["Attempt"][];
             /** @description A page of its requests, the latest first. */
             requests: components["schemas"]["Request"][];
             /** @description The session. */

@@ -5,7 +5,7 @@ import type { Frame, Sessions, SessionsHealth } from '@/api/types';
 import { healthOf, stored } from '../../mock/reports';
 import { healthFrame, NOW, requestFrame, snapshotFrame, world } from '../../tests/frames';
 import { apply } from './apply';
-import { LIST_MS, Refetch } from './refetch';
+import { LIST_MS, Refetch, STORED_MS } from './refetch';
 
 const LATER = '2026-03-01T12:34:56Z';
 
@@ -102,6 +102,26 @@ it('fetches lists again when sessions come and go, at most once a second', async
   expect(fetch).toHaveBeenCalledTimes(1);
   await vi.advanceTimersByTimeAsync(1);
   expect(fetch, 'the last event is not lost').toHaveBeenCalledTimes(2);
+});
+
+it('looks for the row of a call once it may be stored, and again later', async () => {
+  const fetch = await show([...REQUESTS, 'logs'], {});
+  hear(requestFrame(1, { session_id: 'x' }));
+  await vi.advanceTimersByTimeAsync(STORED_MS - 1);
+  expect(fetch).toHaveBeenCalledTimes(0);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(fetch).toHaveBeenCalledTimes(1);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(fetch, 'once more, and then no more').toHaveBeenCalledTimes(2);
+});
+
+it('waits no longer for the next call because it looks again for the last', async () => {
+  const fetch = await show([...REQUESTS, 'logs'], {});
+  hear(requestFrame(1, { session_id: 'x' }));
+  await vi.advanceTimersByTimeAsync(STORED_MS);
+  hear(requestFrame(2, { session_id: 'x' }));
+  await vi.advanceTimersByTimeAsync(LIST_MS);
+  expect(fetch).toHaveBeenCalledTimes(2);
 });
 
 it('does not cut off an answer that is under way', async () => {

@@ -30,12 +30,12 @@ export function apply({ frames, hasGap }: Gathered, client: QueryClient, refetch
       case 'request':
         seen.set(frame.data.session_id, frame.timestamp);
         calls.push(frame.data);
-        refetch.request(REQUESTS, LIST_MS);
-        refetch.request(TOTALS, TOTALS_MS);
+        refetch.requestStored(REQUESTS, LIST_MS);
+        refetch.requestStored(TOTALS, TOTALS_MS);
         // What is added to rows here is put right by the store's own sums from time to time.
-        refetch.request(SESSION_LISTS, TOTALS_MS);
+        refetch.requestStored(SESSION_LISTS, TOTALS_MS);
         if (isShown(client, frame.data.session_id))
-          refetch.request([...SESSION, frame.data.session_id], LIST_MS);
+          refetch.requestStored([...SESSION, frame.data.session_id], LIST_MS);
         break;
     }
   }

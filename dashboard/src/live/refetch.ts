@@ -5,6 +5,10 @@ import { hashKey, type QueryClient, type QueryKey } from '@tanstack/react-query'
 export const LIST_MS = 1_000;
 /** How often what adds up days may be: it moves slowly, and is dear. */
 export const TOTALS_MS = 15_000;
+/** A call is told of before its row is stored, which takes a tenth of a second: an answer at once would not have it. */
+export const STORED_MS = 250;
+/** Where the store was slower than that, and nothing else happened since. */
+const STORED_AT_LAST_MS = 2_000;
 
 interface Entry {
   key: QueryKey;
@@ -12,6 +16,10 @@ interface Entry {
   /** When it was fetched last. */
   at: number;
   timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer runs out. */
+  due: number;
+  /** Whether to look once more after the next time, for what was not stored yet. */
+  isToLookAgain: boolean;
 }
 
 export class Refetch {
@@ -25,13 +33,12 @@ export class Refetch {
 
   /** Fetches what is shown under `key` now, or as soon as `everyMs` has passed since the last time. */
   request(key: QueryKey, everyMs: number): void {
-    const name = hashKey(key);
-    const entry = this.#entries.get(name) ?? { key, everyMs, at: Number.NEGATIVE_INFINITY, timer: undefined };
-    this.#entries.set(name, entry);
-    if (entry.timer !== undefined) return;
-    const wait = entry.at + everyMs - Date.now();
-    if (wait <= 0) this.#fetch(entry);
-    else entry.timer = setTimeout(() => this.#fetch(entry), wait);
+    this.#request(key, everyMs, 0);
+  }
+
+  /** The same once what happened is likely to be stored, and again later in case that it was not. */
+  requestStored(key: QueryKey, everyMs: number): void {
+    this.#request(key, everyMs, STORED_MS).isToLookAgain = true;
   }
 
   stop(): void {
@@ -39,13 +46,44 @@ export class Refetch {
     this.#entries.clear();
   }
 
+  #request(key: QueryKey, everyMs: number, notBeforeMs: number): Entry {
+    const name = hashKey(key);
+    const entry: Entry = this.#entries.get(name) ?? {
+      key,
+      everyMs,
+      at: Number.NEGATIVE_INFINITY,
+      timer: undefined,
+      due: 0,
+      isToLookAgain: false,
+    };
+    this.#entries.set(name, entry);
+    const wait = Math.max(notBeforeMs, entry.at + everyMs - Date.now());
+    if (wait <= 0) this.#fetch(entry);
+    else this.#fetchIn(entry, wait);
+    return entry;
+  }
+
+  /** Sooner, if it would have been later. */
+  #fetchIn(entry: Entry, ms: number): void {
+    const due = Date.now() + ms;
+    if (entry.timer !== undefined && entry.due <= due) return;
+    clearTimeout(entry.timer);
+    entry.due = due;
+    entry.timer = setTimeout(() => this.#fetch(entry), ms);
+  }
+
   #fetch(entry: Entry): void {
+    clearTimeout(entry.timer);
     entry.timer = undefined;
     entry.at = Date.now();
     if (this.#client.isFetching({ queryKey: entry.key }) > 0) {
       // An answer that is under way may be older than the event. Cutting it off would starve a slow page.
-      entry.timer = setTimeout(() => this.#fetch(entry), entry.everyMs);
+      this.#fetchIn(entry, entry.everyMs);
       return;
+    }
+    if (entry.isToLookAgain) {
+      entry.isToLookAgain = false;
+      this.#fetchIn(entry, Math.max(STORED_AT_LAST_MS, entry.everyMs));
     }
     void this.#client.invalidateQueries({ queryKey: entry.key });
   }

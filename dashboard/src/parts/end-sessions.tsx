@@ -1,5 +1,5 @@
 /** Asks before sessions are ended, and why; then says for each whether it worked. */
-import { Button, Modal, Select } from '@mantine/core';
+import { Button, Select } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answerOf, api } from '@/api/call';
@@ -9,6 +9,7 @@ import type { EndReason, Session } from '@/api/types';
 import { shortId } from '@/format/names';
 import { Failure } from './answers';
 import { ClientName } from './client-name';
+import { Dialog } from './dialog';
 import { END_REASONS } from './reasons';
 import './end-sessions.css';
 
@@ -17,10 +18,13 @@ const NAMED_MAX = 5;
 
 interface EndSessionsProps {
   sessions: readonly Session[];
+  /** Nothing was ended, or not all. */
   close: () => void;
+  /** All have ended. */
+  done: () => void;
 }
 
-export function EndSessions({ sessions, close }: EndSessionsProps) {
+export function EndSessions({ sessions, close, done }: EndSessionsProps) {
   // Those that were chosen when this opened: the list behind it goes on changing.
   const [ending] = useState(sessions);
   const [reason, setReason] = useState<EndReason>('operator');
@@ -28,11 +32,11 @@ export function EndSessions({ sessions, close }: EndSessionsProps) {
   const end = useMutation({
     mutationFn: () => endAll(ending, reason),
     onSettled: () => client.invalidateQueries({ queryKey: SESSIONS }),
-    onSuccess: close,
+    onSuccess: done,
   });
   const title = ending.length === 1 ? 'End this session?' : `End ${ending.length} sessions?`;
   return (
-    <Modal opened onClose={close} title={title} closeButtonProps={{ 'aria-label': 'Close' }}>
+    <Dialog title={title} close={close}>
       <div className="end-sessions">
         <ul className="end-named">
           {ending.slice(0, NAMED_MAX).map((session) => (
@@ -62,7 +66,7 @@ export function EndSessions({ sessions, close }: EndSessionsProps) {
           </Button>
         </div>
       </div>
-    </Modal>
+    </Dialog>
   );
 }
 

@@ -114,14 +114,14 @@ export const UPSTREAMS: Column<StoredSession> = {
 };
 
 export const REQUESTS: Column<StoredSession> = {
-  id: 'requests',
+  id: 'total_requests',
   name: 'Requests',
   align: 'number',
   cell: (row) => short(row.total_requests),
 };
 
 export const FAILED: Column<StoredSession> = {
-  id: 'errors',
+  id: 'total_errors',
   name: 'Failed',
   align: 'number',
   cell: (row) =>
@@ -133,7 +133,7 @@ export const FAILED: Column<StoredSession> = {
 };
 
 export const COST: Column<StoredSession> = {
-  id: 'cost',
+  id: 'total_cost',
   name: 'Cost',
   align: 'number',
   cell: (row) => (

@@ -10,7 +10,7 @@ const desk = atDesk(async (archon) => {
 async function focused(): Promise<string> {
   return desk.page.evaluate(() => {
     const element = document.activeElement;
-    return element?.getAttribute('aria-label') ?? element?.id ?? element?.textContent ?? '';
+    return element?.getAttribute('aria-label') || element?.id || element?.textContent || '';
   });
 }
 
@@ -29,6 +29,7 @@ it('skips to the page, and goes from page to page', async () => {
 
 it('goes through a page in the order in which it is read', async () => {
   await desk.open('/sessions');
+  await desk.page.getByRole('table').waitFor();
   await desk.page.getByRole('link', { name: 'Connect a client' }).focus();
   const seen: string[] = [];
   for (let n = 0; n < 12; n++) {

@@ -48,7 +48,7 @@ it('shows somebody else the same when given the link', async () => {
   const one = await desk.archon.connect('shared-agent-1');
   const two = await desk.archon.connect('shared-agent-2');
   await desk.open('/sessions');
-  await desk.page.getByRole('radio', { name: 'All' }).check({ force: true });
+  await desk.page.getByRole('radiogroup', { name: 'State' }).getByText('All', { exact: true }).click();
   await desk.page.getByRole('textbox', { name: 'Search sessions' }).fill('shared-agent');
   await desk.page.waitForURL(/q=shared-agent/);
   await desk.page.getByRole('button', { name: 'Connected' }).click();
@@ -70,7 +70,7 @@ it('shows a life of a session, and zooms into it by keyboard', async () => {
   await desk.open(`/sessions/${client.id}`);
   const timeline = desk.page.getByRole('region', { name: 'Timeline' });
   await timeline.getByText('6 requests').waitFor({ timeout: LIVE_MS });
-  await timeline.getByText('connected').waitFor();
+  await timeline.getByText('connected', { exact: true }).waitFor();
   expect(await timeline.locator('.timeline-heartbeat').count()).toBe(1);
   expect(await timeline.locator('.timeline-mark').count()).toBe(5);
   await timeline.getByRole('img').focus();
@@ -79,7 +79,7 @@ it('shows a life of a session, and zooms into it by keyboard', async () => {
   await desk.page.keyboard.press('0');
   await timeline.getByText('6 requests').waitFor();
   await client.leave();
-  await timeline.getByText('client left').waitFor({ timeout: LIVE_MS });
+  await timeline.getByText('client left', { exact: true }).waitFor({ timeout: LIVE_MS });
 });
 
 it('goes back to the first request of a session that made many', async () => {

@@ -21,18 +21,23 @@ export interface DeploymentOptions {
 
 export class Deployment {
   readonly archon: Archon;
-  /** The session of a client that goes on calling. */
-  readonly session: string;
+  /** A session of which there is something to tell. */
+  readonly pictured: string;
   readonly #parts: { end: () => Promise<void> }[];
   readonly #running: Promise<void>[];
   readonly #stop: AbortController;
 
-  private constructor(archon: Archon, parts: { end: () => Promise<void> }[], clients: readonly Busy[]) {
+  private constructor(
+    archon: Archon,
+    parts: { end: () => Promise<void> }[],
+    clients: readonly Busy[],
+    pictured: string,
+  ) {
     this.archon = archon;
+    this.pictured = pictured;
     this.#parts = parts;
     this.#stop = new AbortController();
     const { signal } = this.#stop;
-    this.session = clients[0]?.client.id ?? '';
     this.#running = clients.map((busy, n) => keepCalling(busy, new Chance(100 + n), signal));
   }
 
@@ -43,11 +48,12 @@ export class Deployment {
     const auth = `[auth]\nissuer = "${issuer.url}"\njwks_url = "${issuer.keys}"\naudience = "mcp"\nrequired = false`;
     const first = urls[0] ?? '';
     const config = [auth, `${first}\ndefault = true`, ...urls.slice(1)].join('\n');
+    // Made before the gateway starts, which asks the issuer for its keys: both are in this process.
+    const { lines, pictured } = history({ now: Date.now(), days, sessions, active: 34, issuer: issuer.url });
     const archon = await Archon.start({ config });
-    const lines = history({ now: Date.now(), days, sessions, active: 34, issuer: issuer.url });
     await archon.takeIn(lines);
     const clients = await connectAll(archon, issuer);
-    return new Deployment(archon, [archon, issuer, ...upstreams], clients);
+    return new Deployment(archon, [archon, issuer, ...upstreams], clients, pictured);
   }
 
   async end(): Promise<void> {

@@ -35,14 +35,21 @@ export interface HistoryOptions {
   issuer: string;
 }
 
-/** Returns the lines. */
-export function history(options: HistoryOptions): string {
+export interface History {
+  lines: string;
+  /** A session of which there is something to tell: it goes on from others, gave signs of life, and failed now and then. */
+  pictured: string;
+}
+
+export function history(options: HistoryOptions): History {
   const chance = new Chance(7);
   const lines: object[] = [{ archon_export: { format: 1, version: '0.1.0', exported_at: at(options.now) } }];
   const requests: object[] = [];
   let before: Made | undefined;
-  for (let n = 0; n < options.sessions; n++) {
-    const made = session(chance, options, n >= options.sessions - options.active, before);
+  const told = chain(chance, options.now);
+  for (let n = 0; n < options.sessions + told.length; n++) {
+    const made =
+      told[n] ?? session(chance, options, n >= options.sessions + told.length - options.active, before);
     lines.push({ session: sessionRow(chance, made, options) });
     let time = made.began;
     const step = (made.end - made.began) / made.requests;
@@ -53,8 +60,38 @@ export function history(options: HistoryOptions): string {
     before = made;
   }
   lines.push(...requests);
-  lines.push({ end: { prices: 0, sessions: options.sessions, requests: requests.length } });
-  return `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`;
+  lines.push({ end: { prices: 0, sessions: options.sessions + told.length, requests: requests.length } });
+  return {
+    lines: `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`,
+    pictured: told.at(-1)?.id ?? '',
+  };
+}
+
+/** A day of one person who goes away and comes back, up to a session that is active. */
+function chain(chance: Chance, now: number): Made[] {
+  const [product] = PRODUCTS;
+  const [person] = PEOPLE;
+  if (!product) throw new Error('there is no product');
+  const made: Made[] = [];
+  for (const [beganAgo, endAgo, requests] of [
+    [9.1, 7.6, 44],
+    [6.8, 4.2, 71],
+    [3.1, 0.004, 96],
+  ] as const) {
+    const [began, end] = [now - beganAgo * HOUR, now - endAgo * HOUR];
+    const continues = made.at(-1)?.id;
+    made.push({
+      id: chance.uuid(),
+      product,
+      person,
+      began,
+      end,
+      isActive: made.length === 2,
+      requests,
+      ...(continues && { continues }),
+    });
+  }
+  return made;
 }
 
 function session(chance: Chance, { now, days }: HistoryOptions, isActive: boolean, before?: Made): Made {
@@ -123,6 +160,7 @@ function sessionRow(chance: Chance, made: Made, { now, issuer }: HistoryOptions)
 function requestRow(chance: Chance, made: Made, id: number, time: number): object {
   const isFirst = time === made.began;
   const tool = isFirst ? undefined : (chance.byWeight(TOOLS) as Tool & { upstream: string });
+  if (made.continues !== undefined && !isFirst && chance.is(0.12)) return heartbeatRow(made, id, time);
   const durationUs = Math.round(tool ? 1_000 * chance.lasting(tool.medianMs, tool.spread) : 2_400);
   const isFailed = tool !== undefined && chance.is(tool.fails);
   const isLate = isFailed && chance.is(0.2);
@@ -146,6 +184,23 @@ function requestRow(chance: Chance, made: Made, id: number, time: number): objec
     upstream: tool?.upstream ?? 'github',
     request_bytes: bytes,
     response_bytes: answerBytes,
+    model: MODEL,
+  };
+}
+
+function heartbeatRow(made: Made, id: number, time: number): object {
+  return {
+    id,
+    session_id: made.id,
+    method: 'tools/call',
+    tool_name: 'heartbeat',
+    timestamp: at(time),
+    duration_ms: 1,
+    duration_us: 640,
+    status: 'success',
+    upstream: 'github',
+    request_bytes: 96,
+    response_bytes: 210,
     model: MODEL,
   };
 }

@@ -8,13 +8,13 @@ export interface Person {
 }
 
 export const PEOPLE: readonly Person[] = [
-  { name: 'Maya Okafor', email: 'maya@northwind.example', weight: 9 },
-  { name: 'Jonas Lindqvist', email: 'jonas@northwind.example', weight: 8 },
-  { name: 'Priya Raman', email: 'priya@northwind.example', weight: 7 },
-  { name: 'Tomás Herrera', email: 'tomas@northwind.example', weight: 5 },
-  { name: 'Aiko Tanaka', email: 'aiko@northwind.example', weight: 5 },
-  { name: 'Lena Fischer', email: 'lena@northwind.example', weight: 3 },
-  { name: 'Sam Whitfield', email: 'sam@contractor.example', weight: 2 },
+  { name: 'Maya Okafor', email: 'maya@acme.example', weight: 9 },
+  { name: 'Jonas Lindqvist', email: 'jonas@acme.example', weight: 8 },
+  { name: 'Priya Raman', email: 'priya@acme.example', weight: 7 },
+  { name: 'Tomás Herrera', email: 'tomas@acme.example', weight: 5 },
+  { name: 'Aiko Tanaka', email: 'aiko@acme.example', weight: 5 },
+  { name: 'Lena Fischer', email: 'lena@acme.example', weight: 3 },
+  { name: 'Sam Whitfield', email: 'sam@guest.example', weight: 2 },
 ];
 
 export interface Product {

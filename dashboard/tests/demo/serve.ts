@@ -4,6 +4,6 @@ import { Deployment } from './deployment.ts';
 
 const sessions = Number(process.argv[2] ?? 2_400);
 const deployment = await Deployment.start({ sessions, days: 62 });
-console.log(`${deployment.archon.url}\nsession ${deployment.session}`);
+console.log(`${deployment.archon.url}\nsession ${deployment.pictured}`);
 await once(process, 'SIGINT');
 await deployment.end();

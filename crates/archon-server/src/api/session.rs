@@ -65,14 +65,17 @@ async fn show(
     let record = reports.session_record(id).await.map_err(super::store_failed)?;
     let mut record = record.ok_or_else(|| find::unknown(id))?;
     let page = reports.requests(&query).await.map_err(super::store_failed)?;
-    let continued_by = reports.continued_by(id).await.map_err(super::store_failed)?;
+    let chain = reports.chain(id).await.map_err(super::store_failed)?;
+    let attempts = reports.attempts(id).await.map_err(super::store_failed)?;
     let requests = page.rows.into_iter().map(|record| wire::request(Some(record.id), record.row));
     Ok(Answer(SessionPage {
         requests: requests.collect(),
         next_cursor: page.next,
         summary: wire::summary(record.totals),
         continues: record.session.continues.map(SessionId::as_uuid),
-        continued_by: continued_by.map(SessionId::as_uuid),
+        continued_by: chain.after.first().map(|next| next.id.as_uuid()),
+        chain: wire::chain(chain),
+        reconnect_attempts: attempts.into_iter().map(wire::attempt).collect(),
         upstreams: std::mem::take(&mut record.upstreams),
         session: wire::session(record, &overview.tracker),
     }))

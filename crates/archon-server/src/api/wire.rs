@@ -1,12 +1,17 @@
 //! What the library knows, as the API says it: conversions and nothing else.
 
 use archon_sessions::session::{self, SessionId, Timestamp, User};
-use archon_sessions::store::reports::{Days, RequestRecord, SessionRecord, Totals};
+use archon_sessions::store::reports::{
+    AttemptRecord, Chain, ChainLink, Days, RequestRecord, SessionRecord, Totals,
+};
 use archon_sessions::store::{self, RequestRow};
 use archon_sessions::tracker::Tracker;
 use archon_sessions_api::logs::{Level, LogEntry};
+use archon_sessions_api::reconnect::Attempt;
 use archon_sessions_api::requests::{Outcome, Request};
-use archon_sessions_api::sessions::{Period, Session, SessionSummary, Status, StoredSession};
+use archon_sessions_api::sessions::{
+    ChainedSession, Period, Session, SessionChain, SessionSummary, Status, StoredSession,
+};
 
 /// Millionths in one.
 const MILLION: f64 = 1e6;
@@ -64,6 +69,26 @@ pub fn stored_session(mut record: SessionRecord, tracker: &Tracker) -> StoredSes
         total_cost: used.total_cost,
         upstreams,
     }
+}
+
+/// Returns what was before and after a session.
+pub fn chain(chain: Chain) -> SessionChain {
+    let link = |link: ChainLink| ChainedSession {
+        session_id: link.id.as_uuid(),
+        connected_at: link.connected_at.to_string(),
+        disconnected_at: link.disconnected_at.map(|at| at.to_string()),
+        disconnect_reason: link.disconnect_reason,
+    };
+    SessionChain {
+        before: chain.before.into_iter().map(link).collect(),
+        after: chain.after.into_iter().map(link).collect(),
+    }
+}
+
+/// Returns an attempt to take a session back.
+pub fn attempt(record: AttemptRecord) -> Attempt {
+    let AttemptRecord { at, peer, principal, result } = record;
+    Attempt { timestamp: at.to_string(), result, principal, peer }
 }
 
 /// Returns a part of what is known of who uses a session.

@@ -6,6 +6,7 @@
 
 mod cursor;
 mod days;
+mod history;
 mod requests;
 pub(crate) mod select;
 mod sessions;
@@ -15,6 +16,8 @@ mod usage;
 
 pub use cursor::BadCursor;
 pub use days::{DAYS_MAX, Days};
+pub(crate) use history::once;
+pub use history::{ATTEMPTS_MAX, AttemptRecord, CHAIN_MAX, Chain, ChainLink};
 pub use requests::{Failures, OFFSET_MAX, RequestQuery, RequestRecord};
 pub use sessions::{
     AGING_AFTER, Ages, Disconnected, LastDay, Order, RECENT, STALE_AFTER, SessionHealth,
@@ -51,11 +54,17 @@ pub trait Reports: Send + Sync + 'static {
     /// If the store is not available or the row is not readable.
     async fn session_record(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError>;
 
-    /// Returns the session that continues this one.
+    /// Returns the sessions that this one continues, and those that continue it.
     ///
     /// # Errors
-    /// If the store is not available or the row is not readable.
-    async fn continued_by(&self, id: SessionId) -> Result<Option<SessionId>, StoreError>;
+    /// If the store is not available or a row is not readable.
+    async fn chain(&self, id: SessionId) -> Result<Chain, StoreError>;
+
+    /// Returns the latest attempts to take this session back, the latest first.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn attempts(&self, id: SessionId) -> Result<Vec<AttemptRecord>, StoreError>;
 
     /// Returns how sessions are at this moment.
     ///

@@ -284,6 +284,8 @@ const COMMIT: &str = const_format::concatcp!(
     ";",
     usage::LATENCY,
     ";",
+    usage::DAYS,
+    ";",
     usage::TOTALS,
     ";",
     usage::UPSTREAMS,
@@ -301,7 +303,8 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
     let connections = json(&batch.connections, rows::connection)?;
     let unguessed = json(&batch.unguessed, ToString::to_string)?;
     let opened = json(&batch.opened, unfinished::call)?;
-    let used = usage::json(&slices(&batch.requests))?;
+    let used = slices(&batch.requests);
+    let (used, met) = (usage::json(&used)?, usage::met(&used)?);
     let (many, few) = requests::split(&batch.requests);
     let first =
         |query| sqlx::query(query).bind(sessions).bind(connections).bind(unguessed).bind(opened);
@@ -320,8 +323,9 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
         .bind(batch.forget_before.map(|before| before.to_string()).unwrap_or_default())
         .bind(&used)
         .bind(&used)
+        .bind(&met)
         .bind(&used)
-        .bind(&used)
+        .bind(&met)
         .bind(json(&batch.touched, rows::touch)?)
         .bind(json(&batch.ended, rows::end)?)
         .execute(writer)

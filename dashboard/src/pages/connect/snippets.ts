@@ -88,7 +88,7 @@ const AGENTS: readonly Agent[] = [
     place: 'A main.rs, with `cargo add` for what its first lines name:',
     text: rust,
   },
-  { agent: 'Python', name: 'Python', place: 'A script, after `pip install mcp`:', text: python },
+  { agent: 'Python', name: 'Python', place: 'A script, after `pip install archon-sessions`:', text: python },
 ];
 
 /** Returns what every client is told of an endpoint. */
@@ -118,20 +118,21 @@ function curl(url: string): string {
 }
 
 function rust(url: string): string {
-  return `// cargo add anyhow
-// cargo add rmcp --features client,transport-streamable-http-client-reqwest
+  return `// cargo add anyhow serde_json
+// cargo add archon-sessions-client
 // cargo add tokio --features full
-use rmcp::ServiceExt;
-use rmcp::transport::StreamableHttpClientTransport;
+use archon_sessions_client::Client;
+use serde_json::json;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let transport = StreamableHttpClientTransport::from_uri(${JSON.stringify(url)});
-    let client = ().serve(transport).await?;
-    for tool in client.list_all_tools().await? {
+    let client = Client::connect(${JSON.stringify(url)}).await?;
+    for tool in client.list_tools().await? {
         println!("{}", tool.name);
     }
-    client.cancel().await?;
+    let health = client.call_tool("health_check", json!({})).await?;
+    println!("{:?}", health.structured_content);
+    client.close().await;
     Ok(())
 }`;
 }
@@ -139,13 +140,15 @@ async fn main() -> anyhow::Result<()> {
 function python(url: string): string {
   return `import asyncio
 
-from mcp import Client
+from archon_sessions import MCPClient
 
 
 async def main() -> None:
-    async with Client(${JSON.stringify(url)}) as client:
-        for tool in (await client.list_tools()).tools:
+    async with MCPClient(base_url=${JSON.stringify(url)}) as client:
+        for tool in await client.list_tools():
             print(tool.name)
+        health = await client.call_tool("health_check")
+        print(health.structured_content)
 
 
 asyncio.run(main())`;

@@ -1,11 +1,12 @@
 /** Adds a price, or changes one from a day on. */
-import { Button, Modal, NumberInput, TextInput } from '@mantine/core';
+import { Button, NumberInput, TextInput } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { answerOf, api } from '@/api/call';
 import { pricing } from '@/api/queries';
 import type { Price } from '@/api/types';
 import { Failure } from '@/parts/answers';
+import { Dialog } from '@/parts/dialog';
 import '@/parts/end-sessions.css';
 
 /** The API's own bound. */
@@ -52,12 +53,7 @@ export function PriceForm({ price, close }: PriceFormProps) {
     save.mutate();
   };
   return (
-    <Modal
-      opened
-      onClose={close}
-      title={price ? `Price of ${price.model_name}` : 'Add a price'}
-      closeButtonProps={{ 'aria-label': 'Close' }}
-    >
+    <Dialog title={price ? `Price of ${price.model_name}` : 'Add a price'} close={close}>
       <form className="end-sessions" onSubmit={submit}>
         {!price && (
           <>
@@ -115,6 +111,6 @@ export function PriceForm({ price, close }: PriceFormProps) {
           </Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -24,7 +24,8 @@ const ROWS = 50;
 const COLUMNS: readonly Column<Request>[] = [
   { ...WHEN, value: undefined },
   OUTCOME,
-  DEED,
+  { ...DEED, isTitle: true },
+  { id: 'upstream', name: 'Upstream', isExtra: true, cell: (row) => row.upstream },
   { ...DURATION, value: undefined },
   SESSION,
   FAILURE,

@@ -5,13 +5,14 @@ import { getRouteApi, useRouter } from '@tanstack/react-router';
 import { useState } from 'react';
 import { logs } from '@/api/queries';
 import type { Level, LogEntry, Logs } from '@/api/types';
-import { whole } from '@/format/numbers';
+import { NOTHING, whole } from '@/format/numbers';
 import { useConnection, usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
+import { ClientName } from '@/parts/client-name';
 import { type Column, DataTable } from '@/parts/data-table';
 import { LevelMark } from '@/parts/marks';
 import { PageHead, Panel } from '@/parts/panel';
-import { DEED, DURATION, FAILURE, SESSION, WHEN } from '@/parts/request-columns';
+import { DEED, DURATION, FAILURE, SESSION, SIZES, WHEN } from '@/parts/request-columns';
 import { SearchField } from '@/parts/search-field';
 import { oneOf } from '@/parts/search-text';
 import { TurnPages } from '@/parts/turn-pages';
@@ -27,9 +28,11 @@ const COLUMNS: readonly Column<LogEntry>[] = [
   // In the order of the server: sorting one page would say something else than it seems to.
   { ...(WHEN as Column<LogEntry>), value: undefined },
   { id: 'level', name: 'Level', cell: (row) => <LevelMark level={row.level} /> },
-  DEED as Column<LogEntry>,
+  { ...(DEED as Column<LogEntry>), isTitle: true },
   { ...(DURATION as Column<LogEntry>), value: undefined },
-  { id: 'client', name: 'Client', isExtra: true, cell: (row) => row.client_type },
+  ...SIZES.map((column) => ({ ...(column as Column<LogEntry>), value: undefined })),
+  { id: 'upstream', name: 'Upstream', isExtra: true, cell: (row) => row.upstream },
+  { id: 'client', name: 'Client', isExtra: true, cell: (row) => <Client type={row.client_type} /> },
   SESSION as Column<LogEntry>,
   FAILURE as Column<LogEntry>,
 ];
@@ -114,6 +117,11 @@ export function LogsView() {
       </Panel>
     </>
   );
+}
+
+/** A session may have been removed since. */
+function Client({ type }: { type: string | null }) {
+  return type === null ? <span className="quiet">{NOTHING}</span> : <ClientName type={type} />;
 }
 
 interface LinesProps {

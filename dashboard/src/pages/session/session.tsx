@@ -77,7 +77,9 @@ function Shown({ page }: { page: SessionPage }) {
       <Panel title="Requests" aside={range ? 'those of the timeline’s part' : 'the latest first'} isFlush>
         <RequestTable requests={within} earlier={range === undefined && <Earlier known={known} />} />
       </Panel>
-      {isEnding && <EndSessions sessions={[session]} close={() => setEnding(false)} />}
+      {isEnding && (
+        <EndSessions sessions={[session]} close={() => setEnding(false)} done={() => setEnding(false)} />
+      )}
     </>
   );
 }

@@ -16,15 +16,15 @@ import {
 } from '@/parts/session-columns';
 
 export const COLUMNS: readonly Column<StoredSession>[] = [
-  CLIENT,
+  { ...CLIENT, id: 'client_type', value: (row: StoredSession) => row.client_type },
   ID,
   STATE_OR_REASON,
   USER,
   UPSTREAMS,
   PROTOCOL,
-  REQUESTS,
-  FAILED,
-  COST,
+  { ...REQUESTS, value: (row: StoredSession) => row.total_requests },
+  { ...FAILED, value: (row: StoredSession) => row.total_errors },
+  { ...COST, value: (row: StoredSession) => row.total_cost },
   CONNECTED,
   { ...SILENT, id: 'last_activity', value: (row: StoredSession) => row.last_activity },
 ] as readonly Column<StoredSession>[];

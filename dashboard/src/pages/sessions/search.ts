@@ -3,7 +3,14 @@ import type { SessionsAsked } from '@/api/queries';
 import { oneOf, type RawSearch, textOf } from '@/parts/search-text';
 
 export const STATUSES = ['active', 'disconnected', 'all'] as const;
-export const SORTS = ['last_activity', 'connected_at'] as const;
+export const SORTS = [
+  'last_activity',
+  'connected_at',
+  'client_type',
+  'total_requests',
+  'total_errors',
+  'total_cost',
+] as const satisfies readonly SessionsAsked['sort'][];
 
 export interface SessionsSearch {
   status?: (typeof STATUSES)[number];

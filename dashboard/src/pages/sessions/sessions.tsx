@@ -99,7 +99,8 @@ export function Sessions() {
       {isEnding && (
         <EndSessions
           sessions={ending}
-          close={() => {
+          close={() => setEnding(false)}
+          done={() => {
             setEnding(false);
             setChosen({});
           }}

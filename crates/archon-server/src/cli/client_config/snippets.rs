@@ -65,7 +65,7 @@ pub fn of(agent: Agent, url: &str, name: &str) -> Snippet {
             curl(url),
         ),
         Agent::Rust => ("A main.rs, with `cargo add` for what its first lines name:", rust(url)),
-        Agent::Python => ("A script, after `pip install mcp`:", python(url)),
+        Agent::Python => ("A script, after `pip install archon-sessions`:", python(url)),
     };
     Snippet { place, text }
 }
@@ -105,20 +105,21 @@ fn curl(url: &str) -> String {
 
 fn rust(url: &str) -> String {
     format!(
-        r#"// cargo add anyhow
-// cargo add rmcp --features client,transport-streamable-http-client-reqwest
+        r#"// cargo add anyhow serde_json
+// cargo add archon-sessions-client
 // cargo add tokio --features full
-use rmcp::ServiceExt;
-use rmcp::transport::StreamableHttpClientTransport;
+use archon_sessions_client::Client;
+use serde_json::json;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {{
-    let transport = StreamableHttpClientTransport::from_uri({url:?});
-    let client = ().serve(transport).await?;
-    for tool in client.list_all_tools().await? {{
+    let client = Client::connect({url:?}).await?;
+    for tool in client.list_tools().await? {{
         println!("{{}}", tool.name);
     }}
-    client.cancel().await?;
+    let health = client.call_tool("health_check", json!({{}})).await?;
+    println!("{{:?}}", health.structured_content);
+    client.close().await;
     Ok(())
 }}"#
     )
@@ -128,13 +129,15 @@ fn python(url: &str) -> String {
     format!(
         r#"import asyncio
 
-from mcp import Client
+from archon_sessions import MCPClient
 
 
 async def main() -> None:
-    async with Client({}) as client:
-        for tool in (await client.list_tools()).tools:
+    async with MCPClient(base_url={}) as client:
+        for tool in await client.list_tools():
             print(tool.name)
+        health = await client.call_tool("health_check")
+        print(health.structured_content)
 
 
 asyncio.run(main())"#,

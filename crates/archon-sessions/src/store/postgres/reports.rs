@@ -1,5 +1,6 @@
 //! What the API asks, of a PostgreSQL database.
 
+mod history;
 mod rows;
 mod sums;
 
@@ -7,7 +8,6 @@ use async_trait::async_trait;
 use const_format::concatcp;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
-use uuid::Uuid;
 
 use super::rows::{column, read_time, text, time};
 use super::{PostgresStore, Statement};
@@ -15,8 +15,9 @@ use crate::session::{SessionId, Timestamp};
 use crate::store::StoreError;
 use crate::store::reports::select::{Dialect, RequestList, Select, SessionList, Value};
 use crate::store::reports::{
-    Analytics, Days, Disconnected, Failures, ModelPrice, Page, RECENT, Reports, RequestQuery,
-    RequestRecord, SessionHealth, SessionQuery, SessionRecord, Total, UsageReport,
+    Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, ModelPrice, Page, RECENT,
+    Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery, SessionRecord, Total,
+    UsageReport,
 };
 
 #[async_trait]
@@ -54,14 +55,12 @@ impl Reports for PostgresStore {
         found.first().map(rows::session).transpose()
     }
 
-    async fn continued_by(&self, id: SessionId) -> Result<Option<SessionId>, StoreError> {
-        let found = sqlx::query(
-            "SELECT session_id FROM archon_mcp_sessions WHERE continues = $1
-             ORDER BY connected_at LIMIT 1",
-        );
-        let found = self.read(found.bind(id.as_uuid())).await?;
-        let Some(row) = found.first() else { return Ok(None) };
-        Ok(Some(SessionId::from_uuid(row.try_get::<Uuid, _>(0)?)))
+    async fn chain(&self, id: SessionId) -> Result<Chain, StoreError> {
+        history::chain(self, id).await
+    }
+
+    async fn attempts(&self, id: SessionId) -> Result<Vec<AttemptRecord>, StoreError> {
+        history::attempts(self, id).await
     }
 
     async fn session_health(&self, now: Timestamp) -> Result<SessionHealth, StoreError> {

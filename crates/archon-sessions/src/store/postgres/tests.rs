@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Executor, FromRow};
 
 use super::*;
-use crate::store::reports::Reports;
+use crate::store::reports::{Days, Reports};
 use crate::store::suite::{at, connection, request, session};
 
 async fn open() -> PostgresStore {
@@ -187,6 +187,8 @@ async fn a_database_of_an_older_schema_is_migrated_with_its_rows() {
     let store = PostgresStore::open(&url).await.unwrap();
     let record = store.session_record(id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((record.totals.requests, record.totals.errors), (12, 12));
+    let usage = store.usage(Days::until(record.session.last_activity, 1)).await.unwrap();
+    assert_eq!((usage.total.requests, usage.sessions), (12, 1));
     assert_eq!(record.upstreams, ["up 5", "up 4", "up 3", "up 2", "up 1", "up 0"]);
     store.close().await;
 }

@@ -6,12 +6,14 @@ use super::Statement;
 use super::rows::{column, time};
 use crate::store::usage::{NAMES_A_DAY, OTHER, Slice, UPSTREAMS_MAX};
 
-/// To what the session's client, its user, the tool and all have used; to the answers that took as long; and to the
-/// sessions themselves, in one order, so that two processes lock them in the same.
+/// To what the session's client, its user, the tool and all have used; to the answers that took as long; to the sessions
+/// of each day, where it is a new one for a session; and to the sessions themselves, in one order, so that two processes
+/// lock them in the same. Of a session whose first requests of a day end at two gateways in the same moment, both count
+/// that day: a lock for each batch would be too much for that.
 const SUMS: &str = concatcp!(
     "
 WITH new AS MATERIALIZED (
-    SELECT new.*, left(s.client_type, 200) AS client_type,
+    SELECT new.*, s.last_request_day, left(s.client_type, 200) AS client_type,
            left(coalesce(s.user_id, nullif(s.principal, 'anonymous'), ''), 200) AS user_name
     FROM UNNEST($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::bigint[], $6::bigint[],
                 $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
@@ -64,6 +66,15 @@ WITH new AS MATERIALIZED (
     WHERE EXISTS (SELECT FROM new WHERE new.session_id = a.session_id)
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (day, tool, bucket, slot) DO UPDATE SET answers = l.answers + excluded.answers
+), present AS (
+    INSERT INTO archon_mcp_session_days AS d
+    SELECT day, previous, pg_backend_pid() % 16, count(*)
+    FROM (SELECT day, coalesce(lag(day) OVER (PARTITION BY session_id ORDER BY day), last_request_day,
+                               '-infinity') AS previous
+          FROM (SELECT DISTINCT session_id, day, last_request_day FROM new
+                WHERE last_request_day IS NULL OR day > last_request_day) AS fresh) AS each
+    GROUP BY 1, 2 ORDER BY 1, 2
+    ON CONFLICT (day, previous, slot) DO UPDATE SET sessions = d.sessions + excluded.sessions
 )
 UPDATE archon_mcp_sessions s SET
     total_requests = s.total_requests + n.requests, total_errors = s.total_errors + n.errors,
@@ -71,12 +82,13 @@ UPDATE archon_mcp_sessions s SET
     total_prompt_tokens = s.total_prompt_tokens + n.prompt_tokens,
     total_completion_tokens = s.total_completion_tokens + n.completion_tokens,
     total_cost_micros = s.total_cost_micros + n.cost_micros,
+    last_request_day = greatest(s.last_request_day, n.day),
     upstreams = CASE WHEN names IS NULL OR s.upstreams @> names THEN s.upstreams
                      ELSE (s.upstreams || ARRAY(SELECT name FROM UNNEST(names) AS name
                                                 WHERE name <> ALL (s.upstreams)))[1:",
     UPSTREAMS_MAX,
     "] END
-FROM (SELECT session_id, sum(requests) AS requests, sum(errors) AS errors, sum(timeouts) AS timeouts,
+FROM (SELECT session_id, max(day) AS day, sum(requests) AS requests, sum(errors) AS errors, sum(timeouts) AS timeouts,
              sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,
              sum(cost_micros) AS cost_micros
       FROM new GROUP BY session_id ORDER BY session_id) AS n

@@ -1,5 +1,6 @@
 //! What reports must show, of every database.
 
+mod history;
 mod sorting;
 
 use std::time::Duration;
@@ -111,7 +112,8 @@ async fn nothing_is_reported_of_empty_tables(store: &dyn Database) {
     let outcomes = vec![Outcome::Error, Outcome::Timeout];
     assert_eq!(requests(store, RequestQuery { outcomes, ..Default::default() }).await, vec![0; 0]);
     assert_eq!(store.session_record(SessionId::random()).await.unwrap(), None);
-    assert_eq!(store.continued_by(SessionId::random()).await.unwrap(), None);
+    assert_eq!(store.chain(SessionId::random()).await.unwrap(), Chain::default());
+    assert_eq!(store.attempts(SessionId::random()).await.unwrap(), vec![]);
     let health = store.session_health(at(0)).await.unwrap();
     assert_eq!((health.active, health.ended, health.recent.len()), (0, 0, 0));
     assert_eq!(health.last_day, LastDay::default());
@@ -210,9 +212,7 @@ async fn sessions_are_found_by_what_is_asked_for(store: &dyn Database) {
 
 async fn a_record_says_what_a_session_used(store: &dyn Database) {
     let mut one = began("cursor", 0, 0);
-    let mut other = began("zed", 1, 1);
-    other.continues = Some(one.id);
-    create(store, &[one.clone(), other.clone()]).await;
+    create(store, std::slice::from_ref(&one)).await;
     track(store, vec![call(&one, "a", Outcome::Error, 1), call(&one, "b", Outcome::Success, 2)])
         .await;
     track(store, vec![call(&one, "a", Outcome::Timeout, 3), request(SessionId::random())]).await;
@@ -239,8 +239,6 @@ async fn a_record_says_what_a_session_used(store: &dyn Database) {
         (Status::Disconnected, "Cursor")
     );
     assert_eq!(record.session.client, one.client);
-    assert_eq!(store.continued_by(one.id).await.unwrap(), Some(other.id));
-    assert_eq!(store.continued_by(other.id).await.unwrap(), None);
     let failures = store.failures(Some(one.id)).await.unwrap();
     let expected = Failures { requests: 3, errors: 1, timeouts: 1, last_at: Some(at(3)) };
     assert_eq!(failures, expected);
@@ -435,6 +433,37 @@ async fn use_is_summed_up_by_day(store: &dyn Database) {
     assert!(times[0] >= 950_000 && (1_500..1_600).contains(&times[1]), "{times:?}");
 }
 
+async fn sessions_count_on_days_on_which_they_made_requests(store: &dyn Database) {
+    let all: Vec<Session> = (0..4).map(|_| began("cursor", 0, 0)).collect();
+    create(store, &all).await;
+    // The first two on two days each, the third on the last only, and the fourth is there and silent.
+    let on = |session: &Session, day: i64| call(session, "a", Outcome::Success, day * DAY_SECONDS);
+    track(store, vec![on(&all[0], 0), on(&all[0], 0), on(&all[1], 0), on(&all[1], 1)]).await;
+    track(store, vec![on(&all[1], 1), on(&all[0], 3), on(&all[2], 3)]).await;
+    track(store, vec![on(&all[2], 3), request(SessionId::random())]).await;
+    let counted = async |first: i64, last: i64| {
+        let days = Days::between(at(first * DAY_SECONDS), at(last * DAY_SECONDS));
+        store.usage(days).await.unwrap().sessions
+    };
+    for ((first, last), expected) in [
+        ((-5, -1), 0),
+        ((0, 0), 2),
+        ((1, 1), 1),
+        ((2, 2), 0),
+        ((3, 3), 2),
+        ((0, 1), 2),
+        ((1, 3), 3),
+        ((0, 3), 3),
+        ((-9, 9), 3),
+        ((4, 9), 0),
+    ] {
+        assert_eq!(counted(first, last).await, expected, "days {first} to {last}");
+    }
+    // What ended on an earlier day than it is written on is not counted twice.
+    track(store, vec![on(&all[2], 1)]).await;
+    assert_eq!(counted(0, 3).await, 3);
+}
+
 async fn names_that_a_client_makes_up_are_counted_together(store: &dyn Database) {
     let one = began("cursor", 0, 0);
     create(store, std::slice::from_ref(&one)).await;
@@ -533,6 +562,7 @@ on_each_database! {
     ends_are_counted_by_reason,
     requests_are_found_by_what_is_asked_for,
     use_is_summed_up_by_day,
+    sessions_count_on_days_on_which_they_made_requests,
     names_that_a_client_makes_up_are_counted_together,
     values_beyond_all_measure_harm_no_sum,
     a_total_is_about_right_where_old_requests_were_deleted,

@@ -76,7 +76,7 @@ pub struct UsageReport {
     pub days: Days,
     /// In all.
     pub total: Usage,
-    /// Sessions that were present on one of the days, or at least a part of it.
+    /// Sessions that made requests on one of the days.
     pub sessions: i64,
     /// By tool, the most used first.
     pub by_tool: Vec<NamedUsage>,

@@ -1,5 +1,6 @@
 //! What the API asks, of a SQLite file.
 
+mod history;
 mod rows;
 mod sums;
 
@@ -14,8 +15,8 @@ use crate::session::{SessionId, Timestamp};
 use crate::store::StoreError;
 use crate::store::reports::select::{Dialect, RequestList, Select, SessionList, Value};
 use crate::store::reports::{
-    Analytics, Days, Disconnected, Failures, ModelPrice, Page, Reports, RequestQuery,
-    RequestRecord, SessionHealth, SessionQuery, SessionRecord, Total, UsageReport,
+    Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, ModelPrice, Page, Reports,
+    RequestQuery, RequestRecord, SessionHealth, SessionQuery, SessionRecord, Total, UsageReport,
 };
 
 #[async_trait]
@@ -50,15 +51,12 @@ impl Reports for SqliteStore {
         row.as_ref().map(rows::session).transpose()
     }
 
-    async fn continued_by(&self, id: SessionId) -> Result<Option<SessionId>, StoreError> {
-        let row = sqlx::query(
-            "SELECT session_id FROM archon_mcp_sessions WHERE continues = ?
-             ORDER BY connected_at LIMIT 1",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&self.pool())
-        .await?;
-        row.as_ref().map(|row| parsed(row, "session_id")).transpose()
+    async fn chain(&self, id: SessionId) -> Result<Chain, StoreError> {
+        history::chain(&self.pool(), id).await
+    }
+
+    async fn attempts(&self, id: SessionId) -> Result<Vec<AttemptRecord>, StoreError> {
+        history::attempts(&self.pool(), id).await
     }
 
     async fn session_health(&self, now: Timestamp) -> Result<SessionHealth, StoreError> {

@@ -169,7 +169,7 @@ mod tests {
         assert_eq!((requests, store.open_calls().await.unwrap().len()), (1, 0));
         // What was there before the sums is in them.
         let usage = store.usage(Days::until(sessions[0].last_activity, 90)).await.unwrap();
-        assert_eq!((usage.total.requests, usage.by_tool.len()), (1, 1));
+        assert_eq!((usage.total.requests, usage.sessions, usage.by_tool.len()), (1, 1, 1));
         let record = store.session_record(sessions[0].id).await.unwrap().unwrap();
         assert_eq!((record.totals.requests, record.upstreams), (1, vec!["demo".to_owned()]));
         let health = store.session_health(sessions[0].last_activity).await.unwrap();

@@ -103,9 +103,16 @@ async fn take_in(writer: &mut SqliteConnection, part: &Part) -> Result<TakenIn, 
     let (new, mut counts) = plan(&part.requests, known(writer, part).await?);
     sqlx::query(NEW_REQUESTS).bind(requests(&new)).execute(&mut *writer).await?;
     let rows: Vec<_> = new.iter().map(RequestRecord::as_row).collect();
-    let used = usage::json(&slices(&rows))?;
-    for sums in [usage::USAGE, usage::LATENCY, usage::TOTALS, usage::UPSTREAMS] {
-        sqlx::query(sums).bind(&used).execute(&mut *writer).await?;
+    let used = slices(&rows);
+    let (used, met) = (usage::json(&used)?, usage::met(&used)?);
+    for (sums, given) in [
+        (usage::USAGE, &used),
+        (usage::LATENCY, &used),
+        (usage::DAYS, &met),
+        (usage::TOTALS, &used),
+        (usage::UPSTREAMS, &met),
+    ] {
+        sqlx::query(sums).bind(given).execute(&mut *writer).await?;
     }
     sqlx::query("COMMIT").execute(writer).await?;
     counts.prices = prices.rows_affected();

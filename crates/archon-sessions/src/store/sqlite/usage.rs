@@ -79,6 +79,19 @@ GROUP BY day, tool, bucket
 ON CONFLICT DO UPDATE SET answers = l.answers + excluded.answers"
 );
 
+/// To the sessions of each day, where it is a new one for a session. Comes before [`TOTALS`], which sets a session's
+/// latest day. What is written of an earlier day than that, since it took until the next, is on no other day.
+pub(super) const DAYS: &str = "
+INSERT INTO archon_mcp_session_days AS d
+SELECT day, previous, count(*)
+FROM (SELECT new.day, coalesce(lag(new.day) OVER (PARTITION BY new.session_id ORDER BY new.day),
+                               s.last_request_day, '') AS previous
+      FROM (SELECT DISTINCT value->>0 AS session_id, value->>1 AS day FROM json_each(?)) new
+      CROSS JOIN archon_mcp_sessions s ON s.session_id = new.session_id
+      WHERE new.day > coalesce(s.last_request_day, ''))
+WHERE true GROUP BY day, previous
+ON CONFLICT DO UPDATE SET sessions = d.sessions + excluded.sessions";
+
 /// To the sessions themselves.
 pub(super) const TOTALS: &str = "
 UPDATE archon_mcp_sessions SET
@@ -86,8 +99,9 @@ UPDATE archon_mcp_sessions SET
     total_timeouts = total_timeouts + new.timeouts,
     total_prompt_tokens = total_prompt_tokens + new.prompt_tokens,
     total_completion_tokens = total_completion_tokens + new.completion_tokens,
-    total_cost_micros = total_cost_micros + new.cost_micros
-FROM (SELECT value->>0 AS session_id, sum(value->>4) AS requests, sum(value->>5) AS errors,
+    total_cost_micros = total_cost_micros + new.cost_micros,
+    last_request_day = max(coalesce(last_request_day, ''), new.day)
+FROM (SELECT value->>0 AS session_id, max(value->>2) AS day, sum(value->>4) AS requests, sum(value->>5) AS errors,
              sum(value->>6) AS timeouts, sum(value->>7) AS prompt_tokens,
              sum(value->>8) AS completion_tokens, sum(value->>9) AS cost_micros
       FROM json_each(?) GROUP BY 1) AS new
@@ -105,13 +119,20 @@ UPDATE archon_mcp_sessions AS s SET upstreams = (
     UPSTREAMS_MAX,
     "))
 FROM (SELECT slice.value->>0 AS session_id, json_group_array(DISTINCT name.value) AS names
-      FROM json_each(?) slice CROSS JOIN json_each(slice.value, '$[14]') name GROUP BY 1) AS new
+      FROM json_each(?) slice CROSS JOIN json_each(slice.value, '$[2]') name GROUP BY 1) AS new
 WHERE s.session_id = new.session_id AND json_array_length(s.upstreams) < ",
     UPSTREAMS_MAX,
     "
   AND EXISTS (SELECT 1 FROM json_each(new.names)
               WHERE value NOT IN (SELECT value FROM json_each(s.upstreams)))"
 );
+
+/// Returns what [`DAYS`] and [`UPSTREAMS`] take of the slices: much less than all.
+pub(super) fn met(slices: &[Slice]) -> Result<String, StoreError> {
+    super::json(slices, |slice| {
+        (slice.session.to_string(), slice.day().to_string(), &slice.upstreams)
+    })
+}
 
 /// Returns the slices as the statements take them.
 pub(super) fn json(slices: &[Slice]) -> Result<String, StoreError> {
@@ -132,7 +153,6 @@ pub(super) fn json(slices: &[Slice]) -> Result<String, StoreError> {
             usage.min_duration_us,
             usage.max_duration_us,
             slice.latency.iter().map(|(bucket, answers)| (*bucket, *answers)).collect::<Vec<_>>(),
-            &slice.upstreams,
         )
     })
 }

@@ -201,12 +201,12 @@ const ANSWERS: &str = concatcp!(
 );
 
 pub(super) async fn usage(store: &PostgresStore, days: Days) -> Result<UsageReport, StoreError> {
-    // Who began before the end and had not ended before the beginning was there.
+    // Whose day before is one of these has been counted on that one.
     let sessions = sqlx::query(
-        "SELECT (SELECT coalesce(sum(sessions), 0)::bigint FROM archon_mcp_session_starts WHERE hour < $1)
-                - (SELECT coalesce(sum(sessions), 0)::bigint FROM archon_mcp_session_ends WHERE hour < $2)",
+        "SELECT coalesce(sum(sessions), 0)::bigint FROM archon_mcp_session_days
+         WHERE day >= $1 AND day < $2 AND previous < $1",
     );
-    let sessions = sessions.bind(time(days.end())).bind(time(days.start()));
+    let sessions = sessions.bind(time(days.start())).bind(time(days.end()));
     Ok(UsageReport {
         days,
         total: total(store, days).await?,

@@ -192,13 +192,13 @@ const BY_NAME: &str = concatcp!(
 );
 
 pub(super) async fn usage(pool: &SqlitePool, days: Days) -> Result<UsageReport, StoreError> {
-    // Who began before the end and had not ended before the beginning was there.
+    // Whose day before is one of these has been counted on that one.
     let sessions = sqlx::query_scalar(
-        "SELECT (SELECT coalesce(sum(sessions), 0) FROM archon_mcp_session_starts WHERE hour < ?)
-                - (SELECT coalesce(sum(sessions), 0) FROM archon_mcp_session_ends WHERE hour < ?)",
+        "SELECT coalesce(sum(sessions), 0) FROM archon_mcp_session_days
+         WHERE day >= ?1 AND day < ?2 AND previous < ?1",
     )
-    .bind(days.end().to_string())
     .bind(days.start().to_string())
+    .bind(days.end().to_string())
     .fetch_one(pool)
     .await?;
     Ok(UsageReport {

@@ -1,0 +1,86 @@
+//! What was before and after a session, and who tried to take it back.
+
+use super::*;
+use crate::store::ReconnectAttempt;
+
+async fn a_chain_goes_both_ways_and_has_an_end(store: &dyn Database) {
+    let mut all: Vec<Session> = (0..50).map(|n| began("cursor", n, n)).collect();
+    for n in 1..all.len() {
+        all[n].continues = Some(all[n - 1].id);
+        all[n - 1] = ended(all[n - 1].clone(), DisconnectReason::TimeoutNoActivity, 100);
+    }
+    // Somebody else came back to the same session, later.
+    let mut late = began("zed", 60, 60);
+    late.continues = Some(all[24].id);
+    create(store, &all).await;
+    create(store, std::slice::from_ref(&late)).await;
+    let ids = |links: &[ChainLink]| links.iter().map(|link| link.id).collect::<Vec<_>>();
+    let expected = |from: &[Session]| from.iter().map(|session| session.id).collect::<Vec<_>>();
+
+    let Chain { mut before, after } = store.chain(all[24].id).await.unwrap();
+    before.reverse();
+    assert_eq!(ids(&before), expected(&all[4..24]));
+    assert_eq!(ids(&after), expected(&all[25..45]));
+    let link = ChainLink {
+        id: all[25].id,
+        connected_at: at(25),
+        disconnected_at: Some(at(100)),
+        disconnect_reason: Some("timeout_no_activity".into()),
+    };
+    assert_eq!(after[0], link);
+    let first = store.chain(all[0].id).await.unwrap();
+    assert_eq!((first.before.len(), first.after.len()), (0, CHAIN_MAX));
+    let last = store.chain(all[48].id).await.unwrap().after;
+    assert_eq!(ids(&last), [all[49].id]);
+    assert_eq!((last[0].disconnected_at, &last[0].disconnect_reason), (None, &None));
+    let late = store.chain(late.id).await.unwrap();
+    assert_eq!((late.before[0].id, late.after), (all[24].id, vec![]));
+}
+
+async fn a_chain_that_is_a_circle_is_shown_once(store: &dyn Database) {
+    let (mut one, mut other) = (began("cursor", 0, 0), began("cursor", 1, 1));
+    (one.continues, other.continues) = (Some(other.id), Some(one.id));
+    let mut own = began("cursor", 2, 2);
+    own.continues = Some(own.id);
+    create(store, &[one.clone(), other.clone(), own.clone()]).await;
+    let chain = store.chain(one.id).await.unwrap();
+    assert_eq!((chain.before.len(), chain.before[0].id), (1, other.id));
+    assert_eq!((chain.after.len(), chain.after[0].id), (1, other.id));
+    assert_eq!(store.chain(own.id).await.unwrap(), Chain::default());
+}
+
+async fn attempts_to_take_a_session_back_are_found(store: &dyn Database) {
+    let one = began("cursor", 0, 0);
+    create(store, std::slice::from_ref(&one)).await;
+    let attempt = |seconds: i64, session: &Session, result: &'static str| ReconnectAttempt {
+        at: at(seconds),
+        session: session.id,
+        peer: (seconds > 0).then(|| "192.0.2.7".parse().unwrap()),
+        principal: Principal::Anonymous,
+        result,
+    };
+    let other = began("zed", 0, 0);
+    let mut attempts: Vec<_> = (0..60).map(|n| attempt(n, &one, "token_expired")).collect();
+    attempts.push(attempt(60, &one, "reconnected"));
+    attempts.push(attempt(0, &other, "session_not_found"));
+    store.apply(&Batch { attempts, ..Batch::default() }).await.unwrap();
+    let found = store.attempts(one.id).await.unwrap();
+    assert_eq!(found.len(), ATTEMPTS_MAX);
+    let latest = AttemptRecord {
+        at: at(60),
+        peer: Some("192.0.2.7".into()),
+        principal: "anonymous".into(),
+        result: "reconnected".into(),
+    };
+    assert_eq!(found[0], latest);
+    assert!(found[1..].iter().all(|attempt| attempt.result == "token_expired"));
+    assert!(found.is_sorted_by_key(|attempt| std::cmp::Reverse(attempt.at)));
+    let others = store.attempts(other.id).await.unwrap();
+    assert_eq!((others.len(), &others[0].peer), (1, &None));
+}
+
+on_each_database! {
+    a_chain_goes_both_ways_and_has_an_end,
+    a_chain_that_is_a_circle_is_shown_once,
+    attempts_to_take_a_session_back_are_found,
+}
