@@ -1,11 +1,15 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: run test bench crash lint
+.PHONY: run install test bench crash lint
 
 # Builds and starts the gateway in front of its built-in demo server.
 run:
 	scripts/install-system
 	cargo run --release --quiet -p archon-server --bin archon -- serve
+
+# Builds the program as packages have it, and installs it below /usr/local, or PREFIX.
+install:
+	scripts/install
 
 # Installs what the tests need and runs all of them.
 test:

@@ -15,6 +15,7 @@ class Cable:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.accepted = 0
         # Held for adding or taking sockets only.
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
@@ -45,6 +46,7 @@ class Cable:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             far = socket.create_connection(self._to)
             with self._lock:
                 self._open += [near, far]

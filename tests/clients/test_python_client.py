@@ -176,6 +176,24 @@ def test_a_client_that_is_closed_says_so(gateway):
     run(use())
 
 
+def test_calls_that_are_under_way_at_a_close_end_with_it(gateway, journal, era):
+    async def use():
+        client = MCPClient(gateway.url, era=era, retry_delay=20)
+        await client.initialize()
+        running = asyncio.create_task(client.call_tool("count", {"key": "k", "ms": 600_000}))
+        while not journal.begun():
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(gateway.kill)
+        waiting = asyncio.create_task(client.list_tools())
+        await asyncio.sleep(0)
+        await client.close()
+        outcomes = await asyncio.gather(running, waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [MCPOutcomeUnknown, MCPSessionError]
+
+    run(use())
+    assert journal.begun() == 1
+
+
 def test_secrets_are_shown_to_nobody(gateway, caplog):
     caplog.set_level(logging.DEBUG)
 
@@ -255,32 +273,29 @@ def example_output(example, gateway, *arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        ["-m", "ruff", "check", "."],
-        ["-m", "ruff", "format", "--check", "."],
-        ["-m", "mypy"],
-    ],
-    ids=["lints", "format", "mypy"],
-)
-def test_the_package_is_clean(check, tmp_path):
-    done = checked([sys.executable, *check], tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_package_is_clean_for_pyright(tmp_path):
-    command = [str(tool("pyright")), "--pythonpath", sys.executable]
-    done = checked(command, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def checked(command, cache):
-    """Runs a checker over the package, which it leaves as it is."""
-    # What mypy learned of the libraries is worth keeping.
-    caches = {"RUFF_CACHE_DIR": str(cache), "MYPY_CACHE_DIR": str(TOOLS.parent / "mypy")}
-    env = {**os.environ, **caches, "MYPYPATH": "src"}
-    return subprocess.run(command, cwd=PACKAGE, env=env, capture_output=True, text=True)
+def test_the_package_is_clean(tmp_path):
+    python = [sys.executable, "-m"]
+    commands = [
+        [str(tool("pyright")), "--pythonpath", sys.executable],
+        [*python, "mypy"],
+        [*python, "ruff", "check", "."],
+        [*python, "ruff", "format", "--check", "."],
+    ]
+    # What mypy learned of the libraries is worth keeping; the package itself is left as it is.
+    caches = {"RUFF_CACHE_DIR": str(tmp_path), "MYPY_CACHE_DIR": str(TOOLS.parent / "mypy")}
+    started = [
+        subprocess.Popen(
+            command,
+            cwd=PACKAGE,
+            env={**os.environ, **caches, "MYPYPATH": "src"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for command in commands
+    ]
+    printed = [check.communicate()[0] for check in started]
+    assert [check.returncode for check in started] == [0] * len(started), "\n".join(printed)
 
 
 def test_wheel_and_sdist_build_and_the_wheel_works(start_archon, tmp_path):

@@ -99,6 +99,13 @@ def test_the_connection_breaks_while_a_call_runs(start_client, cable, journal, e
     assert journal.begun() == 1
 
 
+def test_connections_are_used_again(start_client, cable, era):
+    client = start_client(cable.url, era=era)
+    for call in range(30):
+        assert client.text("echo", text=str(call)) == str(call)
+    assert cable.accepted < 15
+
+
 @pytest.mark.parametrize(("tool", "times"), [("count_read_only", 2), ("count", 1)])
 def test_only_a_tool_whose_marks_are_trusted_runs_again(start_client, cable, journal, tool, times):
     client = start_client(cable.url, era="modern", trust_annotations=True)
@@ -158,6 +165,7 @@ def test_a_session_that_expired_is_continued(start_client, start_gateway, era):
     rows.expect_session(gateway.db, after["session_id"], continues=before["session_id"])
 
 
+@pytest.mark.parametrize("era", ["legacy"])
 def test_heartbeats_keep_an_idle_session(start_client, start_gateway, era):
     gateway = start_gateway(sessions={"idle_timeout_seconds": 1, "reap_every_seconds": 0.2})
     client = start_client(gateway.url, era=era, heartbeat_ms=200)
@@ -236,6 +244,7 @@ def test_a_slow_server(start_client, gateway, journal, era):
     assert journal.begun() == 1
 
 
+@pytest.mark.parametrize("era", ["modern"])
 def test_a_server_that_the_gateway_waits_for_in_vain(start_client, start_gateway, journal, era):
     gateway = start_gateway(sessions={"call_timeout_seconds": 1})
     client = start_client(gateway.url, era=era)

@@ -15,6 +15,7 @@ from command import archon
 from harness import ROOT
 
 DOCS = ROOT / "docs"
+README = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES = sorted((DOCS / "agents").glob("*.md"))
 # Where a page is called otherwise than the agent.
 AGENTS = {"gemini-cli": "gemini"}
@@ -87,7 +88,7 @@ def test_each_agent_has_a_page_and_each_page_is_listed(tmp_path):
     assert all(f"(agents/{page.name})" in index for page in PAGES)
 
 
-@pytest.mark.parametrize("page", [DOCS / "agents.md", *PAGES], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*README, *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.stem)
 def test_links_lead_somewhere(page):
     for path, anchor in LINK.findall(page.read_text()):
         target = (page.parent / path).resolve() if path else page

@@ -53,7 +53,11 @@ def expect_nap(gateway: Archon, status: str, error: str | None) -> None:
     assert rows.query(gateway.db, f"SELECT status, error_message {where}") == [(status, error)]
 
 
-@pytest.mark.parametrize("upstream_args", [(), ("--legacy-only",)], ids=["both", "legacy-only"])
+@pytest.mark.parametrize(
+    "upstream_args",
+    [(), ("--legacy-only",), ("--modern-only",)],
+    ids=["both", "legacy-only", "modern-only"],
+)
 def test_a_legacy_call_goes_on_without_its_client(start_fixture, start_archon, upstream_args):
     gateway = start_archon(upstream=start_fixture(*upstream_args))
     client, watcher = LegacyClient.connect(gateway.url), LegacyClient.connect(gateway.url)

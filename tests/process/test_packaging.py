@@ -11,13 +11,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from api import Api
 from command import archon
 from harness import ROOT, archon_bin, free_port
-from wire import LegacyClient
+from wire import LegacyClient, send
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -26,6 +27,10 @@ DOCKERFILE = (DEPLOY / "docker/Dockerfile").read_text()
 COMPOSE = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())
 SERVICE = (DEPLOY / "systemd/archon.service").read_text()
 SOCKET = (DEPLOY / "systemd/archon.socket").read_text()
+CHART = DEPLOY / "helm/archon"
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+TEMPLATES = {path.name: path.read_text() for path in (CHART / "templates").iterdir()}
 
 GATEWAYS = ["archon-a", "archon-b"]
 MCP_PORT, API_PORT = 8051, 8181
@@ -59,6 +64,22 @@ def test_variables_that_are_set_for_the_gateway_are_ones_that_it_knows(path, tmp
     # Only where the variables are: a name in the balancer's address, or of what is published, is none of the gateway's.
     named = set(re.findall(r"\b(?:ARCHON_[A-Z_]+|DATABASE_URL|MCP_SESSION_SECRET)\b", path.read_text()))
     assert not {name for name in named - {"ARCHON_BIND"} if name not in known}
+
+
+def test_an_installation_has_the_program_its_manual_completions_and_units(tmp_path):
+    env = {**os.environ, "ARCHON_BIN": str(archon_bin()), "DESTDIR": str(tmp_path), "PREFIX": "/usr"}
+    subprocess.run([str(ROOT / "scripts/install")], env=env, check=True, timeout=120)
+    installed = {str(path.relative_to(tmp_path / "usr")) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {
+        *["bin/archon", "share/man/man1/archon.1", "share/man/man1/archon-serve.1"],
+        *["share/bash-completion/completions/archon", "share/zsh/site-functions/_archon"],
+        *["share/fish/vendor_completions.d/archon.fish", "share/doc/archon/archon.example.toml"],
+        *["lib/systemd/system/archon.service", "lib/systemd/system/archon.socket"],
+    } <= installed
+    service = (tmp_path / "usr/lib/systemd/system/archon.service").read_text()
+    assert settings(service, "ExecStart") == ["/usr/bin/archon serve"]
+    version = subprocess.check_output([str(tmp_path / "usr/bin/archon"), "--version"], text=True)
+    assert version.startswith("archon ")
 
 
 # Docker
@@ -170,6 +191,84 @@ def test_the_balancer_of_compose_leads_to_both_gateways_and_is_all_that_is_publi
         named = re.findall(r"server (\S+) ", servers)
         assert named == [f"{gateway}:{port}" for gateway in GATEWAYS]
     assert all(name in services["balancer"]["depends_on"] for name in GATEWAYS)
+
+
+# Kubernetes
+
+
+def properties(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a schema allows, in the form of values."""
+    inner = schema.get("properties")
+    return {name: properties(of) for name, of in inner.items()} if inner else {}
+
+
+def names(values: Any, allowed: dict[str, Any]) -> dict[str, Any]:
+    """The names in values, as deep as a schema goes."""
+    return {name: names(values[name], of) for name, of in allowed.items() if name in values}
+
+
+def test_the_charts_values_are_those_of_its_schema():
+    jsonschema.validate(VALUES, SCHEMA)
+    allowed = properties(SCHEMA)
+    assert allowed.pop("global") == {}  # What charts around this one share.
+    assert set(VALUES) == set(allowed) and names(VALUES, allowed) == allowed
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"replica": 2},
+        {"replicas": 0},
+        {"allowedHosts": ["https://mcp.example"]},
+        {"database": {"url": "mysql://a/b"}},
+        {"api": {"token": "short"}},
+        {"ingress": {"enabled": True}},
+        {"service": {"mcpPort": 0}},
+        {"logFormat": "xml"},
+    ],
+    ids=json.dumps,
+)
+def test_the_charts_schema_refuses_mistakes(mistake):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(mistake, SCHEMA)
+
+
+def test_the_charts_templates_ask_for_values_that_there_are():
+    asked = {path for text in TEMPLATES.values() for path in re.findall(r"\.Values\.([\w.]+)", text)}
+    assert asked
+    for path in asked:
+        value = VALUES
+        for name in path.split("."):
+            assert name in value, path
+            value = value[name]
+
+
+def test_the_charts_gateway_starts_with_what_it_is_given(tmp_path):
+    template = TEMPLATES["statefulset.yaml"]
+    (tmp_path / "archon.toml").write_text(VALUES["config"])
+    args = json.loads(re.search(r"args: (\[.*\])", template)[1])
+    args[args.index("/etc/archon/archon.toml")] = str(tmp_path / "archon.toml")
+    given = re.findall(r"- name: ([A-Z_]+)$", template, re.MULTILINE)
+    env = {"ARCHON_HOST": "0.0.0.0", "ARCHON_ALLOWED_HOSTS": "10.0.0.7,archon", "ARCHON_API_TOKEN": "x" * 64}
+    env |= {"ARCHON_LOG_FORMAT": VALUES["logFormat"], "ARCHON_DB": str(tmp_path / "archon.db")}
+    other = {"POD_IP", "ARCHON_NODE", "DATABASE_URL"}  # Kubernetes' own, and those of a shared database.
+    assert set(given) == set(env) | other
+    assert "good" in archon(*args, "--check", cwd=tmp_path, env=env).stdout
+
+
+def test_the_charts_probes_are_let_in_and_its_user_is_the_images(start_archon):
+    template = TEMPLATES["statefulset.yaml"]
+    ports = re.findall(r"- name: (\w+)\n +containerPort: (\d+)", template)
+    assert ports == [("mcp", str(MCP_PORT)), ("api", str(API_PORT))]
+    gateway = start_archon(env={**image_environment(), "ARCHON_API_TOKEN": "x" * 64})
+    [path] = re.findall(r"^ +path: (\S+)$", template, re.MULTILINE)
+    [host] = re.findall(r"- name: Host\n +value: (\S+)", template)
+    url = f"http://127.0.0.1:{gateway.port}{path}"
+    assert send(url, "GET", headers={"Host": host}).status == 200
+    # As the kubelet would ask without it: by the pod's address.
+    assert send(url, "GET", headers={"Host": "10.0.0.7:8051"}).status == 403
+    [user] = instructions("USER")
+    assert re.findall(r"runAs(?:User|Group): (\d+)", template) == user.split(":")
 
 
 # systemd

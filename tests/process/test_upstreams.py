@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import mcp
 import pytest
 
 import rows
-from clients import LIBRARIES, connect, run
-from wire import JSON_HEADERS, MODERN, Answer, LegacyClient, ModernClient, encoded, initialize, send
+from wire import (
+    JSON_HEADERS,
+    MODERN,
+    Answer,
+    LegacyClient,
+    ModernClient,
+    encoded,
+    initialize,
+    message,
+    send,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -90,49 +98,20 @@ def test_an_upstream_that_is_down_harms_no_other(start_fixture, start_archon):
     assert LegacyClient.connect(gateway.url).text("echo", text="x") == "x"
 
 
-def test_a_modern_client_is_told_that_its_upstream_is_legacy(start_fixture, start_archon):
+def test_a_version_that_is_not_known_here_is_refused_with_those_that_are(
+    start_fixture, start_archon
+):
     gateway = start_archon(upstream=start_fixture("--legacy-only"))
-    client = ModernClient(gateway.url)
-    for refused in (client.request("server/discover"), client.call("echo", {"text": "x"})):
-        assert refused.status == 400
-        assert refused.error["code"] == -32022
-        assert sorted(refused.error["data"]["supported"], reverse=True) == HANDSHAKES
-        assert refused.error["data"]["requested"] == MODERN
-        assert all(version in refused.error["message"] for version in HANDSHAKES)
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_a_client_of_both_eras_falls_back(start_fixture, start_archon, library):
-    gateway = start_archon(upstream=start_fixture("--legacy-only"))
-
-    async def use():
-        async with connect(library, gateway.url, "auto") as client:
-            assert await client.version() == "2025-11-25"
-            assert await client.text("echo", text="x") == "x"
-
-    run(use())
-
-
-@pytest.mark.parametrize("version", HANDSHAKES)
-def test_a_legacy_client_is_told_that_its_upstream_is_modern(start_fixture, start_archon, version):
-    gateway = start_archon(upstream=start_fixture("--modern-only"))
-    refused = send(gateway.url, "POST", encoded(initialize(version)), JSON_HEADERS)
-    assert refused.handle is None and refused.session is None
-    assert refused.error["code"] == -32022
-    assert refused.error["data"] == {"supported": [MODERN], "requested": version}
-    # Libraries show the message only.
-    assert MODERN in refused.error["message"] and version in refused.error["message"]
-
-
-def test_a_legacy_library_says_why_it_cannot_connect(start_fixture, start_archon):
-    gateway = start_archon(upstream=start_fixture("--modern-only"))
-
-    async def use():
-        async with connect("fastmcp", gateway.url, "legacy"):
-            raise AssertionError("connected")
-
-    with pytest.raises(mcp.MCPError, match=MODERN):
-        run(use())
+    body = encoded(message("tools/list", {"_meta": ModernClient(gateway.url).meta()}, 1))
+    later = {"mcp-protocol-version": "2027-01-01", "mcp-method": "tools/list"}
+    refused = send(
+        gateway.url,
+        "POST",
+        body.replace(MODERN.encode(), b"2027-01-01"),
+        {**JSON_HEADERS, **later},
+    )
+    assert (refused.status, refused.error["code"]) == (400, -32022)
+    assert refused.error["data"] == {"supported": [MODERN], "requested": "2027-01-01"}
 
 
 @pytest.mark.parametrize("version", HANDSHAKES)

@@ -8,7 +8,6 @@ mod doctor;
 mod export;
 mod import;
 mod inspect;
-mod live;
 mod man;
 mod migrate;
 mod openapi;

@@ -8,6 +8,7 @@ mod demo;
 mod eras;
 mod http;
 mod listing;
+mod plain;
 mod refusal;
 mod repeats;
 mod stdio;
@@ -19,33 +20,31 @@ pub use http::{is_of_one_hop, tls_client};
 pub use repeats::Repeats;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use anyhow::Context as _;
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
 use archon_sessions::protocol::{Envelope, Message};
 use archon_sessions::store::sqlite::SqliteStore;
-use rmcp::transport::streamable_http_server::StreamableHttpService;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use tower::Service;
 
 use crate::config::{Reached, UpstreamConfig};
+use bridge::Bridge;
 use demo::DemoServer;
 use http::HttpUpstream;
+use plain::Plain;
 use stdio::StdioUpstream;
 
 /// The name of the built-in demo server.
 const DEMO: &str = "demo";
 
-/// An MCP server that we stand in front of.
+/// An MCP server that we stand in front of, for clients of both eras.
 #[derive(Clone)]
-pub enum Upstream {
-    /// A Streamable HTTP server.
-    Http(HttpUpstream),
-    /// A command that speaks MCP on standard input and output.
-    Stdio(StdioUpstream),
-    /// The built-in demo server.
-    Demo(StreamableHttpService<DemoServer, LocalSessionManager>),
+pub struct Upstream {
+    plain: Plain,
+    /// `None` where the server is known to speak both eras itself.
+    bridge: Option<Arc<Bridge>>,
 }
 
 /// What an upstream answers.
@@ -88,10 +87,12 @@ impl Upstream {
     /// # Errors
     /// If its TLS configuration is not usable.
     pub fn open(config: &UpstreamConfig) -> anyhow::Result<Self> {
-        match &config.reached {
-            Reached::Http(http) => HttpUpstream::new(&config.name, http).map(Self::Http),
-            Reached::Stdio(stdio) => Ok(Self::Stdio(StdioUpstream::new(&config.name, stdio))),
-        }
+        let plain = match &config.reached {
+            Reached::Http(http) => Plain::Http(HttpUpstream::new(&config.name, http)?),
+            Reached::Stdio(stdio) => Plain::Stdio(StdioUpstream::new(&config.name, stdio)),
+        };
+        let bridge = Some(Bridge::new(plain.clone()));
+        Ok(Self { plain, bridge })
     }
 
     /// Returns the demo server, in the gateway's own SQLite file or in memory.
@@ -114,41 +115,30 @@ impl Upstream {
                 .into(),
         };
         let server = DemoServer::open(readers).await.context("could not open the demo server")?;
-        Ok(Self::Demo(server.service()))
+        Ok(Self { plain: Plain::Demo(server.service()), bridge: None })
     }
 
     /// Returns its name.
     pub fn name(&self) -> &str {
-        match self {
-            Self::Http(http) => http.name(),
-            Self::Stdio(stdio) => stdio.name(),
-            Self::Demo(_) => DEMO,
-        }
+        self.plain.name()
     }
 
     /// Returns what is known of its state, in a word.
     pub fn state(&self) -> &'static str {
-        match self {
-            Self::Http(http) => http.state(),
-            Self::Stdio(stdio) => stdio.state(),
-            Self::Demo(_) => "up",
-        }
+        self.plain.state()
     }
 
     /// Returns how many processes it runs, if it is one that does.
     pub fn children(&self) -> Option<usize> {
-        match self {
-            Self::Stdio(stdio) => Some(stdio.children()),
-            Self::Http(_) | Self::Demo(_) => None,
-        }
+        self.plain.children()
     }
 
     /// Ends what it runs. Call when no call needs it any more.
     pub async fn stop(&self) {
-        match self {
-            Self::Stdio(stdio) => stdio.stop().await,
-            Self::Http(_) | Self::Demo(_) => {}
+        if let Some(bridge) = &self.bridge {
+            bridge.stop().await;
         }
+        self.plain.stop().await;
     }
 }
 
@@ -163,16 +153,9 @@ impl Service<InnerRequest> for Upstream {
     }
 
     fn call(&mut self, request: InnerRequest) -> Self::Future {
-        match self {
-            Self::Http(http) => Box::pin(http.clone().call(request)),
-            Self::Stdio(stdio) => Box::pin(stdio.clone().call(request)),
-            Self::Demo(demo) => {
-                let answer = demo.call(request);
-                Box::pin(async move {
-                    let answer = answer.await.map_err(CallFailed::from)?;
-                    Ok(answer.map(GatewayBody::demo))
-                })
-            }
+        match &self.bridge {
+            Some(bridge) => bridge.call(request),
+            None => self.plain.call(request),
         }
     }
 }

@@ -54,7 +54,6 @@ struct Connect {
     max_retries: Option<u32>,
     #[serde(default)]
     retry_delay_ms: Option<u64>,
-    /// Without it there are no heartbeats, so that tests decide when a session is silent.
     #[serde(default)]
     heartbeat_ms: Option<u64>,
     #[serde(default)]
@@ -70,15 +69,17 @@ type Slot = Arc<Mutex<Option<Client>>>;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("ARCHON_LOG"))
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
     let slot = Slot::default();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let order: Order = serde_json::from_str(&line)?;
+        // What follows a connect needs the client.
+        let is_first = matches!(order.what, What::Connect(_));
         let slot = slot.clone();
-        tokio::spawn(async move {
+        let answering = tokio::spawn(async move {
             let answer = match run(order.what, &slot).await {
                 Ok(ok) => json!({ "id": order.id, "ok": ok }),
                 Err(error) => {
@@ -88,6 +89,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             };
             println!("{answer}");
         });
+        if is_first {
+            answering.await?;
+        }
     }
     Ok(())
 }
@@ -147,7 +151,7 @@ async fn build(connect: Connect) -> Result<Client, Error> {
         .client_info(name, version)
         .era(era)
         .retry(retry)
-        .heartbeat(heartbeat.map_or(Heartbeat::Off, Heartbeat::Every));
+        .heartbeat(heartbeat.map_or(Heartbeat::Auto, Heartbeat::Every));
     if let Some(timeout) = connect.timeout_ms {
         builder = builder.timeout(Duration::from_millis(timeout));
     }

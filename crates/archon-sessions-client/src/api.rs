@@ -41,7 +41,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why the API did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ApiError {
     /// The URL is none of HTTP's, or the token cannot be sent.
     #[error("{0}")]
@@ -173,31 +172,31 @@ impl Api {
 
     /// Ends a session, for an operator: its handles answer 404 from then on.
     pub async fn end(&self, id: Uuid) -> Result<Ended, ApiError> {
-        self.answer(self.request(Method::DELETE, &format!("sessions/{id}"))).await
+        self.ask(self.request(Method::DELETE, &format!("sessions/{id}"))).await
     }
 
     /// Ends a session for a reason.
     pub async fn disconnect(&self, id: Uuid, reason: EndReason) -> Result<Ended, ApiError> {
         let body = Disconnect { reason: Some(reason) };
-        self.send_json(Method::POST, &format!("sessions/{id}/disconnect"), &body).await
+        self.post(&format!("sessions/{id}/disconnect"), &body).await
     }
 
     /// Says that a session's client is alive.
     pub async fn heartbeat(&self, id: Uuid) -> Result<Heartbeat, ApiError> {
         let request = self.request(Method::POST, &format!("sessions/{id}/heartbeat"));
-        self.answer(request.header(X_ARCHON_SESSION_ID, id.to_string())).await
+        self.ask(request.header(X_ARCHON_SESSION_ID, id.to_string())).await
     }
 
     /// Returns a reconnect token for a session. It replaces the one that there was.
     pub async fn reconnect_token(&self, id: Uuid) -> Result<Token, ApiError> {
         let request = self.request(Method::GET, &format!("sessions/{id}/token"));
-        self.answer(request.header(X_ARCHON_SESSION_ID, id.to_string())).await
+        self.ask(request.header(X_ARCHON_SESSION_ID, id.to_string())).await
     }
 
     /// Shows a reconnect token, and returns the next one.
     pub async fn reconnect(&self, id: Uuid, token: &Secret) -> Result<Reconnected, ApiError> {
         let body = Reconnect { token: token.reveal().to_owned() };
-        self.send_json(Method::POST, &format!("sessions/{id}/reconnect"), &body).await
+        self.post(&format!("sessions/{id}/reconnect"), &body).await
     }
 
     /// Returns what was used in a period, by tool, client and user.
@@ -236,7 +235,16 @@ impl Api {
         path: &str,
         parameters: &(impl Serialize + ?Sized),
     ) -> Result<T, ApiError> {
-        self.answer(self.request(Method::GET, path).query(parameters)).await
+        self.ask(self.request(Method::GET, path).query(parameters)).await
+    }
+
+    /// Sends anything else below `/api/mcp/`, as JSON.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.send_json(Method::POST, path, body).await
     }
 
     async fn send_json<T: DeserializeOwned>(
@@ -245,10 +253,10 @@ impl Api {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ApiError> {
-        self.answer(self.request(method, path).json(body)).await
+        self.ask(self.request(method, path).json(body)).await
     }
 
-    /// Returns a request for a path below `/api/mcp/`, to be changed and then given to [`Api::send`].
+    /// Returns a request for a path below `/api/mcp/`, to be changed and then given to [`Api::answer`] or [`Api::send`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/api/mcp/{path}", self.base.path().trim_end_matches('/')));
@@ -269,9 +277,17 @@ impl Api {
         Err(self.refused(answer).await)
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ApiError> {
-        let answer = self.send(request.timeout(ANSWER_LIMIT)).await?;
+    /// Sends a request, and reads its whole answer. It may take as long as it takes.
+    pub async fn answer<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, ApiError> {
+        let answer = self.send(request).await?;
         self.understood(answer).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ApiError> {
+        self.answer(request.timeout(ANSWER_LIMIT)).await
     }
 
     async fn sent(&self, request: RequestBuilder) -> Result<Response, ApiError> {

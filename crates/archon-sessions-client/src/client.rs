@@ -1,6 +1,7 @@
 //! The client: its face, and what it knows.
 
 mod archon;
+mod aside;
 mod attempt;
 mod builder;
 mod call;
@@ -108,7 +109,7 @@ struct Link {
 }
 
 impl Client {
-    /// Connects to an endpoint with everything as it usually is: `http://127.0.0.1:8051/mcp`, for example.
+    /// Connects to an endpoint with everything as it usually is: `http://127.0.0.1:8051/mcp`, or without the path.
     ///
     /// # Errors
     /// If the URL is none, the server cannot be reached, or does not take the handshake.

@@ -53,7 +53,6 @@ pub struct EventPlace {
 
 /// What there is to tell.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Notice {
     /// A frame. After a [`resync`](FrameData::Resync) one begins again from what it says.
     Frame {

@@ -25,6 +25,7 @@ from .exchange import MCP_SESSION_ID, Http, Sending
 from .inbound import Inbound
 from .options import Options
 from .outgoing import CALL_TOOL, DISCOVER, INITIALIZE, Outgoing, headers_aside
+from .rests import Rests
 from .retry import Budget, Tries
 from .stream import Message, Place, body, content_type, messages, parsed
 from .values import json_object
@@ -72,7 +73,8 @@ class Channel:
         self._budget = Budget()
         self._next_id = random.randrange(FIRST_ID_MAX)
         self._inbound = Inbound(self.aside.send)
-        self._in_flight = 0
+        self._rests = Rests()
+        self._in_flight: set[anyio.CancelScope] = set()
         self._last_used = anyio.current_time()
         self._renewing = asyncio.Lock()
         # How many handshakes were done: of several calls that find their session unknown, one
@@ -117,10 +119,15 @@ class Channel:
             is_cancellable=options.get("cancel_on_abandon", True),
         )
         timeout_s = options.get("timeout", self._options.timeout_s)
-        self._in_flight += 1
+        if self.closed.is_set():
+            raise request.closed()
+        scope: anyio.CancelScope | None = None
         try:
-            with anyio.fail_after(timeout_s):
+            with anyio.fail_after(timeout_s) as scope:
+                self._in_flight.add(scope)
                 result = await self._deliver(request)
+                self._budget.answered()
+                return result
         except TimeoutError:
             self._abandon(request)
             raise request.timed_out(timeout_s) from None
@@ -128,10 +135,11 @@ class Channel:
             self._abandon(request)
             raise
         finally:
-            self._in_flight -= 1
+            if scope is not None:
+                self._in_flight.discard(scope)
             self._last_used = anyio.current_time()
-        self._budget.answered()
-        return result
+        # Only a close cancels the scope before its time.
+        raise request.closed()
 
     async def notify(
         self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
@@ -144,11 +152,16 @@ class Channel:
             message["params"] = dict(params)
         await self.aside.send(message)
 
-    async def close(self) -> None:
-        """Stops all that is still under way, and closes all connections."""
+    async def close(self, *, end_session: bool) -> None:
+        """Ends what is under way, says goodbye if it is to, and closes all connections."""
         self.closed.set()
+        for scope in list(self._in_flight):
+            scope.cancel()
         await self._inbound.close()
+        if end_session:
+            await self.aside.say_goodbye()
         await self.aside.close()
+        await self._rests.close()
         await self.http.aclose()
 
     async def _deliver(self, request: Outgoing) -> dict[str, Any]:
@@ -196,7 +209,7 @@ class Channel:
             sending, content = request.sending, request.body()
             async with self.http.exchange("POST", sending, headers, content) as response:
                 await self._check(request, response, headers)
-                answer = await self._read(request, response, place)
+                answer = await self._read(request, response, place, sending)
         except Lost as broken:
             lost = broken
         if answer is None:
@@ -230,13 +243,15 @@ class Channel:
         raise of_status(status, response.headers, error, MCP_SESSION_ID in shown)
 
     async def _read(
-        self, request: Outgoing, response: httpx2.Response, place: Place
+        self, request: Outgoing, response: httpx2.Response, place: Place, sending: Sending
     ) -> Message | None:
         """Returns the message that answers the request, if it comes; deals with all before it."""
-        async for message in messages(response, place):
+        stream = messages(response, place)
+        async for message in stream:
             if "method" in message:
                 await self._inbound.take(message, request.on_progress)
             elif message.get("id") in (request.id, None):
+                sending.is_handed_over = self._rests.take(stream, response)
                 return message
             else:
                 logger.warning("an answer to another request came to %s", request.method)
@@ -253,12 +268,14 @@ class Channel:
             before = place.last_event_id
             headers = request.headers(self.http.handles, self.protocol_version)
             headers[LAST_EVENT_ID] = before or ""
+            coming = Sending()
             try:
-                async with self.http.exchange("GET", Sending(), headers) as response:
+                async with self.http.exchange("GET", coming, headers) as response:
                     if not response.is_success:
                         error = await _error_in(response)
                         raise of_status(response.status_code, response.headers, error, True)
-                    if (answer := await self._read(request, response, place)) is not None:
+                    answer = await self._read(request, response, place, coming)
+                    if answer is not None:
                         return answer
             except (UnknownSession, ProtocolError) as gone:
                 raise Lost(f"{lost}; the answer is not kept: {gone}") from gone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 from collections.abc import Mapping
@@ -10,7 +9,6 @@ from types import TracebackType
 from typing import Any
 
 import httpx2
-from mcp import ClientSession
 from mcp.client.session import (
     ElicitationFnT,
     IncomingMessage,
@@ -29,15 +27,13 @@ from mcp.types import (
     Tool,
     ToolListChangedNotification,
 )
-from mcp.types.version import LATEST_MODERN_VERSION
 
 from . import gateway_tools, options
 from .calls import call, first_text, structured, told
-from .channel import Channel
+from .connection import Connection
 from .errors import MCPClientError, MCPSessionError, MCPToolError
 from .exchange import Handles, Http
 from .heartbeats import Heartbeats
-from .negotiate import negotiate, resume
 from .options import DEFAULT_RETRY_DELAY_S, EraMode
 from .state import SavedState, SessionInfo
 from .version import VERSION
@@ -134,9 +130,7 @@ class MCPClient:
         self._tools: dict[str, Tool] | None = None
         self._token = state.reconnect_token if state else None
         self._reconnect_count = state.reconnect_count if state else 0
-        self._channel: Channel | None = None
-        self._session: ClientSession | None = None
-        self._owner: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
         self._heartbeats: Heartbeats | None = None
         self._is_closed = False
 
@@ -158,25 +152,24 @@ class MCPClient:
     @property
     def session_id(self) -> str | None:
         """The gateway's session; `None` without a gateway, or before its first answer."""
-        return self._channel.http.handles.session_id if self._channel else None
+        return self._connection.handles.session_id if self._connection else None
 
     @property
     def info(self) -> SessionInfo:
         """Which session this client is in, as of the latest answer."""
-        channel, session = self._connected()
-        handles = channel.http.handles
+        connection = self._connected()
         return SessionInfo(
-            session_id=handles.session_id,
-            mcp_session_id=handles.mcp_session_id,
-            era="modern" if channel.era_is_modern else "legacy",
-            protocol_version=session.protocol_version or "",
+            session_id=connection.handles.session_id,
+            mcp_session_id=connection.handles.mcp_session_id,
+            era=connection.era,
+            protocol_version=connection.session.protocol_version or "",
             reconnect_count=self._reconnect_count,
         )
 
     @property
     def server_info(self) -> Implementation | None:
         """What the server calls itself, if it does."""
-        return self._connected()[1].server_info
+        return self._connected().session.server_info
 
     async def initialize(self) -> SessionInfo:
         """Connects: finds out which era the server speaks, and begins or resumes a session.
@@ -189,20 +182,16 @@ class MCPClient:
         """
         if self._is_closed:
             raise MCPSessionError("the client is closed; make another")
-        if self._channel is not None:
+        if self._connection is not None:
             return self.info
-        handles = Handles()
-        http = Http(self._options.url, handles, self._headers, self._auth, self._verify)
-        if self._state is not None:
-            handles.session_id = self._state.session_id
-            handles.mcp_session_id = self._state.mcp_session_id
-            if self._state.cookie:
-                http.restore_cookie(self._state.cookie)
-        self._channel = Channel(http, self._options, self._may_repeat, self._handshake)
+        http = Http(self._options.url, Handles(), self._headers, self._auth, self._verify)
+        connection = Connection(
+            http, self._options, self._callbacks, self._may_repeat, self._forget_tools
+        )
+        self._connection = connection
         try:
-            self._session = await self._own(self._channel)
             with told():
-                await self._negotiate(self._channel, self._session)
+                await connection.open(self._era, self._state)
             await self._take_back()
         except BaseException:
             await self._shut_down(end_session=False)
@@ -230,7 +219,7 @@ class MCPClient:
             MCPConnectionError: it did not run.
             MCPSessionError: it did not run, for want of a session.
         """
-        _, session = self._connected()
+        session = self._connected().session
         with told():
             try:
                 result = await call(session, name, arguments, timeout, on_progress)
@@ -251,7 +240,7 @@ class MCPClient:
         Raises:
             MCPConnectionError, MCPSessionError, MCPToolError: as `call_tool` does.
         """
-        _, session = self._connected()
+        session = self._connected().session
         tools: list[Tool] = []
         cursor: str | None = None
         with told():
@@ -300,14 +289,14 @@ class MCPClient:
                 another session then.
             MCPConnectionError: the server cannot be reached.
         """
-        channel, _ = self._connected()
+        connection = self._connected()
         session_id = self.session_id
         tool = await self._gateway_tool(gateway_tools.RECONNECT)
         if tool and self._token is None:
             self._token = await self._new_token()
-        if not channel.era_is_modern:
+        if connection.era == "legacy":
             with told():
-                channel.protocol_version = await self._handshake()
+                connection.channel.protocol_version = await connection.shake_hands()
         if tool and session_id and self._token:
             await self._show_token(tool, session_id, self._token)
         return self.info
@@ -320,20 +309,20 @@ class MCPClient:
         Raises:
             MCPConnectionError, MCPSessionError: the gateway cannot be asked.
         """
-        channel, session = self._connected()
+        connection = self._connected()
         if await self._gateway_tool(gateway_tools.GET_TOKEN):
             self._token = await self._new_token()
-        handles, answered = channel.http.handles, session.initialize_result
+        handles, answered = connection.handles, connection.session.initialize_result
         if answered is None:
             handshake = None
         else:
             handshake = answered.model_dump(by_alias=True, mode="json", exclude_none=True)
         return SavedState(
             url=self._options.url,
-            era="modern" if channel.era_is_modern else "legacy",
+            era=connection.era,
             session_id=handles.session_id,
             mcp_session_id=handles.mcp_session_id,
-            cookie=channel.http.cookie,
+            cookie=connection.channel.http.cookie,
             reconnect_token=self._token,
             reconnect_count=self._reconnect_count,
             handshake=handshake,
@@ -349,45 +338,15 @@ class MCPClient:
         self._is_closed = True
         await self._shut_down(end_session)
 
-    def _connected(self) -> tuple[Channel, ClientSession]:
+    def _connected(self) -> Connection:
         if self._is_closed:
             raise MCPSessionError("the client is closed; make another")
-        if self._channel is None or self._session is None:
+        if self._connection is None:
             raise MCPSessionError("not connected; call initialize(), or use `async with`")
-        return self._channel, self._session
+        return self._connection
 
-    async def _own(self, channel: Channel) -> ClientSession:
-        """Starts the task in which `mcp`'s session lives, for who enters it must leave it."""
-        session = ClientSession(dispatcher=channel, **self._callbacks)
-        ready = asyncio.Event()
-
-        async def live() -> None:
-            async with session:
-                ready.set()
-                await channel.closed.wait()
-
-        self._owner = asyncio.create_task(live(), name="archon-sessions session")
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait({self._owner, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if self._owner.done():
-            await self._owner
-        return session
-
-    async def _negotiate(self, channel: Channel, session: ClientSession) -> None:
-        if self._state is not None and await resume(channel, session, self._state):
-            return
-        await negotiate(channel, session, self._era)
-
-    async def _handshake(self) -> str:
-        """Does a legacy handshake anew, and returns the version that it agreed on."""
-        # A session of `mcp` does one handshake in its life; this one sends through our channel.
-        again = ClientSession(dispatcher=self._channel, **self._callbacks)
-        result = await again.initialize()
-        if self._session is not None:
-            self._session.adopt(result)
+    def _forget_tools(self) -> None:
         self._tools = None
-        return result.protocol_version
 
     async def _take_back(self) -> None:
         """Shows the saved token where the saved handles did not lead to the saved session."""
@@ -451,25 +410,20 @@ class MCPClient:
         return bool(marks and (marks.read_only_hint or marks.idempotent_hint))
 
     async def _ping(self) -> None:
-        channel, session = self._connected()
         with told():
-            if channel.era_is_modern:
-                await session.send_discover(channel.protocol_version or LATEST_MODERN_VERSION)
-            else:
-                await session.send_ping()
+            await self._connected().ping()
 
     async def _beat(self) -> float | None:
-        channel, _ = self._connected()
-        if not channel.http.handles.is_gateway:
+        if not self._connected().handles.is_gateway:
             return None
         return gateway_tools.idle_timeout_s(await self.heartbeat())
 
     def _idle_s(self) -> float:
-        return self._channel.idle_s if self._channel else 0.0
+        return self._connection.channel.idle_s if self._connection else 0.0
 
     async def _hear(self, message: IncomingMessage) -> None:
         if isinstance(message, ToolListChangedNotification):
-            self._tools = None
+            self._forget_tools()
         if self._message_handler is not None:
             await self._message_handler(message)
 
@@ -477,12 +431,6 @@ class MCPClient:
         if self._heartbeats is not None:
             await self._heartbeats.stop()
             self._heartbeats = None
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            if end_session:
-                await channel.aside.say_goodbye()
-            await channel.close()
-        if self._owner is not None:
-            await asyncio.gather(self._owner, return_exceptions=True)
-            self._owner = None
-        self._session = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close(end_session=end_session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -45,9 +45,12 @@ class Handles:
 
 @dataclass
 class Sending:
-    """How far a request has come. `is_sent` from the moment that its last part may have left."""
+    """How far a request has come."""
 
-    is_sent: bool = field(default=False)
+    is_sent: bool = False
+    """From the moment that its last part may have left."""
+    is_handed_over: bool = False
+    """Whether somebody else reads the rest of the answer, and closes it."""
 
     async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
         """Hears from the HTTP client what it does.
@@ -98,14 +101,15 @@ class Http:
             NotRun: nothing that could run was sent.
             Lost: it was sent, and the answer did not come, or broke off inside the block.
         """
-        sending.is_sent = False
+        sending.is_sent = sending.is_handed_over = False
         try:
             response = await self._send(method, sending, headers, content)
             try:
                 self._learn(response)
                 yield response
             finally:
-                await response.aclose()
+                if not sending.is_handed_over:
+                    await response.aclose()
         except httpx2.RequestError as error:
             said = f"{type(error).__name__} at {self.url}: {error}".rstrip(": ")
             if sending.is_sent:

@@ -11,7 +11,7 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp.types import REQUEST_TIMEOUT
 
-from .errors import MCPConnectionError, MCPOutcomeUnknown
+from .errors import MCPConnectionError, MCPOutcomeUnknown, MCPSessionError
 from .exchange import MCP_SESSION_ID, Handles, Sending
 from .stream import Message
 from .verdict import READS, Lost, NotRun
@@ -85,6 +85,13 @@ class Outgoing:
         if self.is_read:
             return MCPConnectionError(message)
         return MCPOutcomeUnknown(f"{message}; it may have run, and may still run")
+
+    def closed(self) -> Exception:
+        """Returns what its caller is told when the client is closed meanwhile."""
+        message = f"the client was closed before {self.method} was answered"
+        if self.is_sent and not self.is_read:
+            return MCPOutcomeUnknown(f"{message}; it may have run, check before you call again")
+        return MCPSessionError(message)
 
     def not_run(self, refused: NotRun) -> Exception:
         """Returns what its caller is told when it is not sent again."""

@@ -21,8 +21,8 @@ class SessionInfo:
 
     session_id: str | None
     """The gateway's session, a UUID; `None` without a gateway, or before its first answer."""
-    mcp_session_id: str | None
-    """The connection's handle in the legacy era; `None` in the modern one."""
+    mcp_session_id: str | None = field(repr=False)
+    """The connection's handle in the legacy era; `None` in the modern one. Not shown by `repr`."""
     era: Era
     protocol_version: str
     reconnect_count: int

@@ -5,15 +5,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use archon_sessions_api::problem::Problem;
+use archon_sessions_client::{Api, ApiError, Events, EventsQuery};
 use clap::Args;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 /// How long an address may take to be connected to; a gateway that is there takes a millisecond.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How long an answer may take; the API's own limits are shorter.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Names a gateway by its API.
 #[derive(Debug, Args)]
@@ -53,11 +51,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Asks a gateway.
+/// Asks a gateway, and says what went wrong as commands do.
 pub struct ApiClient {
-    http: reqwest::Client,
-    base: Url,
-    token: Option<Secret>,
+    api: Api,
 }
 
 impl ApiArgs {
@@ -66,8 +62,13 @@ impl ApiArgs {
     /// # Errors
     /// If this machine has no certificates to check others against.
     pub fn client(self) -> anyhow::Result<ApiClient> {
-        let http = http_client(&self.api)?;
-        Ok(ApiClient { http, base: self.api, token: self.token })
+        let api = Api::new(&self.api)?;
+        let token = self.token.map(|token| token.0).filter(|token| !token.is_empty());
+        let api = match token {
+            Some(token) => api.token(token)?,
+            None => api,
+        };
+        Ok(ApiClient { api })
     }
 }
 
@@ -92,12 +93,7 @@ fn is_loopback(url: &Url) -> bool {
 impl ApiClient {
     /// Returns where the API is.
     pub fn base(&self) -> &Url {
-        &self.base
-    }
-
-    /// Returns the value of `Authorization`, if there is a token.
-    pub fn bearer(&self) -> Option<String> {
-        self.token.as_ref().and_then(Secret::bearer)
+        self.api.base()
     }
 
     /// Asks for something, with parameters.
@@ -109,8 +105,7 @@ impl ApiClient {
         path: &str,
         parameters: &[(&str, String)],
     ) -> anyhow::Result<T> {
-        let request = self.request(Method::GET, path, parameters).timeout(ANSWER_LIMIT);
-        self.answer(request).await
+        self.api.get(path, parameters).await.map_err(told)
     }
 
     /// Sends something.
@@ -122,7 +117,7 @@ impl ApiClient {
         path: &str,
         body: &serde_json::Value,
     ) -> anyhow::Result<T> {
-        self.answer(self.request(Method::POST, path, &[]).json(body).timeout(ANSWER_LIMIT)).await
+        self.api.post(path, body).await.map_err(told)
     }
 
     /// Returns a request for a path below `/api/mcp/`.
@@ -132,16 +127,7 @@ impl ApiClient {
         path: &str,
         parameters: &[(&str, String)],
     ) -> RequestBuilder {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}/api/mcp/{path}", self.base.path().trim_end_matches('/')));
-        if !parameters.is_empty() {
-            url.query_pairs_mut().extend_pairs(parameters);
-        }
-        let request = self.http.request(method, url);
-        match self.bearer() {
-            Some(bearer) => request.header(reqwest::header::AUTHORIZATION, bearer),
-            None => request,
-        }
+        self.api.request(method, path).query(parameters)
     }
 
     /// Sends a request and reads the whole answer.
@@ -149,11 +135,7 @@ impl ApiClient {
     /// # Errors
     /// See [`ApiClient::get`].
     pub async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
-        let answer = self.send(request).await?;
-        let text = answer.text().await.context("the gateway's answer broke off; try again")?;
-        serde_json::from_str(&text).with_context(|| {
-            format!("{} did not answer as archon does; does --api name the API's port?", self.base)
-        })
+        self.api.answer(request).await.map_err(told)
     }
 
     /// Sends a request, and returns a good answer whose body is still to come.
@@ -161,33 +143,44 @@ impl ApiClient {
     /// # Errors
     /// See [`ApiClient::get`].
     pub async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let answer = request.send().await.map_err(|error| {
-            // Its URL would be said twice.
-            let error = error.without_url();
-            let hint = "is archon running there? --api or ARCHON_API_URL names another";
-            anyhow!(error).context(format!("could not reach the API at {} ({hint})", self.base))
-        })?;
-        // The second is what a WebSocket's handshake is answered with.
-        if answer.status().is_success() || answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(answer);
-        }
-        Err(refused(answer).await)
+        self.api.send(request).await.map_err(told)
+    }
+
+    /// Listens to what happens.
+    ///
+    /// # Errors
+    /// See [`ApiClient::get`].
+    pub async fn events(&self, query: EventsQuery) -> anyhow::Result<Events> {
+        self.api.events(query).await.map_err(told)
     }
 }
 
-/// Returns what a gateway refused with, and what to do.
-async fn refused(answer: Response) -> anyhow::Error {
-    let status = answer.status();
-    let text = answer.text().await.unwrap_or_default();
-    let Ok(Problem { detail, hint, .. }) = serde_json::from_str(&text) else {
-        return anyhow!("the API answered {status}; does --api name the API's port?");
-    };
-    let hint = match status {
-        StatusCode::UNAUTHORIZED => "name a token with ARCHON_API_TOKEN; `archon token` makes one",
-        _ => &hint,
-    };
-    // What another process says is shown as what it is: text.
-    anyhow!(super::print::plain(&format!("{detail} ({hint})")))
+/// Returns what went wrong, and what to do.
+pub fn told(error: ApiError) -> anyhow::Error {
+    match error {
+        ApiError::Unusable(message) => anyhow!(message),
+        ApiError::Unreachable { url, source } => {
+            let hint = "is archon running there? --api or ARCHON_API_URL names another";
+            let context = format!("could not reach the API at {url} ({hint})");
+            anyhow::Error::from_boxed(source).context(context)
+        }
+        ApiError::Refused { status, problem, .. } => {
+            let hint = match status {
+                StatusCode::UNAUTHORIZED => {
+                    "name a token with ARCHON_API_TOKEN; `archon token` makes one"
+                }
+                _ => &problem.hint,
+            };
+            // What another process says is shown as what it is: text.
+            anyhow!(super::print::plain(&format!("{} ({hint})", problem.detail)))
+        }
+        ApiError::NotUnderstood { url, source: Some(source), .. } => anyhow!(source).context(
+            format!("{url} did not answer as archon does; does --api name the API's port?"),
+        ),
+        ApiError::NotUnderstood { status, source: None, .. } => {
+            anyhow!("the API answered {status}; does --api name the API's port?")
+        }
+    }
 }
 
 /// Parses where an API is.

@@ -1,44 +1,159 @@
-//! Where the two eras meet. Crossing them is not built yet: a client of an era that the upstream does
-//! not speak gets an error in its own era's form, which names the versions that the upstream speaks.
+//! Where the two eras meet: clients of one in front of a server that speaks only the other.
+//!
+//! What eras agree on passes by untouched. For a legacy client, [`legacy_client`] is a legacy server in this process
+//! that asks a modern upstream; for a modern client, [`modern_client`] is the client of a legacy one. Messages are
+//! taken apart no further than has to be: what is not added or taken out stays the text that was sent.
+
+mod incoming;
+mod legacy_client;
+mod modern_client;
+mod object;
+mod written;
+
+use std::sync::Arc;
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
-use archon_sessions::protocol::{Envelope, Message, legacy};
+use archon_sessions::protocol::names::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_SESSION_ID};
+use archon_sessions::protocol::{Envelope, Message};
 use archon_sessions::session::Era;
-use serde::Deserialize;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method};
+use http_body_util::{BodyExt, Full};
 
-/// Returns the error for a modern request to an upstream of the legacy era.
-///
-/// It is the protocol's own (-32022), so that a client which speaks both eras falls back to the other.
-pub fn refuse_modern(upstream: &str, envelope: &Envelope, speaks: &[String]) -> CallFailed {
-    let requested = envelope.meta.protocol_version.as_deref().unwrap_or_default();
-    CallFailed::unsupported_version(upstream, requested, speaks)
+use super::eras::Speaks;
+use super::plain::Plain;
+use super::{Answer, Answering, message, refusal};
+use legacy_client::LegacyClients;
+use modern_client::ModernClients;
+
+/// What the `_meta` keys of the modern era begin with.
+const META_PREFIX: &str = "io.modelcontextprotocol/";
+
+/// See the module.
+pub struct Bridge {
+    plain: Plain,
+    legacy_clients: LegacyClients,
+    modern_clients: ModernClients,
 }
 
-/// Returns the error for an `initialize` to an upstream of the modern era.
-pub fn refuse_legacy(upstream: &str, envelope: &Envelope, speaks: &[String]) -> CallFailed {
-    #[derive(Deserialize)]
-    struct Initialize {
-        #[serde(rename = "protocolVersion")]
-        protocol_version: String,
+impl Bridge {
+    /// Returns the bridge to an upstream; must be called on a runtime.
+    pub fn new(plain: Plain) -> Arc<Self> {
+        let legacy_clients = LegacyClients::new(plain.clone());
+        let modern_clients = ModernClients::new(plain.clone());
+        Arc::new(Self { plain, legacy_clients, modern_clients })
     }
-    let params = envelope.params.as_deref().unwrap_or_default();
-    let requested = serde_json::from_str::<Initialize>(params).ok();
-    let requested = requested.as_ref().map_or("", |params| params.protocol_version.as_str());
-    CallFailed::unsupported_version(upstream, requested, speaks)
-}
 
-/// Returns the message of a modern request, or of a legacy handshake: where an era must be spoken.
-pub fn opening(request: &InnerRequest) -> Option<(Era, &Envelope)> {
-    let exchange = request.extensions().get::<Exchange>()?;
-    let Message::Single(envelope) = exchange.message.as_deref()? else { return None };
-    match exchange.era {
-        Era::Modern => Some((Era::Modern, envelope)),
-        Era::Legacy if &*envelope.method == "initialize" => Some((Era::Legacy, envelope)),
-        Era::Legacy => None,
+    /// Ends what it runs by itself.
+    pub async fn stop(&self) {
+        self.modern_clients.stop().await;
+    }
+
+    /// Answers a request, in the client's era.
+    pub fn call(self: &Arc<Self>, request: InnerRequest) -> Answering {
+        let Some(exchange) = request.extensions().get::<Exchange>() else {
+            return self.plain.call(request);
+        };
+        let eras = self.plain.eras();
+        match exchange.era {
+            Era::Modern if eras.is_none_or(|eras| eras.is_modern()) => self.plain.call(request),
+            Era::Modern => Box::pin(self.clone().modern(request)),
+            Era::Legacy if legacy_client::is_link(link_of(request.headers())) => {
+                Box::pin(self.legacy_clients.clone().call(request))
+            }
+            Era::Legacy if may_be_handshake(&request) => Box::pin(self.clone().handshake(request)),
+            Era::Legacy => self.plain.call(request),
+        }
+    }
+
+    /// Passes a handshake on; where the upstream turns out to be one of the modern era, answers it here.
+    async fn handshake(self: Arc<Self>, request: InnerRequest) -> Result<Answer, CallFailed> {
+        let Some(envelope) = envelope(&request).await.filter(|one| &*one.method == "initialize")
+        else {
+            return self.plain.call(request).await;
+        };
+        if self.plain.eras().is_some_and(|eras| eras.refuses_handshakes()) {
+            return self.legacy_clients.initialize(request, &envelope).await;
+        }
+        let answered = match self.plain.call(request.clone()).await {
+            Ok(answer) => {
+                let (is_refused, answer) = refusal::look(answer).await;
+                if !is_refused {
+                    return Ok(answer);
+                }
+                Ok(answer)
+            }
+            Err(failed) => Err(failed),
+        };
+        // A command of the modern era may also have ended on a handshake.
+        if answered.is_err() && !matches!(self.plain, Plain::Stdio(_)) {
+            return answered;
+        }
+        if !matches!(self.plain.speaks(&request).await, Ok(Some(Speaks::Modern(_)))) {
+            return answered;
+        }
+        if let Some(eras) = self.plain.eras() {
+            eras.refused_handshake();
+        }
+        self.legacy_clients.initialize(request, &envelope).await
+    }
+
+    async fn modern(self: Arc<Self>, request: InnerRequest) -> Result<Answer, CallFailed> {
+        match self.plain.speaks(&request).await? {
+            Some(Speaks::LegacyOnly(_)) => self.modern_clients.clone().call(request).await,
+            Some(Speaks::Modern(_)) | None => self.plain.call(request).await,
+        }
     }
 }
 
-/// Returns the handshake versions, for an upstream that did not say which of them it speaks.
-pub fn legacy_versions() -> Vec<String> {
-    legacy::VERSIONS.map(str::to_owned).to_vec()
+fn link_of(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(MCP_SESSION_ID)
+}
+
+/// Returns true unless a request is known not to be a handshake. Our own messages carry no envelope.
+fn may_be_handshake(request: &InnerRequest) -> bool {
+    let exchange = request.extensions().get::<Exchange>();
+    match exchange.and_then(|exchange| exchange.message.as_deref()) {
+        Some(Message::Single(envelope)) => &*envelope.method == "initialize",
+        Some(Message::Batch(_)) => false,
+        None => request.method() == Method::POST && link_of(request.headers()).is_none(),
+    }
+}
+
+/// Returns a request's message, be it the client's or our own.
+async fn envelope(request: &InnerRequest) -> Option<Envelope> {
+    if let Some(envelope) = message(request) {
+        return Some(envelope.clone());
+    }
+    // Its body is in memory already, and cannot fail.
+    let body = request.body().clone().collect().await.ok()?.to_bytes();
+    match Message::parse(&body).ok()? {
+        Message::Single(envelope) => Some(envelope),
+        Message::Batch(_) => None,
+    }
+}
+
+/// Returns a POST of ours in the name of a client's request: with its headers, but for those that describe its
+/// message.
+fn post(like: &InnerRequest, era: Era, body: String) -> InnerRequest {
+    let mut request = InnerRequest::new(Full::new(Bytes::from(body)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = like.uri().clone();
+    *request.headers_mut() = like.headers().clone();
+    let headers = request.headers_mut();
+    for name in [&MCP_SESSION_ID, &LAST_EVENT_ID, &MCP_METHOD, &MCP_NAME, &CONTENT_LENGTH] {
+        headers.remove(name);
+    }
+    let is_mirror = |name: &&http::HeaderName| name.as_str().starts_with("mcp-param-");
+    while let Some(name) = headers.keys().find(is_mirror).cloned() {
+        headers.remove(name);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    if let Some(exchange) = like.extensions().get::<Exchange>() {
+        let ours = Exchange { era, message: None, connection: None, ..exchange.clone() };
+        request.extensions_mut().insert(ours);
+    }
+    request
 }

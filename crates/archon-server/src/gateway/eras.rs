@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use archon_sessions::protocol::legacy;
 use archon_sessions::session::Era;
 use serde::Deserialize;
 
@@ -26,9 +27,24 @@ pub enum Speaks {
 pub struct Knowledge {
     known_for: Duration,
     /// Held for single operations, never across an await.
-    known: Mutex<Option<(Speaks, Instant, Duration)>>,
+    known: Mutex<Option<Known>>,
     /// One question at a time.
     pub asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Known {
+    speaks: Speaks,
+    since: Instant,
+    known_for: Duration,
+    /// Whether it was seen to refuse a handshake.
+    refuses_handshakes: bool,
+}
+
+impl Known {
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < self.known_for
+    }
 }
 
 impl Default for Knowledge {
@@ -46,14 +62,27 @@ impl Knowledge {
     /// Returns what is known, unless it is too old.
     pub fn get(&self) -> Option<Speaks> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = known.as_ref().filter(|(_, at, known_for)| at.elapsed() < *known_for);
-        fresh.map(|(speaks, ..)| speaks.clone())
+        known.as_ref().filter(|known| known.is_fresh()).map(|known| known.speaks.clone())
     }
 
     /// Returns true if it is known to speak the modern era: the question on every call's path.
     pub fn is_modern(&self) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(&*known, Some((Speaks::Modern(_), at, known_for)) if at.elapsed() < *known_for)
+        matches!(&*known, Some(known @ Known { speaks: Speaks::Modern(_), .. }) if known.is_fresh())
+    }
+
+    /// Returns true if it is known to speak the modern era only: it refused a handshake.
+    pub fn refuses_handshakes(&self) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().is_some_and(|known| known.is_fresh() && known.refuses_handshakes)
+    }
+
+    /// Notes that it refused a handshake, for as long as the rest is known.
+    pub fn refused_handshake(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &mut *known {
+            known.refuses_handshakes = true;
+        }
     }
 
     /// Keeps what was learnt.
@@ -67,7 +96,8 @@ impl Knowledge {
     }
 
     fn keep(&self, speaks: Speaks, known_for: Duration) {
-        let known = Some((speaks, Instant::now(), known_for));
+        let since = Instant::now();
+        let known = Some(Known { speaks, since, known_for, refuses_handshakes: false });
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
@@ -101,7 +131,7 @@ pub fn read_discovery(answer: &[u8]) -> Speaks {
         supported: Vec<String>,
     }
     let is_modern = |version: &String| Era::of_version(version) == Era::Modern;
-    let unknown = || Speaks::LegacyOnly(super::bridge::legacy_versions());
+    let unknown = || Speaks::LegacyOnly(legacy_versions());
     let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return unknown() };
     match (answer.result, answer.error) {
         (Some(Discovered { supported }), _) if supported.iter().any(is_modern) => {
@@ -119,6 +149,11 @@ pub fn read_discovery(answer: &[u8]) -> Speaks {
         }
         _ => unknown(),
     }
+}
+
+/// Returns the handshake versions, for an upstream that did not say which of them it speaks.
+pub fn legacy_versions() -> Vec<String> {
+    legacy::VERSIONS.map(str::to_owned).to_vec()
 }
 
 #[cfg(test)]

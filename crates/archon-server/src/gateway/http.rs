@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
-use archon_sessions::protocol::Envelope;
 use archon_sessions::protocol::sse::is_event_stream;
 use archon_sessions::session::{Era, Principal};
 use bytes::Bytes;
@@ -24,7 +23,7 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::eras::{DISCOVER, Knowledge, Speaks, read_discovery};
-use super::{Answer, GatewayBody, bridge};
+use super::{Answer, GatewayBody};
 use crate::config::{Forwarding, HttpConfig};
 use pool::{Failed, Pool};
 
@@ -107,43 +106,13 @@ impl HttpUpstream {
         }
     }
 
+    /// Returns what is known of the eras that it speaks.
+    pub fn eras(&self) -> &Knowledge {
+        &self.shared.eras
+    }
+
     /// Sends a request on.
     pub async fn call(self, request: InnerRequest) -> Result<Answer, CallFailed> {
-        let Some((era, _)) = bridge::opening(&request) else {
-            return self.relay(request).await;
-        };
-        match era {
-            Era::Modern if self.shared.eras.is_modern() => self.relay(request).await,
-            Era::Modern => {
-                let speaks = self.speaks(&request).await?;
-                match (speaks, bridge::opening(&request)) {
-                    (Some(Speaks::LegacyOnly(versions)), Some((_, envelope))) => {
-                        Err(bridge::refuse_modern(self.name(), envelope, &versions))
-                    }
-                    _ => self.relay(request).await,
-                }
-            }
-            Era::Legacy => self.initialize(request).await,
-        }
-    }
-
-    /// Sends a handshake on; a refusal by an upstream of the modern era is explained.
-    async fn initialize(self, request: InnerRequest) -> Result<Answer, CallFailed> {
-        let again = request.clone();
-        let (is_refused, answer) = super::refusal::look(self.relay(request).await?).await;
-        if !is_refused {
-            return Ok(answer);
-        }
-        let envelope: Option<&Envelope> = bridge::opening(&again).map(|(_, envelope)| envelope);
-        match (self.speaks(&again).await, envelope) {
-            (Ok(Some(Speaks::Modern(versions))), Some(envelope)) => {
-                Err(bridge::refuse_legacy(self.name(), envelope, &versions))
-            }
-            _ => Ok(answer),
-        }
-    }
-
-    async fn relay(&self, request: InnerRequest) -> Result<Answer, CallFailed> {
         let (mut parts, body) = request.into_parts();
         headers::forward(&mut parts.headers, &self.shared.forwarding, principal(&parts.extensions));
         parts.extensions = http::Extensions::new();
@@ -181,8 +150,11 @@ impl HttpUpstream {
     }
 
     /// Returns which versions the upstream speaks, asking it in this request's name if need be; `None` if it
-    /// does not tell whoever sent that.
-    async fn speaks(&self, like: &InnerRequest) -> Result<Option<Speaks>, CallFailed> {
+    /// does not tell whoever sent that, or not now.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    pub async fn speaks(&self, like: &InnerRequest) -> Result<Option<Speaks>, CallFailed> {
         if let Some(known) = self.shared.eras.get() {
             return Ok(Some(known));
         }
@@ -192,7 +164,13 @@ impl HttpUpstream {
         }
         let probe = async {
             let response = self.send(self.probe(like)).await?;
-            if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let status = response.status();
+            let is_untold = matches!(
+                status,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+            );
+            // A server that is broken, or behind a proxy that does not reach it, says nothing of its era.
+            if is_untold || status.is_server_error() {
                 return Ok(None);
             }
             let is_sse = is_event_stream(response.headers());

@@ -6,15 +6,15 @@
 //! message belongs to whom is decided in [`table`]. Where a link is unknown, since its child ended or was
 //! shut down, the answer is 404, as from any server that forgot a session; the layer then opens it again.
 
-mod answer;
+pub(super) mod answer;
 mod backoff;
 mod child;
 mod children;
 mod launch;
 mod lines;
 mod mailbox;
-mod message;
-mod mirrored;
+pub(super) mod message;
+pub(super) mod mirrored;
 mod modern;
 mod probe;
 mod stderr;
@@ -34,8 +34,8 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use uuid::Uuid;
 
+use super::Answer;
 use super::eras::{Knowledge, Speaks};
-use super::{Answer, bridge};
 use crate::config::StdioConfig;
 use answer::{failure, refused};
 use child::{Child, Pending, Unsent};
@@ -94,6 +94,19 @@ impl StdioUpstream {
         self.children.count()
     }
 
+    /// Returns what is known of the eras that it speaks.
+    pub fn eras(&self) -> &Knowledge {
+        &self.eras
+    }
+
+    /// Returns which versions it speaks, asking it if need be.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn speaks(&self) -> Result<Speaks, CallFailed> {
+        probe::speaks(&self.children, &self.eras).await
+    }
+
     /// Stops all its children, and waits for their ends.
     pub async fn stop(&self) {
         self.children.stop().await;
@@ -101,10 +114,7 @@ impl StdioUpstream {
 
     /// Answers a request as a Streamable HTTP server would.
     pub async fn call(self, request: InnerRequest) -> Result<Answer, CallFailed> {
-        let modern = match bridge::opening(&request) {
-            Some((Era::Modern, envelope)) => Some(envelope.clone()),
-            Some((Era::Legacy, _)) | None => None,
-        };
+        let envelope = super::message(&request).cloned();
         let (parts, body) = request.into_parts();
         let Some(exchange) = parts.extensions.get::<Exchange>() else {
             return Err(failure(codes::REFUSED, "the request came past the sessions".to_owned()));
@@ -127,14 +137,7 @@ impl StdioUpstream {
             return Err(failure(-32700, "the body is no message".to_owned()));
         };
         match sender.era {
-            Era::Modern => {
-                if let (Speaks::LegacyOnly(versions), Some(envelope)) =
-                    (probe::speaks(&self.children, &self.eras).await?, &modern)
-                {
-                    return Err(bridge::refuse_modern(self.name(), envelope, &versions));
-                }
-                self.modern(&sender, &message, &parts.headers, modern.as_ref()).await
-            }
+            Era::Modern => self.modern(&sender, &message, &parts.headers, envelope.as_ref()).await,
             Era::Legacy if message.method == "initialize" && message.kind == Kind::Request => {
                 self.initialize(&sender, &message).await
             }
@@ -154,29 +157,13 @@ impl StdioUpstream {
             self.greet(key, &child, link, sender, message).await
         };
         let (pending, event) = answered?;
-        if event.code().is_some() {
-            return self.refuse_handshake(message, pending).await;
-        }
         let mut answer = answer::events(pending.mailbox().clone(), pending);
-        if let Ok(link) = HeaderValue::try_from(link.to_string()) {
+        if event.code().is_none()
+            && let Ok(link) = HeaderValue::try_from(link.to_string())
+        {
             answer.headers_mut().insert(MCP_SESSION_ID, link);
         }
         Ok(answer)
-    }
-
-    /// A server that refuses a handshake may be one of the modern era, which is explained.
-    async fn refuse_handshake(
-        &self,
-        message: &Message,
-        pending: Pending,
-    ) -> Result<Answer, CallFailed> {
-        if let Ok(Speaks::Modern(versions)) = probe::speaks(&self.children, &self.eras).await
-            && let Ok(archon_sessions::protocol::Message::Single(envelope)) =
-                archon_sessions::protocol::Message::parse(&message.bytes)
-        {
-            return Err(bridge::refuse_legacy(self.name(), &envelope, &versions));
-        }
-        Ok(answer::events(pending.mailbox().clone(), pending))
     }
 
     /// Sends `initialize` to a new child and waits for the answer.

@@ -67,7 +67,11 @@ pub struct UsageQuery {
 /// `GET /api/mcp/analytics`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AnalyticsQuery {
-    /// Up to now.
+    /// From this day or moment on.
+    pub start_date: Option<String>,
+    /// Up to this one.
+    pub end_date: Option<String>,
+    /// Instead: so many days up to now.
     pub days: Option<u32>,
     /// Whether to compare with the period before.
     pub compare: Option<bool>,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -11,23 +10,19 @@ use jiff::Timestamp;
 use reqwest::Response;
 use rmcp::model::ErrorData;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::call::{Answered, Outgoing};
 use super::fault::{self, Fault, Refusal};
 use super::{Inner, Link};
-use crate::error::{ConnectionError, ConnectionReason, OutcomeUnknown, UnknownReason};
+use crate::error::{
+    ConnectionError, ConnectionReason, OutcomeUnknown, SessionError, UnknownReason,
+};
 use crate::session::{ChangeCause, Era};
 use crate::state::Secret;
 use crate::wire::headers::{self, MCP_SESSION_ID, PROTOCOL_VERSION, X_ARCHON_SESSION_ID};
 use crate::wire::http::{Sent, read, read_refusal, retry_after};
 use crate::wire::message::{self, Incoming};
-
-/// A message that nobody waits for may take so long.
-const ASIDE_LIMIT: Duration = Duration::from_secs(5);
-/// How many tasks may answer servers' questions and say goodbye to calls. A server that asks more at once is not
-/// answered.
-const TASKS_MAX: usize = 256;
 
 impl Inner {
     /// Sends a request once.
@@ -40,7 +35,13 @@ impl Inner {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let sent = Sent::default();
         let mut flight = Flight::begin(self, link, id, &outgoing.method, sent.clone());
-        match timeout_at(deadline, self.exchange(link, outgoing, id, &sent)).await {
+        let exchange = timeout_at(deadline, self.exchange(link, outgoing, id, &sent));
+        let outcome = tokio::select! {
+            outcome = exchange => outcome,
+            // The answer is lost; what is said of it below is all that is known.
+            () = self.stop.cancelled() => return Err(closed(&sent)),
+        };
+        match outcome {
             Ok(outcome) => {
                 flight.is_over = true;
                 outcome
@@ -169,7 +170,7 @@ impl Inner {
     }
 
     /// Returns what it is to a request that its HTTP exchange failed before an answer began.
-    fn broken(&self, error: reqwest::Error, sent: &Sent) -> Fault {
+    pub(super) fn broken(&self, error: reqwest::Error, sent: &Sent) -> Fault {
         let url = self.http.url();
         let error = error.without_url();
         if sent.get() {
@@ -182,89 +183,6 @@ impl Inner {
         }
         let message = format!("could not connect to {url}");
         Fault::NotSent(ConnectionError::new(ConnectionReason::Unreachable, message).caused(error))
-    }
-
-    /// Sends a message that has no answer, and returns whether the server took it.
-    pub(super) async fn post_aside(
-        &self,
-        link: &Link,
-        text: String,
-        method: &str,
-    ) -> Result<(), Fault> {
-        let mut headers = self.headers(link);
-        if link.era == Era::Modern {
-            headers::mirror(&mut headers, method, &Value::Null, None);
-        }
-        let sent = Sent::default();
-        let posting = self.http.post(headers, Bytes::from(text), &sent);
-        let response = match timeout(ASIDE_LIMIT, posting).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.broken(error, &sent)),
-            Err(_) => {
-                return Err(lost(
-                    UnknownReason::TimedOut,
-                    format!("{method} was not taken in time"),
-                ));
-            }
-        };
-        let status = response.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        let retry_after = retry_after(response.headers(), Timestamp::now());
-        let body = read_refusal(response).await;
-        Err(Refusal { status, retry_after, body: &body, has_handle: link.handle.is_some() }.fault())
-    }
-
-    /// Sends a message that has no answer, beside everything else.
-    pub(super) fn post_beside(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
-        text: String,
-        method: &'static str,
-    ) {
-        if self.tasks.len() >= TASKS_MAX || self.stop.is_cancelled() {
-            return;
-        }
-        let (inner, link) = (self.clone(), link.clone());
-        self.tasks.spawn(async move {
-            if let Err(fault) = inner.post_aside(&link, text, method).await {
-                tracing::debug!(?fault, "{method} did not get through");
-            }
-        });
-    }
-
-    /// Answers a server's question, beside everything else.
-    pub(super) fn answer_beside(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
-        id: Value,
-        method: &str,
-        params: Value,
-    ) {
-        if self.tasks.len() >= TASKS_MAX {
-            tracing::warn!("the server asks too much at once; {method} is not answered");
-            return;
-        }
-        let asked = match method {
-            "ping" => None,
-            _ => Some(self.settings.handler.request(method, params)),
-        };
-        let (inner, link) = (self.clone(), link.clone());
-        self.tasks.spawn(async move {
-            let outcome = match asked {
-                Some(asked) => tokio::select! {
-                    outcome = asked => outcome,
-                    // The question is not answered: who closes has no session to answer in.
-                    () = inner.stop.cancelled() => return,
-                },
-                None => Ok(json!({})),
-            };
-            let text = message::answer(&id, outcome);
-            if let Err(fault) = inner.post_aside(&link, text, "response").await {
-                tracing::debug!(?fault, "an answer to the server did not get through");
-            }
-        });
     }
 }
 
@@ -300,6 +218,15 @@ pub(super) fn is_ours(answered: Option<&Value>, id: u64) -> bool {
         Some(Value::String(text)) => text.parse() == Ok(id),
         Some(value) => value.as_u64() == Some(id),
     }
+}
+
+/// What it is to a request that its client was closed.
+fn closed(sent: &Sent) -> Fault {
+    if !sent.get() {
+        return Fault::Final(SessionError::closed().into());
+    }
+    let message = "this client was closed before the answer came; the call may have run";
+    lost(UnknownReason::ConnectionLost, message)
 }
 
 pub(super) fn lost(reason: UnknownReason, message: impl Into<String>) -> Fault {

@@ -117,11 +117,8 @@ impl ClientBuilder {
     pub async fn connect(self) -> Result<Client, Error> {
         let unusable =
             |message: String| ConnectionError::new(ConnectionReason::Unreachable, message);
-        let url = Url::parse(&self.url)
-            .map_err(|error| unusable(format!("{:?} is no URL", self.url)).caused(error))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(unusable(format!("{:?} is no URL of HTTP", self.url)).into());
-        }
+        let url = endpoint(&self.url)
+            .ok_or_else(|| unusable(format!("{:?} is no URL of HTTP", self.url)))?;
         let authorization = self.bearer.as_ref().map(|token| {
             bearer(token).ok_or_else(|| unusable("the token is not one word of ASCII".to_owned()))
         });
@@ -143,5 +140,30 @@ impl ClientBuilder {
         inner.connect(self.state).await?;
         inner.start_heartbeat();
         Ok(Client { inner })
+    }
+}
+
+/// Returns where an endpoint is. A server without a path is one whose endpoint is where the gateway's is.
+fn endpoint(text: &str) -> Option<Url> {
+    let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    if url.path() == "/" {
+        url.set_path("/mcp");
+    }
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_a_path_has_its_endpoint_at_mcp() {
+        let of = |text| endpoint(text).map(|url| url.to_string());
+        assert_eq!(of("http://localhost:8051").as_deref(), Some("http://localhost:8051/mcp"));
+        assert_eq!(
+            of("https://a.example/mcp/files?x=1").as_deref(),
+            Some("https://a.example/mcp/files?x=1")
+        );
+        assert_eq!((of("localhost:8051"), of("ftp://a/"), of("")), (None, None, None));
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::fault::{Allowed, Next, Tries};
 use super::{Inner, Link};
-use crate::error::{Error, ToolError};
+use crate::error::{Error, SessionError, ToolError};
 use crate::state::Secret;
 
 /// Methods that only read, whatever the server: losing an answer of theirs does no harm.
@@ -145,7 +145,11 @@ impl Inner {
                         return Err(error);
                     }
                     tracing::debug!(method = outgoing.method, ?wait, "sending it again: {error}");
-                    tokio::time::sleep(wait).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        // It was to be sent again, and is not: it did not run.
+                        () = self.stop.cancelled() => return Err(SessionError::closed().into()),
+                    }
                 }
                 // Boxed, for a handshake is a request, too.
                 Next::Reopen => Box::pin(self.reopen(&link, deadline)).await?,

@@ -54,7 +54,7 @@ impl Inner {
             known.token = wanted.zip(state.reconnect_token);
         }
         match (state.era, state.mcp_session_id) {
-            (Era::Legacy, Some(handle)) => {
+            (Era::Legacy, Some(handle)) if self.settings.era != EraChoice::Only(Era::Modern) => {
                 self.go_on(state.protocol_version, handle, deadline).await?;
             }
             (Era::Legacy, None) if self.settings.era == EraChoice::Auto => {
@@ -133,10 +133,17 @@ impl Inner {
     /// Asks whether the server speaks the modern era.
     async fn probe(self: &Arc<Self>, deadline: Instant) -> Result<Probe, Error> {
         let link = self.new_link(Era::Modern, MODERN.to_owned(), None);
-        let discover = Outgoing::new("server/discover", Map::new());
+        // A server that fails on what it does not know fails on it again.
+        let discover =
+            Outgoing { is_repeatable: false, ..Outgoing::new("server/discover", Map::new()) };
         let limit = deadline.min(Instant::now() + PROBE_LIMIT);
         let refuses = |versions| Ok(Probe::Refuses { versions });
-        match self.run(&discover, Place::On(&link), limit).await {
+        let mut answered = self.run(&discover, Place::On(&link), limit).await;
+        if matches!(&answered, Err(Error::OutcomeUnknown(error)) if error.reason == UnknownReason::ConnectionLost)
+        {
+            answered = self.run(&discover, Place::On(&link), limit).await;
+        }
+        match answered {
             Ok(answered) => {
                 let result = answered.result;
                 match versions(result.get("supportedVersions")) {
@@ -154,7 +161,7 @@ impl Inner {
                 reason: ConnectionReason::Refused(_),
                 ..
             })) => refuses(Vec::new()),
-            // It failed on what it does not know. A server that is gone will not take a handshake either.
+            // It fails on what it does not know, one way or another. One that is gone takes no handshake either.
             Err(Error::OutcomeUnknown(error))
                 if error.reason != UnknownReason::TimedOut || limit < deadline =>
             {

@@ -188,6 +188,32 @@ async fn a_client_that_closes_says_goodbye_and_calls_nothing_any_more() {
 }
 
 #[tokio::test]
+async fn a_call_in_flight_is_not_waited_for_by_who_closes() {
+    let peer = gateway(|seen, _| {
+        let is_slow = seen.body["params"]["name"] == "plain";
+        is_slow.then(|| Reply::Silent(Vec::new()))
+    })
+    .await;
+    let client = connect(&peer.url(), quick()).await;
+    let calling = tokio::spawn({
+        let client = client.clone();
+        async move { call(&client, "plain").await }
+    });
+    peer.until(|peer| peer.count("tools/call") == 1).await;
+    client.close().await;
+    assert!(matches!(calling.await.unwrap(), Err(Error::OutcomeUnknown(_))));
+}
+
+#[tokio::test]
+async fn a_server_that_fails_on_the_modern_era_gets_a_handshake_at_once() {
+    let peer =
+        Peer::start(|seen, _| (seen.method() == "server/discover").then(|| Reply::bare(500))).await;
+    let client = Client::builder(peer.url()).retry(quick()).connect().await.unwrap();
+    assert_eq!(client.session().era, Era::Legacy);
+    assert_eq!(peer.count("server/discover"), 1);
+}
+
+#[tokio::test]
 async fn another_process_goes_on_with_what_was_saved() {
     let peer = gateway(|_, _| None).await;
     let client = connect(&peer.url(), quick()).await;

@@ -151,7 +151,7 @@ mod tests {
             kept.follow(StreamId(stream))
         };
         let waiting: Vec<_> =
-            (0..=IDLE_STREAMS as i64).map(|stream| follow(&mut kept, stream)).collect();
+            (0..IDLE_STREAMS as i64 + 9).map(|stream| follow(&mut kept, stream)).collect();
         kept.add(name(-3, 10), 10, false, at(600));
         assert!(kept.streams.len() > IDLE_STREAMS);
         drop(waiting);

@@ -62,23 +62,23 @@ impl Tracker {
     }
 
     /// Returns the number of the next event: numbers go up, also over restarts.
-    pub(crate) fn next_event(&self) -> u64 {
+    pub fn next_event(&self) -> u64 {
         u64::try_from(self.inner.names.next()).unwrap_or(0)
     }
 
     /// Stores an event until it is older than [`Settings::events_age_max`](super::Settings::events_age_max).
     /// Returns what to wait for until it is durable; `None` if too many wait, for then it is dropped.
-    pub(crate) fn keep_event(&self, event: StoredEvent) -> Option<Durable> {
+    pub fn keep_event(&self, event: StoredEvent) -> Option<Durable> {
         self.inner.writer.event(event)
     }
 
     /// Returns the stored events of a stream, in order; `None` if the store cannot say.
-    pub(crate) async fn kept_events(&self, stream: StreamId) -> Option<Vec<StoredEvent>> {
+    pub async fn kept_events(&self, stream: StreamId) -> Option<Vec<StoredEvent>> {
         self.look_up(self.inner.store.events_of(stream)).await.ok()
     }
 
     /// Lets go of the stored events of a stream.
-    pub(crate) fn forget_events(&self, stream: StreamId) {
+    pub fn forget_events(&self, stream: StreamId) {
         self.inner.writer.forget_stream(stream);
     }
 }

@@ -9,13 +9,14 @@ use archon_sessions_api::logs::Logs;
 use archon_sessions_api::reconnect::Heartbeat;
 use archon_sessions_api::sessions::{Ended, SessionPage, Sessions, Status};
 use archon_sessions_api::status::{ServiceConfig as Config, ServiceStatus as Process};
+use archon_sessions_client::{EventsQuery, Notice};
 use reqwest::Method;
 use serde_json::json;
 
 use super::Patient;
 use super::mcp::{CLIENT, Connection};
 use super::report::{Complaint, Report};
-use crate::cli::live::Live;
+use crate::cli::api::told;
 
 /// Rows are written within a tenth of a second; a loaded machine is given more.
 const WRITTEN_LIMIT: Duration = Duration::from_secs(10);
@@ -191,14 +192,14 @@ impl Patient {
 
     pub(super) async fn tells_live(&self, report: &mut Report) {
         let first = async {
-            let mut live = Live::connect(&self.api, &[]).await?;
-            let next = tokio::time::timeout(WRITTEN_LIMIT, live.next()).await;
-            anyhow::Ok(
-                next.map_err(|_| {
-                    anyhow::anyhow!("no frame within {} s", WRITTEN_LIMIT.as_secs())
-                })??
-                .0,
-            )
+            let mut events = self.api.events(EventsQuery::default()).await?;
+            let next = tokio::time::timeout(WRITTEN_LIMIT, events.next()).await;
+            let late = |_| anyhow::anyhow!("no frame within {} s", WRITTEN_LIMIT.as_secs());
+            match next.map_err(late)? {
+                Notice::Frame { frame, .. } => Ok(frame),
+                Notice::Lost(error) => Err(told(error)),
+                Notice::Back => Err(anyhow::anyhow!("the connection was lost at once")),
+            }
         };
         let fix = "if a proxy is in between, let it pass WebSockets on: Connection and Upgrade";
         report.add(

@@ -2,24 +2,27 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use super::{Feed, News, view};
-use crate::cli::print;
+use archon_sessions_client::Notice;
+
+use super::{Feed, view};
+use crate::cli::{api, print};
 
 /// Prints until nobody reads any more.
 ///
 /// # Errors
 /// If standard output cannot be written.
 pub async fn run(mut feed: Feed, is_json: bool) -> anyhow::Result<()> {
-    eprintln!("watching {}; Ctrl-C ends it", feed.address());
+    eprintln!("watching {}; Ctrl-C ends it", feed.address);
     loop {
-        let line = match feed.next().await {
-            News::Frame(_, text) if is_json => Some(text),
-            News::Frame(frame, _) => view::line(&frame),
-            News::Lost(why) => {
+        let line = match feed.events.next().await {
+            Notice::Frame { text, .. } if is_json => Some(text),
+            Notice::Frame { frame, .. } => view::line(&frame),
+            Notice::Lost(error) => {
+                let why = format!("{:#}", api::told(error));
                 eprintln!("the connection is lost, trying again: {}", print::plain(&why));
                 None
             }
-            News::Back => {
+            Notice::Back => {
                 eprintln!("connected again");
                 None
             }

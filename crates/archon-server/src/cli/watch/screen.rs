@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
+use archon_sessions_client::Notice;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Style, Stylize};
@@ -13,8 +14,9 @@ use ratatui::{DefaultTerminal, Frame};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::Feed;
 use super::view::{View, clock, short};
-use super::{Feed, News};
+use crate::cli::api;
 
 /// How often keys are looked for, and at most how often the screen is drawn.
 const TICK: Duration = Duration::from_millis(50);
@@ -41,14 +43,14 @@ async fn show(mut terminal: DefaultTerminal, feed: Feed) -> anyhow::Result<()> {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut is_stale = true;
-    let address = feed.address().to_owned();
+    let address = feed.address.clone();
     let mut next = Box::pin(feed.into_next());
     loop {
         // Neither branch is lost when the other wins: both go on.
         tokio::select! {
-            (feed, news) = &mut next => {
+            (feed, notice) = &mut next => {
                 next = Box::pin(feed.into_next());
-                take(&mut view, news);
+                take(&mut view, notice);
                 is_stale = true;
             }
             _ = tick.tick() => {
@@ -77,11 +79,11 @@ async fn show(mut terminal: DefaultTerminal, feed: Feed) -> anyhow::Result<()> {
     }
 }
 
-fn take(view: &mut View, news: News) {
-    match news {
-        News::Frame(frame, _) => view.apply(&frame),
-        News::Lost(why) => view.lost = Some(why),
-        News::Back => view.lost = None,
+fn take(view: &mut View, notice: Notice) {
+    match notice {
+        Notice::Frame { frame, .. } => view.apply(&frame),
+        Notice::Lost(error) => view.lost = Some(format!("{:#}", api::told(error))),
+        Notice::Back => view.lost = None,
     }
 }
 

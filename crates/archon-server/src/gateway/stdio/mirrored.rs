@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -105,6 +105,26 @@ impl Mirrored {
         Ok(())
     }
 
+    /// Returns the headers that mirror the arguments of a call with these `params`.
+    pub fn headers(&self, params: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let tools = self.tools();
+        let Some(tools) = tools.as_ref().filter(|tools| !tools.is_empty()) else { return headers };
+        let Ok(call) = serde_json::from_str::<Call>(params) else { return headers };
+        for mirror in tools.get(&call.name).into_iter().flatten() {
+            let value = match value_at(&call.arguments, &mirror.path) {
+                Some(Value::String(value)) => header_value(value),
+                Some(Value::Bool(value)) => header_value(&value.to_string()),
+                Some(Value::Number(value)) => header_value(&value.to_string()),
+                Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => None,
+            };
+            if let Some(value) = value {
+                headers.insert(mirror.header.clone(), value);
+            }
+        }
+        headers
+    }
+
     fn tools(&self) -> MutexGuard<'_, Option<HashMap<String, Vec<Mirror>>>> {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,6 +154,15 @@ impl Mirror {
 
 fn is_mirrored(value: Option<&Value>) -> bool {
     matches!(value, Some(Value::String(_) | Value::Bool(_) | Value::Number(_)))
+}
+
+/// Returns a text as the value of a header that mirrors it: `=?base64?…?=` where it would be unsafe as it is.
+pub fn header_value(text: &str) -> Option<HeaderValue> {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && text.trim() == text
+        && !(text.starts_with("=?base64?") && text.ends_with("?="));
+    let encoded = || format!("=?base64?{}?=", BASE64_STANDARD.encode(text));
+    if is_plain { HeaderValue::from_str(text) } else { HeaderValue::try_from(encoded()) }.ok()
 }
 
 /// Decodes `=?base64?…?=`, the form of values that are unsafe in a header; `None` if it is not well formed.
@@ -191,6 +220,24 @@ mod tests {
             .collect();
         let params = format!(r#"{{"name":"t","arguments":{arguments}}}"#);
         learned().check(&headers, &params).is_ok()
+    }
+
+    #[test]
+    fn headers_that_we_make_mirror_arguments() {
+        for arguments in [
+            r#"{"region":"eu"}"#,
+            r#"{"region":"grüß"}"#,
+            r#"{"region":" eu"}"#,
+            r#"{"region":"=?base64?x?="}"#,
+            r#"{"region":"","deep":{"n":7}}"#,
+            r#"{"region":null,"other":"x"}"#,
+        ] {
+            let params = format!(r#"{{"name":"t","arguments":{arguments}}}"#);
+            let headers = learned().headers(&params);
+            assert!(learned().check(&headers, &params).is_ok(), "{headers:?} {arguments}");
+        }
+        assert_eq!(header_value("a b").unwrap(), "a b");
+        assert_eq!(header_value("grüß").unwrap(), "=?base64?Z3LDvMOf?=");
     }
 
     #[test]

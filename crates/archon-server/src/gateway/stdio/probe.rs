@@ -12,8 +12,7 @@ use super::children::{Children, Key};
 use super::mailbox::Mailbox;
 use super::message::Message;
 use super::table::Owner;
-use crate::gateway::bridge;
-use crate::gateway::eras::{DISCOVER, Knowledge, Speaks, read_discovery};
+use crate::gateway::eras::{DISCOVER, Knowledge, Speaks, legacy_versions, read_discovery};
 
 /// A server of the legacy era may leave a question unanswered that it does not know.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -55,7 +54,7 @@ pub async fn speaks(children: &Arc<Children>, eras: &Knowledge) -> Result<Speaks
     let speaks = match &answer {
         Some(answer) => read_discovery(&answer.json),
         // No answer in time, or an end instead of one, means legacy (MCP 2026-07-28, Versioning).
-        None => Speaks::LegacyOnly(bridge::legacy_versions()),
+        None => Speaks::LegacyOnly(legacy_versions()),
     };
     let name = &**children.name();
     tracing::info!(upstream = name, "upstream {name} speaks {speaks:?}");

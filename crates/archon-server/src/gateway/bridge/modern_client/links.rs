@@ -1,0 +1,137 @@
+//! Which session has which link.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use archon_sessions::session::SessionId;
+use archon_sessions::tracker::Presence;
+
+use super::Shared;
+use super::link::Link;
+use crate::gateway::Answer;
+
+/// Links kept. The one that was used least recently gives way; its session has another when it needs one.
+const LINKS_MAX: usize = 10_000;
+
+/// See the module.
+#[derive(Default)]
+pub struct Links {
+    /// Held for single operations, never across an await.
+    slots: Mutex<HashMap<SessionId, Arc<Slot>>>,
+}
+
+/// A session's place for its link.
+pub struct Slot {
+    /// Held while it is opened, so that it is opened once.
+    pub link: tokio::sync::Mutex<Option<Arc<Link>>>,
+    presence: Arc<Presence>,
+    /// Held for single operations, never across an await.
+    used: Mutex<Instant>,
+}
+
+impl Slot {
+    fn used(&self) -> Instant {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes its link out, if it has one; `Err` while that is being opened.
+    fn take(&self) -> Result<Option<Arc<Link>>, tokio::sync::TryLockError> {
+        self.link.try_lock().map(|mut link| link.take())
+    }
+}
+
+impl Links {
+    /// Returns a session's place; and a link that had to give way for it.
+    pub fn slot(&self, presence: &Arc<Presence>) -> (Arc<Slot>, Option<Arc<Link>>) {
+        let mut slots = self.slots();
+        let now = Instant::now();
+        if let Some(slot) = slots.get(&presence.id()) {
+            *slot.used.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            return (slot.clone(), None);
+        }
+        let mut displaced = None;
+        if slots.len() >= LINKS_MAX {
+            let oldest = slots.iter().min_by_key(|(_, slot)| slot.used()).map(|(id, _)| *id);
+            let oldest = oldest.and_then(|id| slots.remove(&id));
+            displaced = oldest.and_then(|slot| slot.take().ok().flatten());
+        }
+        let (link, presence) = (tokio::sync::Mutex::default(), presence.clone());
+        let slot = Arc::new(Slot { link, presence, used: Mutex::new(now) });
+        slots.insert(slot.presence.id(), slot.clone());
+        (slot, displaced)
+    }
+
+    /// Takes out the links of sessions that have ended.
+    pub fn take_ended(&self) -> Vec<Arc<Link>> {
+        let mut ended = Vec::new();
+        self.slots().retain(|_, slot| {
+            if !slot.presence.has_ended() {
+                return true;
+            }
+            let Ok(link) = slot.take() else { return true };
+            ended.extend(link);
+            false
+        });
+        ended
+    }
+
+    /// Takes out all links.
+    pub fn clear(&self) -> Vec<Arc<Link>> {
+        self.slots().drain().filter_map(|(_, slot)| slot.take().ok()?).collect()
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What comes of asking for a link.
+pub enum Leased {
+    /// One.
+    Link(Lease),
+    /// What the upstream said instead, for the client.
+    Refused(Answer),
+}
+
+/// A link for one request.
+pub struct Lease {
+    link: Arc<Link>,
+    /// Closed with it, where it is the request's own.
+    closes: bool,
+    shared: Arc<Shared>,
+}
+
+impl Lease {
+    /// Returns a link that ends with its request.
+    pub fn own(link: Arc<Link>, shared: Arc<Shared>) -> Self {
+        Self { link, closes: true, shared }
+    }
+
+    /// Returns a session's link.
+    pub fn shared(link: Arc<Link>, shared: Arc<Shared>) -> Self {
+        Self { link, closes: false, shared }
+    }
+
+    /// Returns the link.
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+}
+
+impl Deref for Lease {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.closes {
+            self.shared.close_later(self.link.clone());
+        }
+    }
+}

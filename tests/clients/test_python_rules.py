@@ -1,0 +1,182 @@
+"""The Python client's rules, without a server: what may be sent again, when, and what is shown."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+
+from archon_sessions import MCPClient, MCPSessionError, SavedState
+from archon_sessions.gateway_tools import MARK, find, idle_timeout_s
+from archon_sessions.options import endpoint, resolve
+from archon_sessions.retry import BURST, DELAY_MAX_S, Budget, Tries
+from archon_sessions.verdict import (
+    Lost,
+    NotRun,
+    ProtocolError,
+    UnknownSession,
+    of_error,
+    of_status,
+    retry_after,
+)
+from mcp.types import Tool
+
+STATE = SavedState(
+    url="http://localhost:8051/mcp",
+    era="legacy",
+    session_id="the-session",
+    mcp_session_id="the-handle",
+    cookie="the-cookie",
+    reconnect_token="the-token",
+    handshake={"protocolVersion": "2025-11-25"},
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("http://localhost:8051", "http://localhost:8051/mcp"),
+        ("http://localhost:8051/", "http://localhost:8051/mcp"),
+        ("http://localhost:8051/mcp", "http://localhost:8051/mcp"),
+        ("https://x.example/mcp/files", "https://x.example/mcp/files"),
+        ("http://[::1]:8051", "http://[::1]:8051/mcp"),
+    ],
+)
+def test_a_url_without_a_path_gets_the_endpoints(given, expected):
+    assert endpoint(given) == expected
+
+
+@pytest.mark.parametrize("url", ["localhost:8051", "ftp://x/", "http://", "http://x:port"])
+def test_what_is_no_url_of_a_server_is_refused(url):
+    with pytest.raises(ValueError, match="URL"):
+        endpoint(url)
+
+
+def test_what_is_not_said_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("MCP_SERVER_URL", "http://there:1")
+    monkeypatch.setenv("MCP_TIMEOUT", "7.5")
+    monkeypatch.setenv("MCP_MAX_RETRIES", "5")
+    options = resolve(None, None, None, 1.0, trust_annotations=False)
+    assert (options.url, options.timeout_s, options.max_retries) == ("http://there:1/mcp", 7.5, 5)
+    options = resolve("http://here", 1, 0, 1.0, trust_annotations=False)
+    assert (options.url, options.timeout_s, options.max_retries) == ("http://here/mcp", 1, 0)
+    monkeypatch.setenv("MCP_TIMEOUT", "soon")
+    with pytest.raises(ValueError, match="MCP_TIMEOUT"):
+        MCPClient()
+
+
+@pytest.mark.parametrize("values", [(0, 1, 1.0), (1, -1, 1.0), (1, 1, -1.0)])
+def test_values_that_make_no_sense_are_refused(values):
+    with pytest.raises(ValueError, match="must"):
+        resolve("http://here", *values, trust_annotations=False)
+
+
+def test_waits_double_up_to_a_bound_and_are_anything_below(monkeypatch):
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    tries = Tries(max_retries=8, delay_s=1.0, budget=Budget())
+    assert [tries.next_delay() for _ in range(9)] == [1, 2, 4, 8, 16, 30, 30, 30, None]
+    monkeypatch.setattr("random.uniform", lambda low, high: low)
+    assert Tries(max_retries=1, delay_s=1.0, budget=Budget()).next_delay() == 0
+
+
+def test_what_the_server_asks_for_is_waited_for_if_it_is_not_too_long():
+    tries = Tries(max_retries=3, delay_s=1.0, budget=Budget())
+    assert 2 <= (tries.next_delay(2.0) or 0) <= 3
+    assert tries.next_delay(DELAY_MAX_S + 1) is None
+
+
+def test_a_fifth_of_the_requests_may_be_tries_and_some_more():
+    budget = Budget()
+    tries = 0
+    for _ in range(100):
+        budget.answered()
+        tries += budget.take() + budget.take()
+    assert BURST + 18 <= tries <= BURST + 20
+    for _ in range(1000):
+        budget.answered()
+    assert sum(budget.take() for _ in range(100)) == BURST
+
+
+def test_a_code_counts_as_the_gateways_only_if_it_says_whether_the_call_ran():
+    assert isinstance(of_error(ProtocolError(-31001, "away", {"ran": "no"})), NotRun)
+    lost = of_error(ProtocolError(-31002, "lost", {"ran": "unknown"}))
+    assert isinstance(lost, Lost) and not lost.has_run
+    gone = of_error(ProtocolError(-31008, "gone", {"ran": "yes"}))
+    assert isinstance(gone, Lost) and gone.has_run
+    for code, data in [(-31001, None), (-31001, {"ran": "perhaps"}), (-32000, {"ran": "no"})]:
+        assert isinstance(of_error(ProtocolError(code, "theirs", data)), ProtocolError)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "has_handle", "expected"),
+    [
+        (404, None, True, UnknownSession),
+        (404, ProtocolError(-31006, "not found"), True, UnknownSession),
+        (404, ProtocolError(-32601, "no such method"), True, ProtocolError),
+        (404, None, False, NotRun),
+        (400, ProtocolError(-32000, "Bad Request: No valid session ID"), True, UnknownSession),
+        (400, ProtocolError(-32602, "bad arguments"), True, ProtocolError),
+        (401, None, True, NotRun),
+        (429, None, True, NotRun),
+        (503, None, True, Lost),
+        (502, None, True, Lost),
+        (413, None, True, NotRun),
+    ],
+)
+def test_what_a_status_says(status, error, has_handle, expected):
+    assert isinstance(of_status(status, {}, error, has_handle), expected)
+
+
+def test_a_retry_after_is_seconds_or_a_date():
+    soon = datetime.now(timezone.utc) + timedelta(seconds=60)
+    assert retry_after("2") == 2
+    assert 55 < (retry_after(format_datetime(soon, usegmt=True)) or 0) <= 60
+    assert retry_after("-1") == 0
+    assert retry_after(None) is None
+    assert retry_after("later") is None
+
+
+def test_only_what_the_gateway_marks_is_its_tool():
+    schema = {"type": "object"}
+    theirs = Tool(name="heartbeat", input_schema=schema)
+    ours = Tool(name="archon_heartbeat", input_schema=schema, _meta={MARK: "heartbeat"})
+    assert find([theirs, ours]) == {"heartbeat": "archon_heartbeat"}
+    assert find([theirs]) == {}
+
+
+def test_a_heartbeat_says_how_long_a_session_may_be_silent():
+    at, until = "2026-01-01T00:00:00.000001Z", "2026-01-01T00:05:00.000001Z"
+    assert idle_timeout_s({"last_activity": at, "expires_at": until}) == 300
+    assert idle_timeout_s({"last_activity": until, "expires_at": at}) is None
+    assert idle_timeout_s({"success": False}) is None
+    assert idle_timeout_s({"last_activity": "now", "expires_at": "then"}) is None
+
+
+def test_what_is_shown_of_a_state_opens_no_door():
+    shown = f"{STATE!r} {STATE}"
+    assert "the-session" in shown
+    assert not [secret for secret in ("handle", "cookie", "token") if f"the-{secret}" in shown]
+    assert SavedState.from_json(STATE.to_json()) == STATE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"era": "future"},
+        {"url": None},
+        {"mcp_session_id": 7},
+        {"handshake": "hello"},
+        {"reconnect_count": "many"},
+    ],
+)
+def test_a_state_that_is_damaged_is_refused(change):
+    with pytest.raises(MCPSessionError, match="saved state"):
+        SavedState.from_dict({**STATE.to_dict(), **change})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
+def test_a_text_that_is_no_state_is_refused(text):
+    with pytest.raises(MCPSessionError, match="saved state"):
+        SavedState.from_json(text)
