@@ -227,7 +227,7 @@ def test_a_state_is_good_for_its_own_server_only(gateway):
 
 def test_a_stream_that_is_lost_for_good_leaves_the_outcome_unknown(gateway, journal):
     async def use():
-        async with MCPClient(gateway.url, era="legacy", retry_delay=0.01, timeout=4) as client:
+        async with MCPClient(gateway.url, era="legacy", retry_delay=0.01, timeout=2) as client:
             call = asyncio.create_task(client.call_tool("count", {"key": "k", "ms": 5000}))
             while not journal.begun():
                 await asyncio.sleep(0.02)

@@ -53,6 +53,15 @@ def test_what_is_no_url_of_a_server_is_refused(url):
         endpoint(url)
 
 
+def test_credentials_in_a_url_are_refused_and_its_query_is_not_shown():
+    with pytest.raises(ValueError, match="credentials") as refused:
+        MCPClient("http://me:a-password@x")
+    assert "a-password" not in str(refused.value)
+    url = "http://x/mcp?key=a-key"
+    assert "a-key" not in repr(MCPClient(url))
+    assert "a-key" not in repr(SavedState(url, "modern", None))
+
+
 def test_what_is_not_said_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("MCP_SERVER_URL", "http://there:1")
     monkeypatch.setenv("MCP_TIMEOUT", "7.5")
@@ -122,6 +131,8 @@ def test_a_code_counts_as_the_gateways_only_if_it_says_whether_the_call_ran():
         (503, None, True, Lost),
         (502, None, True, Lost),
         (413, None, True, NotRun),
+        (500, ProtocolError(-32601, "no such method"), False, ProtocolError),
+        (502, ProtocolError(-31001, "away", {"ran": "no"}), True, NotRun),
     ],
 )
 def test_what_a_status_says(status, error, has_handle, expected):

@@ -176,6 +176,7 @@ class Channel:
                     message = f"the server does not know the session that it just began: {unknown}"
                     raise MCPSessionError(message) from None
                 has_renewed = True
+                request.sending.is_sent = False
                 await self._renew(connection, unknown)
                 continue
             except ProtocolError as error:

@@ -112,7 +112,8 @@ class MCPClient:
             base_url, timeout, max_retries, retry_delay, trust_annotations
         )
         if state is not None and state.url != self._options.url:
-            message = f"the saved state belongs to {state.url}, not to {self._options.url}"
+            url = options.shown(self._options.url)
+            message = f"the saved state belongs to {options.shown(state.url)}, not to {url}"
             raise MCPSessionError(message)
         self._era: EraMode = era if state is None or era != "auto" else state.era
         self._headers, self._auth, self._verify = headers, auth, verify
@@ -135,7 +136,7 @@ class MCPClient:
         self._is_closed = False
 
     def __repr__(self) -> str:
-        return f"<MCPClient {self._options.url}, session {self.session_id}>"
+        return f"<MCPClient {options.shown(self._options.url)}, session {self.session_id}>"
 
     async def __aenter__(self) -> MCPClient:
         await self.initialize()
@@ -224,10 +225,10 @@ class MCPClient:
             try:
                 result = await call(session, name, arguments, timeout, on_progress)
             except MCPError as error:
-                if error.code != HEADER_MISMATCH or self._tools is not None:
+                if error.code != HEADER_MISMATCH:
                     raise
-                # The tool's schema wants arguments mirrored into headers, so it must be known
-                # first; the call was refused before it ran.
+                # The tool's schema wants arguments mirrored into headers, and is not known, or has
+                # changed; the call was refused before it ran.
                 await self.list_tools()
                 result = await call(session, name, arguments, timeout, on_progress)
         if result.is_error:

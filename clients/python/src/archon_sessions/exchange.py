@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 
+from .options import shown
 from .verdict import Lost, NotRun
 
 SESSION_ID = "x-archon-session-id"
@@ -111,7 +112,7 @@ class Http:
                 if not sending.is_handed_over:
                     await response.aclose()
         except httpx2.RequestError as error:
-            said = f"{type(error).__name__} at {self.url}: {error}".rstrip(": ")
+            said = f"{type(error).__name__} at {shown(str(self.url))}: {error}".rstrip(": ")
             if sending.is_sent:
                 raise Lost(said) from error
             # These are mistakes in what was to be sent; the next try would make them again.
@@ -143,7 +144,7 @@ class Http:
             await response.aclose()
             self.url = following.url
             sending.is_sent = False
-        raise NotRun(f"too many redirects at {self.url}", is_final=True)
+        raise NotRun(f"too many redirects at {shown(str(self.url))}", is_final=True)
 
     def _learn(self, response: httpx2.Response) -> None:
         if session_id := response.headers.get(SESSION_ID):

@@ -64,5 +64,9 @@ class Heartbeats:
             # The next call will meet the same trouble, and tell its caller.
             logger.info("a heartbeat failed: %s", error)
             return
+        except Exception:
+            # Whatever it was, the next one is due nevertheless.
+            logger.exception("a heartbeat failed")
+            return
         if timeout_s is not None and not self._is_fixed:
             self._interval_s = max(INTERVAL_MIN_S, timeout_s / BEATS_PER_TIMEOUT)

@@ -81,9 +81,17 @@ def endpoint(base_url: str) -> str:
         raise ValueError(f"not a URL: {base_url!r}") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"not an http or https URL: {base_url!r}")
+    if url.userinfo:
+        # It would be shown in logs and errors.
+        raise ValueError("credentials belong into `headers` or `auth`, not into the URL")
     if url.path in ("", "/"):
         url = url.copy_with(path=ENDPOINT_PATH)
     return str(url)
+
+
+def shown(url: str) -> str:
+    """Returns a URL as logs and errors may show it: its query may hold a key."""
+    return str(httpx2.URL(url).copy_with(query=None))
 
 
 def _number(variable: str, otherwise: float) -> float:

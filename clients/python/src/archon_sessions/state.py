@@ -38,7 +38,7 @@ class SavedState:
     for as long as the gateway resumes (a day, if not configured).
     """
 
-    url: str
+    url: str = field(repr=False)
     era: Era
     session_id: str | None
     mcp_session_id: str | None = field(default=None, repr=False)

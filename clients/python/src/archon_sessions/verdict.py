@@ -111,14 +111,14 @@ def of_status(
             f"{said}; is the server to be shown who you are?", status=status, is_final=True
         )
     wait_s = retry_after(headers.get("retry-after"))
-    if status == 429:
+    if status == 429 or (status == 503 and wait_s is not None):
         return NotRun(said, status=status, retry_after_s=wait_s)
-    if status == 503 and wait_s is not None:
-        return NotRun(said, status=status, retry_after_s=wait_s)
+    if error is not None:
+        return of_error(error)
     if status >= 500:
         # Whatever stands before the server may say so after the server got the request.
         return Lost(said)
-    return error or NotRun(said, status=status, is_final=True)
+    return NotRun(said, status=status, is_final=True)
 
 
 def is_unknown_handle(status: int, error: ProtocolError | None) -> bool:
