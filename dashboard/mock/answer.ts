@@ -190,9 +190,18 @@ function session(world: World, id: string, asked: Asked, now: number): Answered 
       total_tokens: prompt + completion,
       total_cost: sum((request) => request.estimated_cost),
     },
+    chain: {
+      before: world.sessions.filter((other) => other.session_id === found.continues).map(chained),
+      after: world.sessions.filter((other) => other.continues === id).map(chained),
+    },
+    reconnect_attempts: [],
     continues: found.continues,
     continued_by: world.sessions.find((other) => other.continues === id)?.session_id ?? null,
   });
+}
+
+function chained({ session_id, connected_at, disconnected_at, disconnect_reason }: Session) {
+  return { session_id, connected_at, disconnected_at, disconnect_reason };
 }
 
 function end(session: Session, reason: string, now: number): Answered {

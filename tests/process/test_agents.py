@@ -15,7 +15,7 @@ from command import archon
 from harness import ROOT
 
 DOCS = ROOT / "docs"
-README = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+README = [*sorted(ROOT.glob("*.md")), ROOT / "deploy/README.md"]
 PAGES = sorted((DOCS / "agents").glob("*.md"))
 # Where a page is called otherwise than the agent.
 AGENTS = {"gemini-cli": "gemini"}

@@ -296,6 +296,22 @@ def test_usage_is_summed_by_tool_client_and_user(busy):
     assert (by_client["errors"], by_client["timeouts"]) == (2, 1)
 
 
+def test_requests_are_counted_by_the_minute(busy):
+    minutes = busy.api.get("/usage/minutes")["minutes"]
+    assert len(minutes) == 60
+    starts = [datetime.datetime.fromisoformat(one["minute"]) for one in minutes]
+    assert all(start.second == 0 for start in starts)
+    steps = {later - earlier for earlier, later in zip(starts, starts[1:], strict=False)}
+    assert steps == {datetime.timedelta(minutes=1)}
+    assert datetime.datetime.now(datetime.UTC) - starts[-1] < datetime.timedelta(minutes=2)
+    assert [sum(one[what] for one in minutes) for what in ["requests", "errors", "timeouts"]] == [
+        sum(REQUESTS.values()),
+        2,
+        1,
+    ]
+    assert len(busy.api.get("/usage/minutes?minutes=1440")["minutes"]) == 1440
+
+
 def test_errors_are_listed_by_severity(busy):
     said = busy.api.get("/errors")
     assert said["total"] == 3 == len(said["errors"])
@@ -457,6 +473,7 @@ def test_the_documentation_comes_from_this_server_alone(busy):
         ("GET", "/usage/summary?start_date=2026-01-02&end_date=2026-01-01", 422, "invalid_parameter"),
         ("GET", "/analytics?start_date=9999-01-01", 422, "invalid_parameter"),
         ("GET", "/analytics?end_date=today", 422, "invalid_parameter"),
+        ("GET", "/usage/minutes?minutes=1441", 422, "invalid_parameter"),
         ("GET", "/analytics?days=0", 422, "invalid_parameter"),
         ("GET", "/analytics?compare=maybe", 422, "invalid_parameter"),
         ("GET", "/logs?offset=-1", 422, "invalid_parameter"),

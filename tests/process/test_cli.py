@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sqlite3
 import subprocess
@@ -119,6 +120,14 @@ def test_the_inspector_is_opened_on_this_endpoint(tmp_path):
     empty.mkdir()
     refused = archon("inspect", cwd=tmp_path, env={"PATH": str(empty)}, code=1)
     assert "needs Node" in refused.stderr
+
+
+def test_each_command_is_in_the_manual_of_the_command_line(tmp_path):
+    help = archon("--help", cwd=tmp_path).stdout
+    commands = re.findall(r"^  ([a-z-]+)  ", help.split("Options:")[0], re.MULTILINE)
+    page = (ROOT / "docs/cli.md").read_text()
+    assert "serve" in commands
+    assert [name for name in commands if name != "help" and f"`archon {name}" not in page] == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "elvish", "fish", "powershell", "zsh"])

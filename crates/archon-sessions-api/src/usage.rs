@@ -1,13 +1,14 @@
-//! `GET /api/mcp/usage/summary`: what was used in a period, and by whom.
+//! What was used in a period, and by whom; and how the last minutes went.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Time;
 use crate::sessions::Period;
 
-/// What was used in a period.
+/// `GET /api/mcp/usage/summary`: what was used in a period.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsageSummary {
     /// Which.
@@ -51,5 +52,27 @@ pub struct Usage {
     /// Requests that ended with an error.
     pub errors: i64,
     /// Requests that were not answered in time.
+    pub timeouts: i64,
+}
+
+/// `GET /api/mcp/usage/minutes`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsageMinutes {
+    /// Each minute, with or without requests, the present one last.
+    pub minutes: Vec<UsageMinute>,
+}
+
+/// The requests that arrived in a minute, at whichever gateway of the database; calls that are not over yet are not in
+/// it, nor is what was imported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsageMinute {
+    /// When it began.
+    #[schema(value_type = String, format = DateTime)]
+    pub minute: Time,
+    /// How many.
+    pub requests: i64,
+    /// How many of them ended with an error.
+    pub errors: i64,
+    /// How many were not answered in time.
     pub timeouts: i64,
 }

@@ -7,7 +7,9 @@ use std::env;
 use std::error::Error;
 
 use archon_sessions_client::wire_types::frames::FrameData;
-use archon_sessions_client::{Api, Client, Era, EventsQuery, Notice, PageQuery, SessionsQuery};
+use archon_sessions_client::{
+    Api, Client, Era, EventsQuery, Notice, PageQuery, SessionFilter, SessionsQuery,
+};
 use serde_json::json;
 
 #[tokio::main]
@@ -54,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let session = client.reconnect().await?;
     println!("taken back {} times", session.reconnect_count);
 
-    let active = SessionsQuery { status: Some("active".to_owned()), ..SessionsQuery::default() };
+    let active = SessionsQuery { status: Some(SessionFilter::Active), ..SessionsQuery::default() };
     println!("{} sessions are active", api.sessions(&active).await?.total);
     let page = api.session(session_id, &PageQuery::default()).await?;
     println!("this one made {} requests", page.summary.total_requests);

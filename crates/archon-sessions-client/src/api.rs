@@ -28,8 +28,8 @@ use url::Url;
 use uuid::Uuid;
 
 pub use queries::{
-    AnalyticsQuery, ClientsQuery, DisconnectedQuery, ErrorsQuery, LogsQuery, PageQuery,
-    SessionsQuery, UsageQuery,
+    AnalyticsQuery, ClientFilter, ClientsQuery, Direction, DisconnectedQuery, ErrorsQuery,
+    LogsQuery, PageQuery, SessionFilter, SessionOrder, SessionsQuery, Severity, UsageQuery,
 };
 
 use crate::state::Secret;

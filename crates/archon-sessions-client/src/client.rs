@@ -202,7 +202,9 @@ impl Client {
         self.inner.save().await
     }
 
-    /// Ends the session, and everything that this client does. Calls that are in flight fail.
+    /// Ends the session, and everything that this client does. Calls that are in flight end at once, as
+    /// [`Error::OutcomeUnknown`] if they were sent. The modern era has no goodbye: there the gateway ends the session
+    /// when it has been silent for its time.
     pub async fn close(self) {
         self.inner.close().await;
     }

@@ -68,6 +68,13 @@
 //! [`Api`] asks it who is connected and what they do; [`Api::events`] listens to what happens, over as many connections
 //! as it takes. Its types are those of `archon-sessions-api`, here as [`wire_types`].
 //!
+//! # What it does not do
+//!
+//! A server is heard while a call is under way, on the stream of its answer. The streams that it opens by itself
+//! (a legacy GET, `subscriptions/listen`) are not: ask [`Client::list_tools`] again where tools come and go.
+//! [`Client::close`] ends a legacy session; the modern era has no goodbye, and the gateway ends such a session when it
+//! has been silent for its time.
+//!
 //! Without a gateway of ours in front, all this is a plain MCP client: there is no session id, nobody asks for
 //! heartbeats, and [`Client::reconnect`] says that there is nothing to take back.
 
@@ -86,8 +93,9 @@ pub use archon_sessions_api as wire_types;
 pub use rmcp::model;
 
 pub use api::{
-    AnalyticsQuery, Api, ApiError, ClientsQuery, DisconnectedQuery, ErrorsQuery, LogsQuery,
-    PageQuery, SessionsQuery, UsageQuery,
+    AnalyticsQuery, Api, ApiError, ClientFilter, ClientsQuery, Direction, DisconnectedQuery,
+    ErrorsQuery, LogsQuery, PageQuery, SessionFilter, SessionOrder, SessionsQuery, Severity,
+    UsageQuery,
 };
 pub use client::{CallOptions, Client, ClientBuilder, Health, Heartbeat};
 pub use error::{

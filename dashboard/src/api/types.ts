@@ -4,6 +4,8 @@ import type { components } from './schema';
 type Schemas = components['schemas'];
 
 export type Analytics = Schemas['Analytics'];
+export type Attempt = Schemas['Attempt'];
+export type ChainedSession = Schemas['ChainedSession'];
 export type Change = Schemas['Change'];
 export type Disconnected = Schemas['Disconnected'];
 export type Ended = Schemas['Ended'];

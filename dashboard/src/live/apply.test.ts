@@ -68,6 +68,29 @@ it('moves the activity of the row that it is about, and of no other', async () =
   expect(client.getQueryData<Sessions>([...SESSION_LISTS, {}])?.sessions).toBe(after);
 });
 
+it('ends the session that is shown, and asks for it once that is stored', async () => {
+  const of = world();
+  const active = of.sessions
+    .filter(({ status }) => status === 'active')
+    .map((session) => stored(of, session));
+  const [first, second] = active;
+  if (!first || !second) throw new Error('the world is empty');
+  const fetch = await show([...SESSION_LISTS, {}], { sessions: [first, second], total: 2 } as Sessions);
+  const data = { reason: 'client_disconnect', total_duration: 12 };
+  hear({ type: 'session_disconnected', seq: 1, session_id: first.session_id, data, timestamp: LATER });
+  const after = client.getQueryData<Sessions>([...SESSION_LISTS, {}])?.sessions;
+  expect(after?.[0]).toMatchObject({
+    status: 'disconnected',
+    disconnect_reason: 'client_disconnect',
+    disconnected_at: LATER,
+    total_duration: 12,
+  });
+  expect(after?.[1]).toBe(second);
+  expect(fetch).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(STORED_MS);
+  expect(fetch).toHaveBeenCalledTimes(1);
+});
+
 it('adds calls to what the listed session used', async () => {
   const of = world();
   const [first, second] = of.sessions.map((session) => stored(of, session));

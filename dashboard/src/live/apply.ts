@@ -1,13 +1,25 @@
 /** What frames mean for the cache: two figures are patched, everything else is fetched again by its owner. */
 import type { QueryClient } from '@tanstack/react-query';
 import { HEALTH, REQUESTS, SESSION, SESSION_LISTS, SESSIONS, TOTALS } from '@/api/queries';
-import type { Request, SessionPage, Sessions, SessionsHealth, StoredSession, Time } from '@/api/types';
+import type {
+  Frame,
+  Request,
+  Session,
+  SessionPage,
+  Sessions,
+  SessionsHealth,
+  StoredSession,
+  Time,
+} from '@/api/types';
 import type { Gathered } from './gather';
 import { LIST_MS, type Refetch, TOTALS_MS } from './refetch';
+
+type Ended = Extract<Frame, { type: 'session_disconnected' }>;
 
 export function apply({ frames, hasGap }: Gathered, client: QueryClient, refetch: Refetch): void {
   const seen = new Map<string, Time>();
   const calls: Request[] = [];
+  const ended = new Map<string, Ended>();
   let isEverythingStale = hasGap;
   for (const frame of frames) {
     switch (frame.type) {
@@ -23,9 +35,12 @@ export function apply({ frames, hasGap }: Gathered, client: QueryClient, refetch
         if (frame.session_id) seen.set(frame.session_id, frame.data.last_activity);
         break;
       case 'session_created':
-      case 'session_disconnected':
       case 'session_reconnected':
         refetch.request(SESSIONS, LIST_MS);
+        break;
+      case 'session_disconnected':
+        if (frame.session_id) ended.set(frame.session_id, frame);
+        refetch.requestStored(SESSIONS, LIST_MS);
         break;
       case 'request':
         seen.set(frame.data.session_id, frame.timestamp);
@@ -42,6 +57,7 @@ export function apply({ frames, hasGap }: Gathered, client: QueryClient, refetch
   if (isEverythingStale) void client.invalidateQueries();
   if (seen.size > 0) patchActivity(client, seen);
   if (calls.length > 0) addCalls(client, calls);
+  if (ended.size > 0) patchEnds(client, ended);
 }
 
 function isShown(client: QueryClient, id: string): boolean {
@@ -65,6 +81,30 @@ function patchActivity(client: QueryClient, seen: Map<string, Time>): void {
     if (!page) return page;
     const session = moved(page.session);
     return session === page.session ? page : { ...page, session };
+  });
+}
+
+/** Ends the sessions that are shown. */
+function patchEnds(client: QueryClient, ended: Map<string, Ended>): void {
+  const over = <Row extends Session>(row: Row): Row => {
+    const end = row.status === 'active' ? ended.get(row.session_id) : undefined;
+    if (!end) return row;
+    return {
+      ...row,
+      status: 'disconnected',
+      disconnect_reason: end.data.reason,
+      disconnected_at: end.timestamp,
+      total_duration: end.data.total_duration,
+      expires_at: null,
+    };
+  };
+  client.setQueriesData<Sessions>({ queryKey: SESSION_LISTS, type: 'active' }, (page) => {
+    if (!page?.sessions.some(({ session_id }) => ended.has(session_id))) return page;
+    return { ...page, sessions: page.sessions.map(over) };
+  });
+  client.setQueriesData<SessionPage>({ queryKey: SESSION, type: 'active' }, (page) => {
+    if (!page || !ended.has(page.session.session_id)) return page;
+    return { ...page, session: over(page.session) };
   });
 }
 

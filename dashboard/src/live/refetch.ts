@@ -5,7 +5,7 @@ import { hashKey, type QueryClient, type QueryKey } from '@tanstack/react-query'
 export const LIST_MS = 1_000;
 /** How often what adds up days may be: it moves slowly, and is dear. */
 export const TOTALS_MS = 15_000;
-/** A call is told of before its row is stored, which takes a tenth of a second: an answer at once would not have it. */
+/** What happens is told before it is stored, which takes a tenth of a second: an answer at once may not have it. */
 export const STORED_MS = 250;
 /** Where the store was slower than that, and nothing else happened since. */
 const STORED_AT_LAST_MS = 2_000;
@@ -31,14 +31,17 @@ export class Refetch {
     this.#client = client;
   }
 
-  /** Fetches what is shown under `key` now, or as soon as `everyMs` has passed since the last time. */
+  /**
+   * Fetches what is shown under `key` now, or as soon as `everyMs` has passed since the last time; and again later, in
+   * case that what happened was not stored yet.
+   */
   request(key: QueryKey, everyMs: number): void {
     this.#request(key, everyMs, 0);
   }
 
-  /** The same once what happened is likely to be stored, and again later in case that it was not. */
+  /** The same, but not before what happened is likely to be stored. */
   requestStored(key: QueryKey, everyMs: number): void {
-    this.#request(key, everyMs, STORED_MS).isToLookAgain = true;
+    this.#request(key, everyMs, STORED_MS);
   }
 
   stop(): void {
@@ -46,7 +49,7 @@ export class Refetch {
     this.#entries.clear();
   }
 
-  #request(key: QueryKey, everyMs: number, notBeforeMs: number): Entry {
+  #request(key: QueryKey, everyMs: number, notBeforeMs: number): void {
     const name = hashKey(key);
     const entry: Entry = this.#entries.get(name) ?? {
       key,
@@ -57,10 +60,10 @@ export class Refetch {
       isToLookAgain: false,
     };
     this.#entries.set(name, entry);
+    entry.isToLookAgain = true;
     const wait = Math.max(notBeforeMs, entry.at + everyMs - Date.now());
     if (wait <= 0) this.#fetch(entry);
     else this.#fetchIn(entry, wait);
-    return entry;
   }
 
   /** Sooner, if it would have been later. */

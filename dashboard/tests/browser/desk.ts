@@ -80,7 +80,7 @@ export class Desk {
 
 /** For the tests of one file. `prepare` makes what they look at. */
 export function atDesk(prepare: (archon: Archon) => Promise<void> = async () => {}): Desk {
-  const desk = new Desk({ viewport: { width: 1280, height: 800 } });
+  const desk = new Desk({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' });
   beforeAll(async () => {
     await desk.startAll();
     await prepare(desk.archon);

@@ -56,6 +56,7 @@ it('has nothing serious for axe to find, in either theme', async () => {
     // The theme changes nothing but colours.
     await desk.page.emulateMedia({ colorScheme: 'dark' });
     await desk.page.waitForFunction(() => document.documentElement.dataset['mantineColorScheme'] === 'dark');
+    await desk.page.evaluate(() => Promise.all(document.getAnimations().map(({ finished }) => finished)));
     const colours = new AxeBuilder({ page: desk.page }).withRules(['color-contrast']);
     expect(await serious(colours), `${path} in dark`).toEqual([]);
   }

@@ -21,6 +21,8 @@ interface Made {
   end: number;
   isActive: boolean;
   requests: number;
+  /** Whether it is one of those that there is something to tell of. */
+  isToldOf?: boolean;
   /** The session before, if its client came back. */
   continues?: string;
 }
@@ -88,6 +90,7 @@ function chain(chance: Chance, now: number): Made[] {
       end,
       isActive: made.length === 2,
       requests,
+      isToldOf: true,
       ...(continues && { continues }),
     });
   }
@@ -131,7 +134,9 @@ function workingTime(chance: Chance, now: number, days: number): number {
 function sessionRow(chance: Chance, made: Made, { now, issuer }: HistoryOptions): object {
   const { id, product, person, isActive } = made;
   const subject = person?.email.split('@')[0];
-  const reason = chance.is(0.62) ? 'timeout_no_activity' : chance.is(0.9) ? 'client_disconnect' : 'error';
+  // Of a chain, each but the last was silent for too long: that is how chains come about.
+  const reason =
+    made.isToldOf || chance.is(0.62) ? 'timeout_no_activity' : chance.is(0.9) ? 'client_disconnect' : 'error';
   return {
     session_id: id,
     client_type: product.type,

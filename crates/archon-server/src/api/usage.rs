@@ -1,10 +1,11 @@
-//! `GET /api/mcp/usage/summary`: what was used, and by whom.
+//! `GET /api/mcp/usage/…`: what was used, and by whom; and how the last minutes went.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use archon_sessions::store::reports::NamedUsage;
-use archon_sessions_api::usage::{Usage, UsageSummary, UsageTotals};
+use archon_sessions::session::Timestamp;
+use archon_sessions::store::reports::{Minute, NamedUsage};
+use archon_sessions_api::usage::{Usage, UsageMinute, UsageMinutes, UsageSummary, UsageTotals};
 use axum::Json as Answer;
 use axum::extract::State;
 use serde::Deserialize;
@@ -20,9 +21,9 @@ use crate::server::Overview;
 /// What is used by nobody who is known.
 const NOBODY: &str = "anonymous";
 
-/// Returns the route.
+/// Returns the routes.
 pub fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(summary))
+    OpenApiRouter::new().routes(routes!(summary)).routes(routes!(minutes))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -68,6 +69,39 @@ async fn summary(
         by_client: by_name(report.by_client.into_iter()),
         by_user: by_name(report.by_user.into_iter()),
     }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Lately {
+    /// How many, the present one included; 60 if left out.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1440)]
+    minutes: Option<Whole<1, 1440>>,
+}
+
+/// Says how many requests arrived in each of the last minutes.
+#[utoipa::path(
+    get, path = "/api/mcp/usage/minutes", operation_id = "get_usage_minutes", tag = "reports", params(Lately),
+    responses((status = 200, body = UsageMinutes, description = "The last minutes"))
+)]
+async fn minutes(
+    State(overview): State<Arc<Overview>>,
+    Query(asked): Query<Lately>,
+) -> Result<Answer<UsageMinutes>, ApiError> {
+    let count = asked.minutes.map_or(60, Whole::small);
+    let found = overview.reports.minutes(Timestamp::now(), count).await;
+    let minutes = found.map_err(super::store_failed)?.into_iter().map(minute);
+    Ok(Answer(UsageMinutes { minutes: minutes.collect() }))
+}
+
+fn minute(Minute { start, counts }: Minute) -> UsageMinute {
+    UsageMinute {
+        minute: start.to_string(),
+        requests: counts.requests,
+        errors: counts.errors,
+        timeouts: counts.timeouts,
+    }
 }
 
 fn by_name(parts: impl Iterator<Item = NamedUsage>) -> BTreeMap<String, Usage> {

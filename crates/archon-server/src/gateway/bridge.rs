@@ -76,24 +76,24 @@ impl Bridge {
         if self.plain.eras().is_some_and(|eras| eras.refuses_handshakes()) {
             return self.legacy_clients.initialize(request, &envelope).await;
         }
-        let answered = match self.plain.call(request.clone()).await {
+        let (refused, answered) = match self.plain.call(request.clone()).await {
             Ok(answer) => {
-                let (is_refused, answer) = refusal::look(answer).await;
-                if !is_refused {
-                    return Ok(answer);
-                }
-                Ok(answer)
+                let (refused, answer) = refusal::look(answer).await;
+                (refused, Ok(answer))
             }
-            Err(failed) => Err(failed),
+            Err(failed) => (None, Err(failed)),
         };
         // A command of the modern era may also have ended on a handshake.
-        if answered.is_err() && !matches!(self.plain, Plain::Stdio(_)) {
+        let has_ended = answered.is_err() && matches!(self.plain, Plain::Stdio(_));
+        if refused.is_none() && !has_ended {
             return answered;
         }
         if !matches!(self.plain.speaks(&request).await, Ok(Some(Speaks::Modern(_)))) {
             return answered;
         }
-        if let Some(eras) = self.plain.eras() {
+        if let Some(eras) = self.plain.eras()
+            && (has_ended || refused.is_some_and(refusal::Refused::is_of_handshakes))
+        {
             eras.refused_handshake();
         }
         self.legacy_clients.initialize(request, &envelope).await

@@ -128,6 +128,7 @@ impl Inner {
             policy: &self.settings.retry,
             is_repeatable: outgoing.is_repeatable,
             can_reopen: matches!(place, Place::Current),
+            can_relist: outgoing.tool().is_some(),
         };
         loop {
             let link = match place {

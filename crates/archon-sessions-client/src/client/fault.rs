@@ -62,6 +62,8 @@ pub(crate) struct Allowed<'a> {
     pub is_repeatable: bool,
     /// A new handshake may be made for it.
     pub can_reopen: bool,
+    /// Tools may be listed again for it; not for a listing itself.
+    pub can_relist: bool,
 }
 
 /// What to do next.
@@ -97,7 +99,7 @@ impl Tries {
                 self.has_reopened = true;
                 return Next::Reopen;
             }
-            Fault::HeaderMismatch(_) if !self.has_relisted => {
+            Fault::HeaderMismatch(_) if allowed.can_relist && !self.has_relisted => {
                 self.has_relisted = true;
                 return Next::Relist;
             }

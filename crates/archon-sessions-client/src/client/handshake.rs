@@ -217,8 +217,12 @@ impl Inner {
     ) -> Result<(), Error> {
         let method = "notifications/initialized";
         let mut tries = Tries::default();
-        let allowed =
-            Allowed { policy: &self.settings.retry, is_repeatable: true, can_reopen: false };
+        let allowed = Allowed {
+            policy: &self.settings.retry,
+            is_repeatable: true,
+            can_reopen: false,
+            can_relist: false,
+        };
         loop {
             let text = message::notification(method, &Value::Null);
             let Err(fault) = self.post_aside(link, text, method).await else { return Ok(()) };

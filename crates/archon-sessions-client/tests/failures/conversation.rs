@@ -167,3 +167,20 @@ async fn a_tool_whose_schema_has_changed_is_listed_again() {
     client.call_tool("deploy", json!({ "region": "eu" })).await.unwrap();
     assert_eq!((peer.count("tools/list"), peer.count("tools/call")), (2, 2));
 }
+
+#[tokio::test]
+async fn a_server_that_wants_headers_for_its_list_is_not_asked_for_ever() {
+    let peer = Peer::start(|seen, _| match seen.method() {
+        "server/discover" => {
+            let result = json!({ "supportedVersions": ["2026-07-28"], "capabilities": {} });
+            Some(Reply::json(seen.answer(result)))
+        }
+        "tools/list" | "tools/call" => Some(Reply::status(400, seen.error(-32020, Value::Null))),
+        _ => None,
+    })
+    .await;
+    let client = Client::connect(peer.url()).await.unwrap();
+    let error = client.call_tool("deploy", Value::Null).await.unwrap_err();
+    assert!(matches!(error, Error::Tool(_)), "{error:?}");
+    assert_eq!((peer.count("tools/list"), peer.count("tools/call")), (2, 1));
+}

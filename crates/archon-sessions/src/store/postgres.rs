@@ -356,7 +356,9 @@ impl Writer {
         if !batch.requests.is_empty() {
             doubt = Some(requests::insert(&mut transaction, &batch.requests, is_pooled).await?);
             let used = slices(&batch.requests);
-            usage::sums(&used).persistent(!is_pooled).execute(&mut *transaction).await?;
+            for sums in [usage::sums(&used), usage::minutes(&used)] {
+                sums.persistent(!is_pooled).execute(&mut *transaction).await?;
+            }
         }
         for statement in after_requests(batch, &touched, &ended) {
             statement.persistent(!is_pooled).execute(&mut *transaction).await?;

@@ -7,6 +7,7 @@
 mod cursor;
 mod days;
 mod history;
+mod minutes;
 mod requests;
 pub(crate) mod select;
 mod sessions;
@@ -18,6 +19,8 @@ pub use cursor::BadCursor;
 pub use days::{DAYS_MAX, Days};
 pub(crate) use history::once;
 pub use history::{ATTEMPTS_MAX, AttemptRecord, CHAIN_MAX, Chain, ChainLink};
+pub use minutes::{Counts, MINUTES_MAX, Minute};
+pub(crate) use minutes::{first_minute, in_a_row, minute_of};
 pub use requests::{Failures, OFFSET_MAX, RequestQuery, RequestRecord};
 pub use sessions::{
     AGING_AFTER, Ages, Disconnected, LastDay, Order, RECENT, STALE_AFTER, SessionHealth,
@@ -106,6 +109,13 @@ pub trait Reports: Send + Sync + 'static {
     /// # Errors
     /// If the store is not available.
     async fn analytics(&self, days: Days) -> Result<Analytics, StoreError>;
+
+    /// Returns how many requests arrived in each of so many minutes, of which that of this moment is the last; at most
+    /// [`MINUTES_MAX`].
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn minutes(&self, now: Timestamp, count: u32) -> Result<Vec<Minute>, StoreError>;
 
     /// Returns all prices, by provider and model, the latest first.
     ///

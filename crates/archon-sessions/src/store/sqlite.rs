@@ -30,7 +30,7 @@ use tokio::sync::Mutex;
 
 use file::{File, Place};
 
-use super::usage::slices;
+use super::usage::{minutes_from, slices};
 use super::{
     Batch, NodeRow, OpenCall, Price, Pruning, SchemaStep, SessionStore, StoreError, StoredEvent,
     TokenUse, TokenUsed,
@@ -290,6 +290,8 @@ const COMMIT: &str = const_format::concatcp!(
     ";",
     usage::UPSTREAMS,
     ";",
+    usage::MINUTES,
+    ";",
     rows::TOUCHES,
     ";",
     rows::ENDS,
@@ -304,6 +306,8 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
     let unguessed = json(&batch.unguessed, ToString::to_string)?;
     let opened = json(&batch.opened, unfinished::call)?;
     let used = slices(&batch.requests);
+    let minutes_from = minutes_from(&used).map(|from| from.to_string()).unwrap_or_default();
+    let minutes = usage::minutes(&used)?;
     let (used, met) = (usage::json(&used)?, usage::met(&used)?);
     let (many, few) = requests::split(&batch.requests);
     let first =
@@ -326,6 +330,8 @@ async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), Store
         .bind(&met)
         .bind(&used)
         .bind(&met)
+        .bind(minutes)
+        .bind(minutes_from)
         .bind(json(&batch.touched, rows::touch)?)
         .bind(json(&batch.ended, rows::end)?)
         .execute(writer)

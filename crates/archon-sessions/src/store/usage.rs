@@ -10,7 +10,7 @@ pub(crate) use latency::percentiles;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::reports::Usage;
+use super::reports::{Counts, MINUTES_MAX, Usage, first_minute, minute_of};
 use super::{Outcome, RequestRow};
 use crate::session::{SessionId, Timestamp};
 
@@ -45,6 +45,8 @@ pub(crate) struct Slice {
     pub(crate) usage: Usage,
     /// Answers by their duration's bucket.
     pub(crate) latency: BTreeMap<u16, i64>,
+    /// Requests by the minute in which they arrived.
+    pub(crate) minutes: BTreeMap<Timestamp, Counts>,
     /// The upstreams that were used.
     pub(crate) upstreams: BTreeSet<String>,
 }
@@ -90,6 +92,7 @@ pub(crate) fn slices(rows: &[RequestRow]) -> Vec<Slice> {
                 tool: writable(tool),
                 usage,
                 latency: BTreeMap::from([(bucket, 1)]),
+                minutes: BTreeMap::new(),
                 upstreams: BTreeSet::new(),
             }),
             Entry::Occupied(place) => {
@@ -99,9 +102,18 @@ pub(crate) fn slices(rows: &[RequestRow]) -> Vec<Slice> {
                 slice
             }
         };
+        let counts =
+            Counts { requests: usage.requests, errors: usage.errors, timeouts: usage.timeouts };
+        slice.minutes.entry(minute_of(row.started)).or_default().add(counts);
         slice.add_upstream(&row.upstream);
     }
     found.into_values().collect()
+}
+
+/// Returns from which minute on minutes are kept, once these slices are written; `None` if there are none.
+pub(crate) fn minutes_from(slices: &[Slice]) -> Option<Timestamp> {
+    let latest = slices.iter().filter_map(|slice| slice.minutes.keys().next_back()).max()?;
+    Some(first_minute(*latest, MINUTES_MAX))
 }
 
 fn shortened(name: &str) -> &str {
@@ -153,6 +165,7 @@ mod tests {
             (both.usage.min_duration_us, both.usage.max_duration_us, both.usage.duration_us);
         assert_eq!(times, (1_500, 9_000, 10_500));
         assert_eq!(both.latency.values().sum::<i64>(), 2);
+        assert_eq!(both.minutes.values().map(|counts| counts.requests).sum::<i64>(), 2);
         assert!(both.upstreams.iter().eq(["demo", "other"]), "{:?}", both.upstreams);
         assert!(found.iter().any(|slice| slice.upstreams.is_empty()));
         assert_eq!(both.hour.to_string(), "2026-01-09T23:00:00.000000Z");

@@ -60,7 +60,7 @@ export function AnalyticsView() {
 function Daily({ trends }: { trends: Analytics['trends'] }) {
   return (
     <Panel title="Requests a day" aside="days in UTC">
-      {trends.daily.length === 0 ? (
+      {isEmpty(trends.daily) ? (
         <Empty title="No requests in this period." />
       ) : (
         <ColumnsChart
@@ -82,7 +82,7 @@ function Daily({ trends }: { trends: Analytics['trends'] }) {
 function Hourly({ trends }: { trends: Analytics['trends'] }) {
   return (
     <Panel title="Requests by hour of the day" aside="hours in UTC">
-      {trends.hourly.length === 0 ? (
+      {isEmpty(trends.hourly) ? (
         <Empty title="No requests in this period." />
       ) : (
         <ColumnsChart
@@ -112,4 +112,9 @@ function Times({ data: { ratios, response_times: times } }: { data: Analytics })
       <Figure name="p99" value={latency(times.p99 * 1_000)} />
     </Figures>
   );
+}
+
+/** Days and hours without a request may be listed or left out. */
+function isEmpty(rows: readonly { requests: number }[]): boolean {
+  return rows.every(({ requests }) => requests === 0);
 }

@@ -49,7 +49,7 @@ export function Costs() {
             <Panel title="Cost a day" aside="days in UTC">
               <Answer query={trends}>
                 {({ trends: { daily } }) =>
-                  daily.length === 0 ? (
+                  daily.every(({ requests }) => requests === 0) ? (
                     <Empty title="No requests in this period." />
                   ) : (
                     <ColumnsChart

@@ -1,48 +1,43 @@
-/** The sessions before and after: one client that was silent for too long and came back. */
-import { useQueries } from '@tanstack/react-query';
+/** The sessions before and after: one client that was silent for too long and came back; and who took it back. */
 import { Link } from '@tanstack/react-router';
-import { session as sessionQuery } from '@/api/queries';
-import type { Session, SessionPage } from '@/api/types';
+import type { Attempt, ChainedSession, SessionPage } from '@/api/types';
 import { shortId } from '@/format/names';
+import { secondsSince, span } from '@/format/time';
 import { Empty } from '@/parts/answers';
-import { StatusMark } from '@/parts/marks';
+import { Mark } from '@/parts/marks';
 import { Panel } from '@/parts/panel';
-import { reasonWords } from '@/parts/reasons';
+import { reasonWord } from '@/parts/reasons';
 import { When } from '@/parts/times';
+import { attemptWords } from './life';
 import './chain.css';
 
-export function Chain({ page }: { page: SessionPage }) {
-  const others = [page.continues, page.continued_by].filter((id) => id !== null);
-  const answers = useQueries({ queries: others.map((id) => sessionQuery(id)) });
-  const known = new Map(
-    answers.flatMap(({ data }) => (data ? [[data.session.session_id, data.session] as const] : [])),
-  );
+export function Chain({ page: { session, chain, reconnect_attempts: attempts } }: { page: SessionPage }) {
+  const isAlone = chain.before.length === 0 && chain.after.length === 0;
   return (
     <Panel title="Chain" aside="sessions that continue each other">
-      {others.length === 0 ? (
+      {isAlone ? (
         <Empty title="This session stands alone.">
           A client that comes back after an idle timeout gets a session that continues its last one.
         </Empty>
       ) : (
         <ol className="chain">
-          {page.continues && <Step id={page.continues} session={known.get(page.continues)} />}
-          <Step id={page.session.session_id} session={page.session} isHere />
-          {page.continued_by && <Step id={page.continued_by} session={known.get(page.continued_by)} />}
+          {chain.before.toReversed().map((other) => (
+            <Step key={other.session_id} session={other} />
+          ))}
+          <Step session={session} isHere />
+          {chain.after.map((other) => (
+            <Step key={other.session_id} session={other} />
+          ))}
         </ol>
       )}
+      {attempts.length > 0 && <Attempts attempts={attempts} />}
     </Panel>
   );
 }
 
-function Step({
-  id,
-  session,
-  isHere = false,
-}: {
-  id: string;
-  session: Session | undefined;
-  isHere?: boolean;
-}) {
+function Step({ session, isHere = false }: { session: ChainedSession; isHere?: boolean }) {
+  const { session_id: id, connected_at, disconnected_at, disconnect_reason: reason } = session;
+  const lasted = disconnected_at !== null && span(secondsSince(connected_at, Date.parse(disconnected_at)));
   return (
     <li className="chain-step" aria-current={isHere || undefined}>
       {isHere ? (
@@ -52,15 +47,37 @@ function Step({
           {shortId(id)}
         </Link>
       )}
-      {session && (
-        <>
-          <StatusMark status={session.status} />
-          <span className="quiet">
-            from <When time={session.connected_at} />
-            {session.disconnect_reason && `, ${reasonWords(session.disconnect_reason)}`}
-          </span>
-        </>
+      {disconnected_at === null ? (
+        <Mark tone="good" word="active" />
+      ) : (
+        <Mark tone="quiet" word={reason === null ? 'ended' : reasonWord(reason)} />
       )}
+      <span className="quiet">
+        from <When time={connected_at} toTheMinute />
+        {lasted && `, for ${lasted}`}
+      </span>
     </li>
+  );
+}
+
+function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
+  return (
+    <>
+      <h3 className="chain-head">Attempts to take it back</h3>
+      <ul className="chain-attempts">
+        {attempts.map((attempt) => (
+          <li key={`${attempt.timestamp} ${attempt.result}`} className="chain-step">
+            <Mark
+              tone={attempt.result === 'reconnected' ? 'good' : 'warn'}
+              word={attemptWords(attempt.result)}
+            />
+            <span className="quiet">
+              <When time={attempt.timestamp} />
+              {attempt.peer !== null && ` from ${attempt.peer}`}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }

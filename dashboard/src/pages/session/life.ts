@@ -1,20 +1,23 @@
 /** What happened to a session itself, beside its requests: when it began, was taken back, gave a sign of life, ended. */
-import type { Request, Session } from '@/api/types';
+import type { Attempt, Request, Session } from '@/api/types';
 import { reasonWords } from '@/parts/reasons';
 import { startOf } from './range';
 
 export interface Happening {
   at: number;
-  kind: 'began' | 'reconnected' | 'heartbeat' | 'ended';
+  kind: 'began' | 'reconnected' | 'refused' | 'heartbeat' | 'ended';
   said: string;
 }
 
-/** The gateway's own tools that say something about the session; they are ours under either name. */
+/** The gateway's own tool, under either name. */
 const HEARTBEAT = /^(archon_)?heartbeat$/;
-const RECONNECT = /^(archon_)?reconnect_session$/;
 
-/** What is known of it from the session and its requests, in order. */
-export function lifeOf(session: Session, requests: readonly Request[]): Happening[] {
+/** What is known of it, in order. */
+export function lifeOf(
+  session: Session,
+  requests: readonly Request[],
+  attempts: readonly Attempt[],
+): Happening[] {
   const life: Happening[] = [
     {
       at: Date.parse(session.connected_at),
@@ -23,11 +26,11 @@ export function lifeOf(session: Session, requests: readonly Request[]): Happenin
     },
   ];
   for (const request of requests) {
-    const tool = request.tool_name ?? '';
-    if (request.status !== 'success') continue;
-    if (HEARTBEAT.test(tool)) life.push({ at: startOf(request), kind: 'heartbeat', said: 'heartbeat' });
-    if (RECONNECT.test(tool))
-      life.push({ at: startOf(request), kind: 'reconnected', said: 'taken back by its client' });
+    if (isHeartbeat(request)) life.push({ at: startOf(request), kind: 'heartbeat', said: 'heartbeat' });
+  }
+  for (const { timestamp, result } of attempts) {
+    const kind = result === 'reconnected' ? 'reconnected' : 'refused';
+    life.push({ at: Date.parse(timestamp), kind, said: attemptWords(result) });
   }
   if (session.disconnected_at !== null) {
     life.push({
@@ -41,5 +44,10 @@ export function lifeOf(session: Session, requests: readonly Request[]): Happenin
 
 /** Whether a request is drawn as what happened to the session instead. */
 export function isHeartbeat(request: Request): boolean {
-  return request.tool_name !== null && HEARTBEAT.test(request.tool_name);
+  return request.status === 'success' && request.tool_name !== null && HEARTBEAT.test(request.tool_name);
+}
+
+/** The result of an attempt to take a session back, for people. */
+export function attemptWords(result: string): string {
+  return result === 'reconnected' ? 'taken back' : `refused: ${result.replaceAll('_', ' ')}`;
 }

@@ -72,7 +72,13 @@ function Shown({ page }: { page: SessionPage }) {
         title="Timeline"
         aside={<Shows page={page} known={known} within={within.length} isZoomed={range !== undefined} />}
       >
-        <Timeline session={session} requests={requests} range={range} zoom={setRange} />
+        <Timeline
+          session={session}
+          requests={requests}
+          attempts={page.reconnect_attempts}
+          range={range}
+          zoom={setRange}
+        />
       </Panel>
       <Panel title="Requests" aside={range ? 'those of the timeline’s part' : 'the latest first'} isFlush>
         <RequestTable requests={within} earlier={range === undefined && <Earlier known={known} />} />

@@ -87,7 +87,7 @@ export function LifeMarks({ life, shown, x, box }: MarksProps & { life: readonly
           >
             <title>{`${said}, ${moment(new Date(at).toISOString())}`}</title>
             <line y1={4} y2={box.bottom} />
-            {!(isCrowded && kind === 'reconnected') && (
+            {!(isCrowded && kind !== 'ended') && (
               <text x={isRight ? -6 : 6} y={13} textAnchor={isRight ? 'end' : 'start'}>
                 {said}
               </text>

@@ -5,7 +5,7 @@
  */
 import { useElementSize } from '@mantine/hooks';
 import { type KeyboardEvent, type PointerEvent, useMemo, useState } from 'react';
-import type { Request, Session } from '@/api/types';
+import type { Attempt, Request, Session } from '@/api/types';
 import { latency } from '@/format/numbers';
 import { shortMoment } from '@/format/time';
 import { lifeOf } from './life';
@@ -26,14 +26,16 @@ const DRAG_MIN_PX = 6;
 interface TimelineProps {
   session: Session;
   requests: readonly Request[];
+  /** To take it back. */
+  attempts: readonly Attempt[];
   /** The part that is shown; all of it if left out. */
   range: Range | undefined;
   zoom: (range: Range | undefined) => void;
 }
 
-export function Timeline({ session, requests, range, zoom }: TimelineProps) {
+export function Timeline({ session, requests, attempts, range, zoom }: TimelineProps) {
   const { ref, width } = useElementSize();
-  const life = useMemo(() => lifeOf(session, requests), [session, requests]);
+  const life = useMemo(() => lifeOf(session, requests, attempts), [session, requests, attempts]);
   const whole = useMemo(() => wholeRange(requests, life), [requests, life]);
   const [drag, setDrag] = useState<{ from: number; to: number }>();
 

@@ -36,6 +36,9 @@ const LINK_PREFIX: &str = "archon-bridge-";
 /// layer when it is used.
 const CONNECTIONS_MAX: usize = 10_000;
 
+/// Those whose sessions have ended are taken out each time there are so many more.
+const SWEEP_EVERY: usize = 500;
+
 /// See the module. Clones are one.
 #[derive(Clone)]
 pub struct LegacyClients {
@@ -156,7 +159,7 @@ impl LegacyClients {
 
     fn keep(&self, link: Uuid, connection: Connection) {
         let mut open = self.open();
-        if open.len() >= CONNECTIONS_MAX {
+        if open.len().is_multiple_of(SWEEP_EVERY) {
             open.retain(|_, connection| !connection.is_forsaken());
         }
         if open.len() >= CONNECTIONS_MAX {

@@ -129,7 +129,7 @@ impl ModernClients {
     ) -> Result<Answer, CallFailed> {
         let lease = match self.lease(request, envelope, None).await? {
             Leased::Link(lease) => lease,
-            Leased::Refused(answer) => return Ok(answer),
+            Leased::Refused(answer) => return Ok(*answer),
         };
         let result = to_modern::discovered(lease.initialized());
         let message = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
@@ -153,7 +153,7 @@ impl ModernClients {
         let Some(presence) = presence.filter(|_| is_proven) else {
             return Ok(match Link::open(&shared.plain, request, envelope).await? {
                 Ok(link) => Leased::Link(Lease::own(link, shared.clone())),
-                Err(refused) => Leased::Refused(refused),
+                Err(refused) => Leased::Refused(Box::new(refused)),
             });
         };
         let (slot, displaced) = shared.links.slot(presence);
@@ -177,7 +177,7 @@ impl ModernClients {
                 }
                 Leased::Link(Lease::shared(link, shared.clone()))
             }
-            Err(refused) => Leased::Refused(refused),
+            Err(refused) => Leased::Refused(Box::new(refused)),
         })
     }
 }

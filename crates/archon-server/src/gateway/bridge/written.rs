@@ -105,8 +105,6 @@ impl Body for Written {
             return Poll::Pending;
         }
         quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
-        // The sleep has not been told whom to wake next.
-        context.waker().wake_by_ref();
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b": still here\n\n")))))
     }
 }

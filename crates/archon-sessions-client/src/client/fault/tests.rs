@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 fn allowed(policy: &RetryPolicy) -> Allowed<'_> {
-    Allowed { policy, is_repeatable: false, can_reopen: true }
+    Allowed { policy, is_repeatable: false, can_reopen: true, can_relist: true }
 }
 
 fn unreachable() -> Fault {
@@ -68,6 +68,19 @@ fn an_unknown_session_is_made_anew_once() {
     assert!(matches!(tries.next(unknown(), allowed(&policy), 1.0, || true), Next::Reopen));
     let next = tries.next(unknown(), allowed(&policy), 1.0, || true);
     assert!(matches!(next, Next::GiveUp(Error::Session(_))));
+}
+
+#[test]
+fn tools_are_listed_again_once_and_never_for_a_listing() {
+    let policy = RetryPolicy::default();
+    let mut tries = Tries::default();
+    let mismatch = || Fault::HeaderMismatch(ToolError::new("x").into());
+    assert!(matches!(tries.next(mismatch(), allowed(&policy), 1.0, || true), Next::Relist));
+    let next = tries.next(mismatch(), allowed(&policy), 1.0, || true);
+    assert!(matches!(next, Next::GiveUp(Error::Tool(_))));
+    let listing = Allowed { can_relist: false, ..allowed(&policy) };
+    let next = Tries::default().next(mismatch(), listing, 1.0, || true);
+    assert!(matches!(next, Next::GiveUp(Error::Tool(_))));
 }
 
 fn refused(status: u16, retry_after: Option<u64>, body: &str, has_handle: bool) -> Fault {

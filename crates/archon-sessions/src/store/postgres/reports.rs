@@ -15,9 +15,9 @@ use crate::session::{SessionId, Timestamp};
 use crate::store::StoreError;
 use crate::store::reports::select::{Dialect, RequestList, Select, SessionList, Value};
 use crate::store::reports::{
-    Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, ModelPrice, Page, RECENT,
-    Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery, SessionRecord, Total,
-    UsageReport,
+    Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, Minute, ModelPrice, Page,
+    RECENT, Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery, SessionRecord,
+    Total, UsageReport,
 };
 
 #[async_trait]
@@ -123,6 +123,10 @@ impl Reports for PostgresStore {
 
     async fn analytics(&self, days: Days) -> Result<Analytics, StoreError> {
         sums::analytics(self, days).await
+    }
+
+    async fn minutes(&self, now: Timestamp, count: u32) -> Result<Vec<Minute>, StoreError> {
+        sums::minutes(self, now, count).await
     }
 
     async fn prices(&self) -> Result<Vec<ModelPrice>, StoreError> {

@@ -4,7 +4,7 @@ use const_format::concatcp;
 
 use super::Statement;
 use super::rows::{column, time};
-use crate::store::usage::{NAMES_A_DAY, OTHER, Slice, UPSTREAMS_MAX};
+use crate::store::usage::{NAMES_A_DAY, OTHER, Slice, UPSTREAMS_MAX, minutes_from};
 
 /// To what the session's client, its user, the tool and all have used; to the answers that took as long; to the sessions
 /// of each day, where it is a new one for a session; and to the sessions themselves, in one order, so that two processes
@@ -97,6 +97,35 @@ LEFT JOIN (SELECT session_id, array_agg(DISTINCT name) AS names
 USING (session_id)
 WHERE s.session_id = n.session_id"
 );
+
+/// To the minutes in which they arrived. Each process forgets old ones of its own slot, so that none waits for another.
+const MINUTES: &str = "
+WITH old AS (
+    DELETE FROM archon_mcp_minutes WHERE minute < $6 AND slot = pg_backend_pid() % 16
+)
+INSERT INTO archon_mcp_minutes AS m
+SELECT minute, pg_backend_pid() % 16, sum(requests), sum(errors), sum(timeouts)
+FROM UNNEST($1::uuid[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[])
+    AS new (session_id, minute, requests, errors, timeouts)
+WHERE EXISTS (SELECT FROM archon_mcp_sessions s WHERE s.session_id = new.session_id)
+GROUP BY minute ORDER BY minute
+ON CONFLICT (minute, slot) DO UPDATE SET
+    requests = m.requests + excluded.requests, errors = m.errors + excluded.errors,
+    timeouts = m.timeouts + excluded.timeouts";
+
+pub(super) fn minutes(slices: &[Slice]) -> Statement<'_> {
+    let minutes: Vec<_> = slices
+        .iter()
+        .flat_map(|slice| slice.minutes.iter().map(move |(minute, of)| (slice, minute, of)))
+        .collect();
+    sqlx::query(MINUTES)
+        .bind(column(&minutes, |(slice, _, _)| slice.session.as_uuid()))
+        .bind(column(&minutes, |(_, minute, _)| time(**minute)))
+        .bind(column(&minutes, |(_, _, of)| of.requests))
+        .bind(column(&minutes, |(_, _, of)| of.errors))
+        .bind(column(&minutes, |(_, _, of)| of.timeouts))
+        .bind(minutes_from(slices).map(time))
+}
 
 pub(super) fn sums(slices: &[Slice]) -> Statement<'_> {
     let answers: Vec<_> = slices

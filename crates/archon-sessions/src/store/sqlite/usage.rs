@@ -127,6 +127,28 @@ WHERE s.session_id = new.session_id AND json_array_length(s.upstreams) < ",
               WHERE value NOT IN (SELECT value FROM json_each(s.upstreams)))"
 );
 
+/// To the minutes in which they arrived, and forgets those before the one that is bound last.
+pub(super) const MINUTES: &str = "
+INSERT INTO archon_mcp_minutes AS m
+SELECT minute.value->>0, sum(minute.value->>1), sum(minute.value->>2), sum(minute.value->>3)
+FROM json_each(?) slice CROSS JOIN archon_mcp_sessions s ON s.session_id = slice.value->>0
+CROSS JOIN json_each(slice.value, '$[1]') minute
+WHERE true GROUP BY 1
+ON CONFLICT DO UPDATE SET requests = m.requests + excluded.requests, errors = m.errors + excluded.errors,
+    timeouts = m.timeouts + excluded.timeouts;
+DELETE FROM archon_mcp_minutes WHERE minute < ?";
+
+/// Returns the slices as [`MINUTES`] takes them.
+pub(super) fn minutes(slices: &[Slice]) -> Result<String, StoreError> {
+    super::json(slices, |slice| {
+        let minutes = slice
+            .minutes
+            .iter()
+            .map(|(minute, of)| (minute.to_string(), of.requests, of.errors, of.timeouts));
+        (slice.session.to_string(), minutes.collect::<Vec<_>>())
+    })
+}
+
 /// Returns what [`DAYS`] and [`UPSTREAMS`] take of the slices: much less than all.
 pub(super) fn met(slices: &[Slice]) -> Result<String, StoreError> {
     super::json(slices, |slice| {

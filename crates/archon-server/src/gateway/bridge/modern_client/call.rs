@@ -139,7 +139,7 @@ impl ModernClients {
         for _ in 0..REOPENS_MAX {
             let lease = match self.lease(request, envelope, forgotten.as_ref()).await? {
                 Leased::Link(lease) => lease,
-                Leased::Refused(answer) => return Ok(Err(answer)),
+                Leased::Refused(answer) => return Ok(Err(*answer)),
             };
             self.check_mirrored(&lease, request, envelope).await?;
             if wishes.level.is_some() || can_be_asked(envelope) {

@@ -92,7 +92,7 @@ pub enum Leased {
     /// One.
     Link(Lease),
     /// What the upstream said instead, for the client.
-    Refused(Answer),
+    Refused(Box<Answer>),
 }
 
 /// A link for one request.

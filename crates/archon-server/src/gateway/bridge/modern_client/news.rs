@@ -99,7 +99,7 @@ impl ModernClients {
     ) -> Result<Answer, CallFailed> {
         let lease = match self.lease(&request, &envelope, None).await? {
             Leased::Link(lease) => lease,
-            Leased::Refused(answer) => return Ok(answer),
+            Leased::Refused(answer) => return Ok(*answer),
         };
         let (clients, id) = (self.clone(), id.to_owned());
         let listener = Listener { clients, request, envelope, id };

@@ -1,5 +1,6 @@
 //! What is read from the sums that are kept.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use const_format::concatcp;
@@ -11,8 +12,9 @@ use super::super::rows::{read_time, read_time_if_any, time};
 use super::rows;
 use crate::session::{SessionId, Status, Timestamp};
 use crate::store::reports::{
-    AGING_AFTER, Ages, Analytics, Days, Disconnected, Failures, LastDay, NAMES_MAX, NamedUsage,
-    STALE_AFTER, SessionHealth, Total, Usage, UsageReport, WINDOW,
+    AGING_AFTER, Ages, Analytics, Counts, Days, Disconnected, Failures, LastDay, Minute, NAMES_MAX,
+    NamedUsage, STALE_AFTER, SessionHealth, Total, Usage, UsageReport, WINDOW, first_minute,
+    in_a_row,
 };
 use crate::store::usage::hour_of;
 use crate::store::{Outcome, StoreError};
@@ -229,6 +231,23 @@ pub(super) async fn analytics(store: &PostgresStore, days: Days) -> Result<Analy
     let answers = answers.iter().map(rows::answers).collect::<Result<Vec<_>, _>>()?;
     let previous = total(store, days.previous()).await?;
     Ok(Analytics::of(days, &hours, previous, by_name(store, "tool", days).await?, &answers))
+}
+
+pub(super) async fn minutes(
+    store: &PostgresStore,
+    now: Timestamp,
+    count: u32,
+) -> Result<Vec<Minute>, StoreError> {
+    let sums = sqlx::query(
+        "SELECT minute, sum(requests)::bigint, sum(errors)::bigint, sum(timeouts)::bigint
+         FROM archon_mcp_minutes WHERE minute >= $1 GROUP BY minute",
+    );
+    let mut counts = BTreeMap::new();
+    for row in &store.read(sums.bind(time(first_minute(now, count)))).await? {
+        let (requests, errors, timeouts) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        counts.insert(read_time(row, "minute")?, Counts { requests, errors, timeouts });
+    }
+    Ok(in_a_row(now, count, &counts))
 }
 
 async fn total(store: &PostgresStore, days: Days) -> Result<Usage, StoreError> {

@@ -1,4 +1,4 @@
-//! What was before and after a session, and who tried to take it back.
+//! What was before and after a session, who tried to take it back, and how the last minutes went.
 
 use super::*;
 use crate::store::ReconnectAttempt;
@@ -79,7 +79,36 @@ async fn attempts_to_take_a_session_back_are_found(store: &dyn Database) {
     assert_eq!((others.len(), &others[0].peer), (1, &None));
 }
 
+async fn requests_are_counted_by_the_minute_for_a_day(store: &dyn Database) {
+    let one = began("cursor", 0, 0);
+    create(store, std::slice::from_ref(&one)).await;
+    // The base of these moments is 40 s after a minute begins.
+    track(store, vec![call(&one, "a", Outcome::Success, 0), call(&one, "b", Outcome::Error, 19)])
+        .await;
+    let others = vec![
+        call(&one, "a", Outcome::Timeout, 20),
+        call(&one, "a", Outcome::Success, -41),
+        request(SessionId::random()),
+    ];
+    track(store, others).await;
+    let minutes = store.minutes(at(30), 4).await.unwrap();
+    let counts =
+        |minute: &Minute| (minute.counts.requests, minute.counts.errors, minute.counts.timeouts);
+    let expected = [(0, 0, 0), (1, 0, 0), (2, 1, 0), (1, 0, 1)];
+    assert_eq!(minutes.iter().map(counts).collect::<Vec<_>>(), expected);
+    assert_eq!(minutes[3].start, at(20));
+    assert_eq!(store.minutes(at(30), 0).await.unwrap().len(), 1);
+    assert_eq!(store.minutes(at(30), u32::MAX).await.unwrap().len() as u32, MINUTES_MAX);
+
+    // A day later they are forgotten, but for the last.
+    track(store, vec![call(&one, "a", Outcome::Success, DAY_SECONDS - 40)]).await;
+    let earlier = store.minutes(at(30), 4).await.unwrap();
+    let expected = [(0, 0, 0), (0, 0, 0), (0, 0, 0), (1, 0, 1)];
+    assert_eq!(earlier.iter().map(counts).collect::<Vec<_>>(), expected);
+}
+
 on_each_database! {
+    requests_are_counted_by_the_minute_for_a_day,
     a_chain_goes_both_ways_and_has_an_end,
     a_chain_that_is_a_circle_is_shown_once,
     attempts_to_take_a_session_back_are_found,

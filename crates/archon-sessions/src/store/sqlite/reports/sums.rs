@@ -1,5 +1,6 @@
 //! What is read from the sums that are kept.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use const_format::concatcp;
@@ -9,8 +10,9 @@ use sqlx::sqlite::SqlitePool;
 use super::rows;
 use crate::session::{SessionId, Status, Timestamp};
 use crate::store::reports::{
-    AGING_AFTER, Ages, Analytics, Days, Disconnected, Failures, LastDay, NAMES_MAX, NamedUsage,
-    STALE_AFTER, SessionHealth, Total, Usage, UsageReport, WINDOW,
+    AGING_AFTER, Ages, Analytics, Counts, Days, Disconnected, Failures, LastDay, Minute, NAMES_MAX,
+    NamedUsage, STALE_AFTER, SessionHealth, Total, Usage, UsageReport, WINDOW, first_minute,
+    in_a_row,
 };
 use crate::store::usage::hour_of;
 use crate::store::{Outcome, StoreError};
@@ -239,6 +241,27 @@ pub(super) async fn analytics(pool: &SqlitePool, days: Days) -> Result<Analytics
     .await?;
     let previous = total(pool, days.previous()).await?;
     Ok(Analytics::of(days, &hours, previous, by_name(pool, "tool", days).await?, &answers))
+}
+
+pub(super) async fn minutes(
+    pool: &SqlitePool,
+    now: Timestamp,
+    count: u32,
+) -> Result<Vec<Minute>, StoreError> {
+    let found = sqlx::query(
+        "SELECT minute, requests, errors, timeouts FROM archon_mcp_minutes WHERE minute >= ?",
+    )
+    .bind(first_minute(now, count).to_string())
+    .fetch_all(pool)
+    .await?;
+    let mut counts = BTreeMap::new();
+    for row in &found {
+        let minute = Timestamp::parse(row.try_get(0)?);
+        let minute = minute.ok_or(StoreError::Corrupt { what: "minute of a sum" })?;
+        let (requests, errors, timeouts) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        counts.insert(minute, Counts { requests, errors, timeouts });
+    }
+    Ok(in_a_row(now, count, &counts))
 }
 
 async fn total(pool: &SqlitePool, days: Days) -> Result<Usage, StoreError> {
