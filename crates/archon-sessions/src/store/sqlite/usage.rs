@@ -1,7 +1,10 @@
-//! Adds a batch's requests to the sums. Each statement takes the same slices, as JSON.
+//! Adds a batch's requests to the sums. Each statement takes the same slices, or what it needs of them, as JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use const_format::concatcp;
 
+use crate::session::{SessionId, Timestamp};
 use crate::store::StoreError;
 use crate::store::usage::{NAMES_A_DAY, OTHER, Slice, UPSTREAMS_MAX};
 
@@ -84,11 +87,12 @@ ON CONFLICT DO UPDATE SET answers = l.answers + excluded.answers"
 pub(super) const DAYS: &str = "
 INSERT INTO archon_mcp_session_days AS d
 SELECT day, previous, count(*)
-FROM (SELECT new.day, coalesce(lag(new.day) OVER (PARTITION BY new.session_id ORDER BY new.day),
-                               s.last_request_day, '') AS previous
-      FROM (SELECT DISTINCT value->>0 AS session_id, value->>1 AS day FROM json_each(?)) new
-      CROSS JOIN archon_mcp_sessions s ON s.session_id = new.session_id
-      WHERE new.day > coalesce(s.last_request_day, ''))
+FROM (SELECT day.value AS day, coalesce(lag(day.value) OVER (PARTITION BY session_id ORDER BY day.value),
+                                        last_request_day, '') AS previous
+      FROM json_each(?) met CROSS JOIN archon_mcp_sessions s
+          ON s.session_id = met.value->>0 AND met.value->>2 > coalesce(last_request_day, '')
+      CROSS JOIN json_each(met.value, '$[3]') day
+      WHERE day.value > coalesce(last_request_day, ''))
 WHERE true GROUP BY day, previous
 ON CONFLICT DO UPDATE SET sessions = d.sessions + excluded.sessions";
 
@@ -118,9 +122,8 @@ UPDATE archon_mcp_sessions AS s SET upstreams = (
         LIMIT ",
     UPSTREAMS_MAX,
     "))
-FROM (SELECT slice.value->>0 AS session_id, json_group_array(DISTINCT name.value) AS names
-      FROM json_each(?) slice CROSS JOIN json_each(slice.value, '$[2]') name GROUP BY 1) AS new
-WHERE s.session_id = new.session_id AND json_array_length(s.upstreams) < ",
+FROM (SELECT value->>0 AS session_id, value->>1 AS names FROM json_each(?)) AS new
+WHERE s.session_id = new.session_id AND s.upstreams <> new.names AND json_array_length(s.upstreams) < ",
     UPSTREAMS_MAX,
     "
   AND EXISTS (SELECT 1 FROM json_each(new.names)
@@ -149,10 +152,18 @@ pub(super) fn minutes(slices: &[Slice]) -> Result<String, StoreError> {
     })
 }
 
-/// Returns what [`DAYS`] and [`UPSTREAMS`] take of the slices: much less than all.
+/// Returns what [`DAYS`] and [`UPSTREAMS`] take of the slices, by session: its upstreams, its latest day, and each day.
 pub(super) fn met(slices: &[Slice]) -> Result<String, StoreError> {
-    super::json(slices, |slice| {
-        (slice.session.to_string(), slice.day().to_string(), &slice.upstreams)
+    let mut met: BTreeMap<SessionId, (BTreeSet<&str>, BTreeSet<Timestamp>)> = BTreeMap::new();
+    for slice in slices {
+        let (upstreams, days) = met.entry(slice.session).or_default();
+        upstreams.extend(slice.upstreams.iter().map(String::as_str));
+        days.insert(slice.day());
+    }
+    let met: Vec<_> = met.into_iter().collect();
+    super::json(&met, |(session, (upstreams, days))| {
+        let days: Vec<_> = days.iter().map(ToString::to_string).collect();
+        (session.to_string(), upstreams, days.last().cloned(), days)
     })
 }
 
