@@ -16,6 +16,7 @@ from clients import ELICITED, LIBRARIES, SAMPLED, connect, run
 from harness import fixture_command, wait_for
 from inspector import inspect
 from wire import (
+    JSON_HEADERS,
     LEGACY,
     MODERN,
     Answer,
@@ -93,6 +94,14 @@ def test_a_handshake_is_answered_in_the_clients_version(over_http, version):
     assert client.request("ping").result == {}
     assert client.text("echo", text="x") == "x"
     rows.expect_session(over_http.db, client.session, era="legacy", protocol_version=version)
+
+
+def test_a_handshake_that_no_server_would_take_is_refused(gateway):
+    # The second finds the server known as one without handshakes.
+    for params in ({"protocolVersion": 7}, {}):
+        refused = send(gateway.url, "POST", encoded(message("initialize", params, 1)), JSON_HEADERS)
+        assert refused.error and refused.handle is None and refused.session is None
+        LegacyClient.connect(gateway.url)
 
 
 def test_a_server_introduces_itself(gateway):

@@ -88,6 +88,10 @@ impl Bridge {
         if refused.is_none() && !has_ended {
             return answered;
         }
+        // What no server would take says nothing of this one.
+        if legacy_client::handshake(&envelope).is_none() {
+            return answered;
+        }
         if !matches!(self.plain.speaks(&request).await, Ok(Some(Speaks::Modern(_)))) {
             return answered;
         }

@@ -59,6 +59,13 @@ pub fn is_link(link: Option<&HeaderValue>) -> bool {
     link.is_some_and(|link| link.as_bytes().starts_with(LINK_PREFIX.as_bytes()))
 }
 
+/// Returns the params of a handshake, and the version that it asks for; `None` if no server would take it.
+pub fn handshake(envelope: &Envelope) -> Option<(Object<'_>, String)> {
+    let params = Object::read(envelope.params.as_deref()?)?;
+    let version = params.text("protocolVersion")?;
+    Some((params, version))
+}
+
 impl LegacyClients {
     /// Returns the clients of an upstream: none yet.
     pub fn new(plain: Plain) -> Self {
@@ -72,8 +79,8 @@ impl LegacyClients {
         envelope: &Envelope,
     ) -> Result<Answer, CallFailed> {
         let id = envelope.request_id().map_or("null", |id| id);
-        let Some(params) = envelope.params.as_deref().and_then(Object::read) else {
-            return Ok(invalid(id, "`initialize` has no params"));
+        let Some((params, asked)) = handshake(envelope) else {
+            return Ok(invalid(id, "`initialize` names no `protocolVersion`"));
         };
         let meta = Meta::of_handshake(&params);
         let discover = to_modern::discover(&meta);
@@ -86,7 +93,7 @@ impl LegacyClients {
         let Some(result) = message::result(&discovered.bytes) else {
             return Ok(json(to_legacy::error(&discovered.bytes, id, "initialize")));
         };
-        let version = to_legacy::negotiated(params.text("protocolVersion").as_deref());
+        let version = to_legacy::negotiated(&asked);
         let Some(result) = to_legacy::initialized(&result, version, self.plain.name()) else {
             return Err(CallFailed::lost(self.plain.name()));
         };

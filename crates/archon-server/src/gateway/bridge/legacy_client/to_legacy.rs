@@ -178,8 +178,8 @@ pub fn news(message: &Bytes) -> Bytes {
 
 /// Returns the version to speak with a client that asked for this one (MCP 2025-11-25, Lifecycle, Version
 /// Negotiation).
-pub fn negotiated(asked: Option<&str>) -> &'static str {
-    let known = legacy::VERSIONS.iter().find(|version| Some(**version) == asked);
+pub fn negotiated(asked: &str) -> &'static str {
+    let known = legacy::VERSIONS.iter().find(|version| **version == asked);
     known.copied().unwrap_or(legacy::VERSIONS[0])
 }
 
@@ -269,10 +269,9 @@ mod tests {
         assert!(nameless.contains(r#""name":"up""#), "{nameless}");
         assert_eq!(initialized("{}", "2025-06-18", "up"), None);
         for (asked, spoken) in [
-            (Some("2025-03-26"), "2025-03-26"),
-            (Some("2026-07-28"), "2025-11-25"),
-            (Some("1999-01-01"), "2025-11-25"),
-            (None, "2025-11-25"),
+            ("2025-03-26", "2025-03-26"),
+            ("2026-07-28", "2025-11-25"),
+            ("1999-01-01", "2025-11-25"),
         ] {
             assert_eq!(negotiated(asked), spoken);
         }
