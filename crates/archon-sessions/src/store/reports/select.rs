@@ -4,6 +4,7 @@
 //! part, which an index serves from its beginning to its limit, and filters around it. Where there are any, the
 //! inner part is a window.
 
+pub(crate) mod history;
 mod requests;
 mod sessions;
 mod sorting;

@@ -1,6 +1,5 @@
 //! What was before and after a session, and who tried to take it back.
 
-use const_format::concatcp;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -8,31 +7,8 @@ use super::super::PostgresStore;
 use super::super::rows::{read_time, read_time_if_any};
 use crate::session::SessionId;
 use crate::store::StoreError;
-use crate::store::reports::{ATTEMPTS_MAX, AttemptRecord, CHAIN_MAX, Chain, ChainLink, once};
-
-const BEFORE: &str = concatcp!(
-    "WITH RECURSIVE chain (place, session_id, continues, connected_at, disconnected_at, disconnect_reason) AS (
-         SELECT 0, session_id, continues, connected_at, disconnected_at, disconnect_reason
-         FROM archon_mcp_sessions WHERE session_id = $1
-         UNION ALL
-         SELECT place + 1, s.session_id, s.continues, s.connected_at, s.disconnected_at, s.disconnect_reason
-         FROM chain JOIN archon_mcp_sessions s ON s.session_id = chain.continues WHERE place < ",
-    CHAIN_MAX,
-    ") SELECT * FROM chain WHERE place > 0 ORDER BY place"
-);
-const AFTER: &str = concatcp!(
-    "WITH RECURSIVE chain (place, session_id, connected_at, disconnected_at, disconnect_reason) AS (
-         SELECT 0, session_id, connected_at, disconnected_at, disconnect_reason
-         FROM archon_mcp_sessions WHERE session_id = $1
-         UNION ALL
-         SELECT place + 1, s.session_id, s.connected_at, s.disconnected_at, s.disconnect_reason
-         FROM chain JOIN archon_mcp_sessions s ON s.session_id =
-             (SELECT n.session_id FROM archon_mcp_sessions n WHERE n.continues = chain.session_id
-              ORDER BY n.connected_at, n.session_id LIMIT 1)
-         WHERE place < ",
-    CHAIN_MAX,
-    ") SELECT * FROM chain WHERE place > 0 ORDER BY place"
-);
+use crate::store::reports::select::history::{AFTER, ATTEMPTS, BEFORE};
+use crate::store::reports::{AttemptRecord, Chain, ChainLink, once};
 
 pub(super) async fn chain(store: &PostgresStore, id: SessionId) -> Result<Chain, StoreError> {
     let links = async |sql: &'static str| -> Result<Vec<ChainLink>, StoreError> {
@@ -55,11 +31,7 @@ pub(super) async fn attempts(
     store: &PostgresStore,
     id: SessionId,
 ) -> Result<Vec<AttemptRecord>, StoreError> {
-    let found = sqlx::query(concatcp!(
-        "SELECT timestamp, peer, principal, result FROM archon_mcp_reconnect_attempts
-         WHERE session_id = $1 ORDER BY id DESC LIMIT ",
-        ATTEMPTS_MAX
-    ));
+    let found = sqlx::query(ATTEMPTS);
     let found = store.read(found.bind(id.as_uuid())).await?;
     let attempt = |row: &PgRow| {
         Ok(AttemptRecord {
