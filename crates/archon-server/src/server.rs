@@ -137,7 +137,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
 }
 
 /// Returns the upstreams with all that stands before them. As a request meets it: who sends it, sessions, single
-/// messages, what may be repeated, our own tools, the upstream.
+/// messages, our own tools, what may be repeated, the upstream.
 fn endpoints(
     config: &Config,
     overview: &Arc<Overview>,
@@ -151,15 +151,17 @@ fn endpoints(
         let (hosts, paths) = (limits.hosts.clone(), routes::paths(&name, place == 0));
         let gate = identities.map(|all| Arc::new(Gate::new(all.clone(), hosts, &paths)));
         let sessions = SessionLayer::with_limits(overview.tracker.clone(), name.clone(), limits);
-        let tools = Builtin::layer(name.clone(), overview.clone(), config.inject_tools);
+        let catalog = upstream.catalog();
+        let (overview, is_on) = (overview.clone(), config.inject_tools);
+        let tools = Builtin::layer(name.clone(), overview, catalog.clone(), is_on);
         let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
-        let repeats = Repeats::layer(name.clone(), is_trusted);
+        let repeats = Repeats::layer(catalog, is_trusted);
         let service = ServiceBuilder::new()
             .layer_fn(|inner| Identify::new(inner, gate.clone()))
             .layer(sessions)
             .layer_fn(Unbatched::new)
-            .layer(repeats)
             .layer(tools)
+            .layer(repeats)
             .service(upstream.clone());
         Endpoint { name, service }
     };

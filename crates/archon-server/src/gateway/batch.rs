@@ -19,7 +19,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use tower::Service;
 
-use super::{Answer, Answering, GatewayBody, Relay};
+use super::wire::{Answer, Answering, GatewayBody, Relay};
 
 /// Stands before an upstream and hands it single messages only.
 #[derive(Clone)]

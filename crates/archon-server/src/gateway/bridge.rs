@@ -4,28 +4,26 @@
 //! that asks a modern upstream; for a modern client, [`modern_client`] is the client of a legacy one. Messages are
 //! taken apart no further than has to be: what is not added or taken out stays the text that was sent.
 
-mod incoming;
 mod legacy_client;
 mod modern_client;
-mod object;
-mod written;
+mod refusal;
 
 use std::sync::Arc;
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
-use archon_sessions::protocol::names::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_SESSION_ID};
-use archon_sessions::protocol::{Envelope, Message};
+use archon_sessions::protocol::Message;
+use archon_sessions::protocol::names::MCP_SESSION_ID;
 use archon_sessions::session::Era;
-use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::HeaderValue;
 use http::{HeaderMap, Method};
-use http_body_util::{BodyExt, Full};
 
+use super::catalog::Catalog;
 use super::eras::Speaks;
 use super::plain::Plain;
-use super::{Answer, Answering, message, refusal};
+use super::wire::{Answer, Answering, envelope};
 use legacy_client::LegacyClients;
 use modern_client::ModernClients;
+use refusal::{Look, Refused};
 
 /// What the `_meta` keys of the modern era begin with.
 const META_PREFIX: &str = "io.modelcontextprotocol/";
@@ -33,16 +31,17 @@ const META_PREFIX: &str = "io.modelcontextprotocol/";
 /// See the module.
 pub struct Bridge {
     plain: Plain,
+    catalog: Arc<Catalog>,
     legacy_clients: LegacyClients,
     modern_clients: ModernClients,
 }
 
 impl Bridge {
     /// Returns the bridge to an upstream; must be called on a runtime.
-    pub fn new(plain: Plain) -> Arc<Self> {
-        let legacy_clients = LegacyClients::new(plain.clone());
-        let modern_clients = ModernClients::new(plain.clone());
-        Arc::new(Self { plain, legacy_clients, modern_clients })
+    pub fn new(plain: Plain, catalog: Arc<Catalog>) -> Arc<Self> {
+        let legacy_clients = LegacyClients::new(plain.clone(), catalog.clone());
+        let modern_clients = ModernClients::new(plain.clone(), catalog.clone());
+        Arc::new(Self { plain, catalog, legacy_clients, modern_clients })
     }
 
     /// Ends what it runs by itself.
@@ -78,7 +77,11 @@ impl Bridge {
         }
         let (refused, answered) = match self.plain.call(request.clone()).await {
             Ok(answer) => {
-                let (refused, answer) = refusal::look(answer).await;
+                let (look, answer) = refusal::look(answer).await;
+                if let Look::Result(result) = &look {
+                    self.catalog.greeted(result.as_bytes());
+                }
+                let refused = if let Look::Refused(refused) = look { Some(refused) } else { None };
                 (refused, Ok(answer))
             }
             Err(failed) => (None, Err(failed)),
@@ -96,7 +99,7 @@ impl Bridge {
             return answered;
         }
         if let Some(eras) = self.plain.eras()
-            && (has_ended || refused.is_some_and(refusal::Refused::is_of_handshakes))
+            && (has_ended || refused.is_some_and(Refused::is_of_handshakes))
         {
             eras.refused_handshake();
         }
@@ -123,41 +126,4 @@ fn may_be_handshake(request: &InnerRequest) -> bool {
         Some(Message::Batch(_)) => false,
         None => request.method() == Method::POST && link_of(request.headers()).is_none(),
     }
-}
-
-/// Returns a request's message, be it the client's or our own.
-async fn envelope(request: &InnerRequest) -> Option<Envelope> {
-    if let Some(envelope) = message(request) {
-        return Some(envelope.clone());
-    }
-    // Its body is in memory already, and cannot fail.
-    let body = request.body().clone().collect().await.ok()?.to_bytes();
-    match Message::parse(&body).ok()? {
-        Message::Single(envelope) => Some(envelope),
-        Message::Batch(_) => None,
-    }
-}
-
-/// Returns a POST of ours in the name of a client's request: with its headers, but for those that describe its
-/// message.
-fn post(like: &InnerRequest, era: Era, body: String) -> InnerRequest {
-    let mut request = InnerRequest::new(Full::new(Bytes::from(body)));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = like.uri().clone();
-    *request.headers_mut() = like.headers().clone();
-    let headers = request.headers_mut();
-    for name in [&MCP_SESSION_ID, &LAST_EVENT_ID, &MCP_METHOD, &MCP_NAME, &CONTENT_LENGTH] {
-        headers.remove(name);
-    }
-    let is_mirror = |name: &&http::HeaderName| name.as_str().starts_with("mcp-param-");
-    while let Some(name) = headers.keys().find(is_mirror).cloned() {
-        headers.remove(name);
-    }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    if let Some(exchange) = like.extensions().get::<Exchange>() {
-        let ours = Exchange { era, message: None, connection: None, ..exchange.clone() };
-        request.extensions_mut().insert(ours);
-    }
-    request
 }

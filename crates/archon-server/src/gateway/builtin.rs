@@ -7,21 +7,29 @@
 mod reconnect;
 mod tools;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
+use archon_sessions::layer::{BoxError, CallFailed, Exchange, InnerRequest};
 use archon_sessions::protocol::Envelope;
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
+use archon_sessions::protocol::sse::is_event_stream;
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http_body_util::BodyExt;
 use tower::{Layer, Service, layer::layer_fn};
 
-use super::{Answer, Answering, GatewayBody, Relay, listing, message};
+use super::catalog::{Catalog, Page};
+use super::wire::event::Event;
+use super::wire::incoming::{Incoming, TooLarge};
+use super::wire::object::Object;
+use super::wire::{Answer, Answering, GatewayBody, Relay, answer, message, written};
 use crate::server::Overview;
 use tools::Tool;
 
-/// Puts our tools before an upstream.
+/// A page larger than this is passed on as it is.
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Puts our tools before an upstream, and learns of the upstream's own from what passes.
 #[derive(Clone)]
 pub struct Builtin<U> {
     upstream: U,
@@ -32,27 +40,20 @@ struct Shared {
     /// The upstream's name.
     name: Arc<str>,
     overview: Arc<Overview>,
+    catalog: Arc<Catalog>,
     is_on: bool,
-    /// Which of our names the upstream uses itself; `None` until its tools were listed.
-    taken: Mutex<Option<Vec<Tool>>>,
 }
 
 impl<U> Builtin<U> {
-    /// Returns the layer; with `is_on` false it lets everything pass.
+    /// Returns the layer; with `is_on` false it adds nothing.
     pub fn layer(
         name: Arc<str>,
         overview: Arc<Overview>,
+        catalog: Arc<Catalog>,
         is_on: bool,
     ) -> impl Layer<U, Service = Builtin<U>> {
-        layer_fn(move |upstream| Builtin {
-            upstream,
-            shared: Arc::new(Shared {
-                name: name.clone(),
-                overview: overview.clone(),
-                is_on,
-                taken: Mutex::default(),
-            }),
-        })
+        let shared = Arc::new(Shared { name, overview, catalog, is_on });
+        layer_fn(move |upstream| Builtin { upstream, shared: shared.clone() })
     }
 }
 
@@ -73,11 +74,12 @@ impl<U: Relay> Service<InnerRequest> for Builtin<U> {
     }
 
     fn call(&mut self, request: InnerRequest) -> Self::Future {
-        let interest = if self.shared.is_on { interest(&request) } else { Interest::None };
-        match interest {
-            Interest::None => self.upstream.call(request),
+        match interest(&request) {
             Interest::List => Box::pin(self.clone().list(request)),
-            Interest::Call(tool) => Box::pin(self.clone().call_tool(tool, request)),
+            Interest::Call(tool) if self.shared.is_on => {
+                Box::pin(self.clone().call_tool(tool, request))
+            }
+            Interest::None | Interest::Call(_) => self.upstream.call(request),
         }
     }
 }
@@ -98,37 +100,91 @@ fn interest(request: &InnerRequest) -> Interest {
 }
 
 impl<U: Relay> Builtin<U> {
-    /// Adds our tools to the last page of the upstream's.
+    /// Adds our tools to the last page of the upstream's. What comes before the page on its stream goes on at once: the
+    /// server may wait for an answer to it.
     async fn list(mut self, request: InnerRequest) -> Result<Answer, CallFailed> {
-        let has_cursor = listing::has_cursor(&request);
         let again = request.clone();
         let answer = self.upstream.call(request).await?;
-        let Some(page) = listing::read(answer).await else {
-            return Err(CallFailed::lost(&self.shared.name));
-        };
-        let page = match page {
-            listing::Read::Page(page) => page,
-            listing::Read::Other(answer) => return Ok(answer),
-        };
-        if page.has_more() {
-            return Ok(page.unchanged());
+        if !answer.status().is_success() {
+            return Ok(answer);
         }
-        if has_cursor {
-            self.learn_taken(&again).await;
-        } else {
-            self.set_taken(Tool::taken_by(page.names()));
+        let (mut parts, body) = answer.into_parts();
+        let mut incoming = Incoming::new(&parts, body);
+        if is_event_stream(&parts.headers) {
+            parts.headers.remove(CONTENT_LENGTH);
+            let body = written::body(|out| self.write_list(incoming, again, out));
+            return Ok(Answer::from_parts(parts, body));
         }
-        let taken = self.taken().unwrap_or_default();
+        match incoming.next_event(PAGE_BYTES_MAX).await {
+            Ok(Some(whole)) => {
+                let body = match self.spliced(&whole, &again).await {
+                    Some(Listed { json, .. }) => json.into(),
+                    None => whole.raw,
+                };
+                if parts.headers.contains_key(CONTENT_LENGTH) {
+                    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+                }
+                Ok(Answer::from_parts(parts, GatewayBody::ours(body)))
+            }
+            Ok(None) => Ok(Answer::from_parts(parts, incoming.rest())),
+            Err(error) if error.is::<TooLarge>() => Ok(Answer::from_parts(parts, incoming.rest())),
+            Err(_) => Err(CallFailed::lost(&self.shared.name)),
+        }
+    }
+
+    /// Passes a stream on, event by event, until the page has come; then as it comes.
+    async fn write_list(
+        mut self,
+        mut incoming: Incoming,
+        request: InnerRequest,
+        out: written::Out,
+    ) -> Result<(), BoxError> {
+        loop {
+            let event = match incoming.next_event(PAGE_BYTES_MAX).await {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(error) if error.is::<TooLarge>() => break,
+                Err(error) => return Err(error),
+            };
+            let Some(page) = self.spliced(&event, &request).await else {
+                out.pass(event.raw).await;
+                continue;
+            };
+            out.pass(if page.is_changed { event.with_data(&page.json) } else { event.raw }).await;
+            break;
+        }
+        let mut rest = incoming.rest();
+        while let Some(frame) = rest.frame().await {
+            if let Ok(bytes) = frame?.into_data() {
+                out.pass(bytes).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Learns from a page, and returns it as the client is to see it; `None` if the event is not a page.
+    async fn spliced(&mut self, event: &Event, request: &InnerRequest) -> Option<Listed> {
+        let data = event.data.as_ref()?;
+        let page = Page::read(data)?;
+        let shared = self.shared.clone();
+        let is_first = !has_cursor(request);
+        shared.catalog.learn(&page, is_first);
+        if page.next.is_some() || !shared.is_on {
+            return Some(Listed { json: data.to_vec(), is_changed: false });
+        }
+        if !is_first {
+            shared.catalog.ask(&mut self.upstream, request).await;
+        }
+        let taken = self.taken();
         let added: Vec<String> = Tool::ALL.iter().map(|tool| tool.definition(&taken)).collect();
-        Ok(page.with(&added))
+        Some(Listed { json: page.with(data, &added), is_changed: true })
     }
 
     /// Answers a call of one of our names, unless the upstream uses it itself.
     async fn call_tool(mut self, tool: Tool, request: InnerRequest) -> Result<Answer, CallFailed> {
-        if self.taken().is_none() {
-            self.learn_taken(&request).await;
-        }
-        let taken = self.taken().unwrap_or_default();
+        let catalog = self.shared.catalog.clone();
+        catalog.ask(&mut self.upstream, &request).await;
+        let taken = self.taken();
         let called = message(&request).and_then(Envelope::tool).map(|name| name.to_string());
         if called.as_deref() != Some(&*tool.name(&taken)) {
             return self.upstream.call(request).await;
@@ -138,46 +194,29 @@ impl<U: Relay> Builtin<U> {
         };
         let id = message(&request).and_then(Envelope::request_id).map_or("null", |id| id);
         let outcome = tool.run(&request, exchange, &self.shared.overview).await;
-        let mut answer = json(outcome.message(id, exchange.era));
+        let mut answer = answer::json(StatusCode::OK, outcome.message(id, exchange.era).into());
         if let Some(rebound) = outcome.rebound {
             answer.extensions_mut().insert(rebound);
         }
         Ok(answer)
     }
 
-    /// Lists the upstream's tools on the client's own connection, to know their names.
-    async fn learn_taken(&mut self, like: &InnerRequest) {
-        let mut cursor = None;
-        let mut taken = Vec::new();
-        for _ in 0..listing::PAGES_MAX {
-            let request = listing::request(like, cursor.as_deref());
-            let Ok(answer) = self.upstream.call(request).await else { return };
-            let Some(listing::Read::Page(page)) = listing::read(answer).await else { return };
-            taken.extend(Tool::taken_by(page.names()));
-            cursor = page.next();
-            if cursor.is_none() {
-                break;
-            }
-        }
-        self.set_taken(taken);
-    }
-
-    fn taken(&self) -> Option<Vec<Tool>> {
-        self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_taken(&self, taken: Vec<Tool>) {
-        *self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+    /// Returns those of our tools whose names the upstream uses itself.
+    fn taken(&self) -> Vec<Tool> {
+        Tool::taken_by(|name| self.shared.catalog.has(name))
     }
 }
 
-/// Returns a JSON answer of ours.
-fn json(body: String) -> Answer {
-    let length = HeaderValue::from(body.len());
-    let mut response = Response::new(GatewayBody::ours(Bytes::from(body)));
-    *response.status_mut() = StatusCode::OK;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_LENGTH, length);
-    response
+/// A page as the client is to see it, as JSON text.
+struct Listed {
+    json: Vec<u8>,
+    is_changed: bool,
+}
+
+/// Returns true if this `tools/list` asks for a page that is not the first.
+fn has_cursor(request: &InnerRequest) -> bool {
+    let params = message(request).and_then(|envelope| envelope.params.as_deref());
+    let cursor =
+        params.and_then(Object::read).and_then(|params| params.get("cursor").map(str::to_owned));
+    cursor.is_some_and(|cursor| cursor != "null")
 }

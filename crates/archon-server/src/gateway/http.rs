@@ -1,11 +1,9 @@
 //! A Streamable HTTP server as upstream: requests go on with the same bytes, answers stream back.
 
 mod headers;
-mod pool;
 mod tls;
 
 pub use headers::is_of_one_hop;
-pub use pool::PooledBody;
 pub use tls::client as tls_client;
 
 use std::sync::Arc;
@@ -22,10 +20,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 
+use super::catalog::{Catalog, Changes};
 use super::eras::{DISCOVER, Knowledge, Speaks, read_discovery};
-use super::{Answer, GatewayBody};
+use super::pool::{Failed, Pool, PooledBody};
+use super::wire::{Answer, GatewayBody, Look};
 use crate::config::{Forwarding, HttpConfig};
-use pool::{Failed, Pool};
 
 /// The answer to a probe is small, and quick.
 const PROBE_BYTES_MAX: usize = 1024 * 1024;
@@ -46,6 +45,8 @@ struct Shared {
     forwarding: Forwarding,
     pool: Pool,
     eras: Knowledge,
+    /// What is known of its tools, dropped when it says that they have changed.
+    catalog: Arc<Catalog>,
     state: AtomicU8,
 }
 
@@ -58,7 +59,7 @@ impl HttpUpstream {
     ///
     /// # Errors
     /// If its certificates cannot be read.
-    pub fn new(name: &str, config: &HttpConfig) -> anyhow::Result<Self> {
+    pub fn new(name: &str, config: &HttpConfig, catalog: Arc<Catalog>) -> anyhow::Result<Self> {
         if config.forwarding.authorization && config.forwarding.keeps_api_key {
             tracing::warn!(
                 upstream = name,
@@ -87,6 +88,7 @@ impl HttpUpstream {
             forwarding: config.forwarding.clone(),
             pool: Pool::new(connector, uri, config.restart_grace),
             eras: Knowledge::default(),
+            catalog,
             state: AtomicU8::new(UNKNOWN),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -120,7 +122,11 @@ impl HttpUpstream {
         let (mut parts, body) = response.into_parts();
         headers::strip_hop_by_hop(&mut parts.headers);
         parts.extensions = http::Extensions::new();
-        Ok(Response::from_parts(parts, GatewayBody::http(body)))
+        let look = is_event_stream(&parts.headers).then(|| {
+            let mut changes = Changes::of(self.shared.catalog.clone());
+            Box::new(move |bytes: &[u8]| changes.saw(bytes)) as Look
+        });
+        Ok(Response::from_parts(parts, GatewayBody::http(body, look)))
     }
 
     async fn send(&self, mut request: InnerRequest) -> Result<Response<PooledBody>, CallFailed> {
@@ -138,6 +144,7 @@ impl HttpUpstream {
         };
         // What we knew of it may no longer be true when it is back.
         self.shared.eras.forget();
+        self.shared.catalog.forget();
         let name = self.name();
         let (cause, failed) = match failed {
             Failed::Connect(error) => (root_cause(&*error), CallFailed::unreachable(name)),

@@ -9,7 +9,10 @@ use super::demo::DemoServer;
 use super::eras::{Knowledge, Speaks};
 use super::http::HttpUpstream;
 use super::stdio::StdioUpstream;
-use super::{Answering, DEMO, GatewayBody};
+use super::wire::{Answering, GatewayBody};
+
+/// The name of the built-in demo server.
+const DEMO: &str = "demo";
 
 /// See the module. Clones are one upstream.
 #[derive(Clone)]

@@ -6,15 +6,13 @@
 //! message belongs to whom is decided in [`table`]. Where a link is unknown, since its child ended or was
 //! shut down, the answer is 404, as from any server that forgot a session; the layer then opens it again.
 
-pub(super) mod answer;
 mod backoff;
 mod child;
 mod children;
+mod events;
 mod launch;
 mod lines;
 mod mailbox;
-pub(super) mod message;
-pub(super) mod mirrored;
 mod modern;
 mod probe;
 mod stderr;
@@ -34,15 +32,15 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use uuid::Uuid;
 
-use super::Answer;
+use super::catalog::Catalog;
 use super::eras::{Knowledge, Speaks};
+use super::wire::Answer;
+use super::wire::answer::{self, failure, refused};
+use super::wire::message::{self, Kind, Message};
 use crate::config::StdioConfig;
-use answer::{failure, refused};
 use child::{Child, Pending, Unsent};
 use children::{Children, Key};
 use mailbox::Mailbox;
-use message::{Kind, Message};
-use mirrored::Mirrored;
 use table::Owner;
 
 /// A command stays what it is for longer than a server far away; a question costs a process.
@@ -54,7 +52,7 @@ pub struct StdioUpstream {
     children: Arc<Children>,
     eras: Arc<Knowledge>,
     /// What its tools want of headers, in the modern era.
-    mirrored: Arc<Mirrored>,
+    catalog: Arc<Catalog>,
     /// One handshake at a time with a child that clients share.
     greeting: Arc<tokio::sync::Mutex<()>>,
 }
@@ -70,11 +68,11 @@ struct Sender {
 
 impl StdioUpstream {
     /// Returns an upstream; nothing is started yet.
-    pub fn new(name: &str, config: &StdioConfig) -> Self {
+    pub fn new(name: &str, config: &StdioConfig, catalog: Arc<Catalog>) -> Self {
         Self {
-            children: Children::new(name, config.clone()),
+            children: Children::new(name, config.clone(), catalog.clone()),
             eras: Arc::new(Knowledge::lasting(ERA_KNOWN_FOR)),
-            mirrored: Arc::default(),
+            catalog,
             greeting: Arc::default(),
         }
     }
@@ -114,7 +112,7 @@ impl StdioUpstream {
 
     /// Answers a request as a Streamable HTTP server would.
     pub async fn call(self, request: InnerRequest) -> Result<Answer, CallFailed> {
-        let envelope = super::message(&request).cloned();
+        let envelope = super::wire::message(&request).cloned();
         let (parts, body) = request.into_parts();
         let Some(exchange) = parts.extensions.get::<Exchange>() else {
             return Err(failure(codes::REFUSED, "the request came past the sessions".to_owned()));
@@ -157,7 +155,7 @@ impl StdioUpstream {
             self.greet(key, &child, link, sender, message).await
         };
         let (pending, event) = answered?;
-        let mut answer = answer::events(pending.mailbox().clone(), pending);
+        let mut answer = events::events(pending.mailbox().clone(), pending);
         if event.code().is_none()
             && let Ok(link) = HeaderValue::try_from(link.to_string())
         {
@@ -252,7 +250,7 @@ impl StdioUpstream {
             // It did not see the request, so that it may be sent to another child.
             Err(Unsent) => Ok(unknown(message)),
             Ok(Err(refusal)) => Err(refusal),
-            Ok(Ok(pending)) => Ok(answer::events(pending.mailbox().clone(), pending)),
+            Ok(Ok(pending)) => Ok(events::events(pending.mailbox().clone(), pending)),
         }
     }
 
@@ -302,7 +300,7 @@ impl StdioUpstream {
             let message = "this connection has a stream open already";
             return refused(StatusCode::CONFLICT, None, -32600, message);
         };
-        answer::events(mailbox, Listening { child: child.clone(), link })
+        events::events(mailbox, Listening { child: child.clone(), link })
     }
 
     /// Ends a connection, and its child with it.

@@ -18,7 +18,7 @@ use crate::api::health;
 use crate::gateway::{Builtin, GatewayBody, Repeats, Unbatched, Upstream};
 use crate::identity::{Identify, Identities, described_by};
 
-type Sessions = Identify<SessionService<Unbatched<Repeats<Builtin<Upstream>>>>>;
+type Sessions = Identify<SessionService<Unbatched<Builtin<Repeats<Upstream>>>>>;
 type Answer = Response<SessionBody<GatewayBody>>;
 type Routed = Either<
     <Sessions as Service<Request<Incoming>>>::Future,

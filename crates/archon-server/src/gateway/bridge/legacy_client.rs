@@ -19,14 +19,15 @@ use http::header::HeaderValue;
 use http::{Method, StatusCode};
 use uuid::Uuid;
 
-use super::incoming::Said;
-use super::object::Object;
-use super::{envelope, link_of};
-use crate::gateway::Answer;
+use super::link_of;
+use crate::gateway::catalog::Catalog;
 use crate::gateway::plain::Plain;
-use crate::gateway::stdio::answer::{self, failure, refused};
-use crate::gateway::stdio::message;
-use crate::gateway::stdio::mirrored::Mirrored;
+use crate::gateway::wire::Answer;
+use crate::gateway::wire::answer::{self, failure, refused};
+use crate::gateway::wire::envelope;
+use crate::gateway::wire::incoming::Said;
+use crate::gateway::wire::message;
+use crate::gateway::wire::object::Object;
 use connection::Connection;
 use meta::Meta;
 
@@ -43,6 +44,8 @@ const SWEEP_EVERY: usize = 500;
 #[derive(Clone)]
 pub struct LegacyClients {
     plain: Plain,
+    /// What the upstream's tools want of headers.
+    catalog: Arc<Catalog>,
     shared: Arc<Shared>,
 }
 
@@ -50,8 +53,6 @@ pub struct LegacyClients {
 struct Shared {
     /// Held for single operations, never across an await.
     open: Mutex<HashMap<Uuid, Arc<Connection>>>,
-    /// What the upstream's tools want of headers.
-    mirrored: Mirrored,
 }
 
 /// Returns whether a link is of our making.
@@ -68,8 +69,8 @@ pub fn handshake(envelope: &Envelope) -> Option<(Object<'_>, String)> {
 
 impl LegacyClients {
     /// Returns the clients of an upstream: none yet.
-    pub fn new(plain: Plain) -> Self {
-        Self { plain, shared: Arc::default() }
+    pub fn new(plain: Plain, catalog: Arc<Catalog>) -> Self {
+        Self { plain, catalog, shared: Arc::default() }
     }
 
     /// Answers a handshake from what the upstream says to `server/discover`.
@@ -93,6 +94,7 @@ impl LegacyClients {
         let Some(result) = message::result(&discovered.bytes) else {
             return Ok(json(to_legacy::error(&discovered.bytes, id, "initialize")));
         };
+        self.catalog.greeted(result.as_bytes());
         let version = to_legacy::negotiated(&asked);
         let Some(result) = to_legacy::initialized(&result, version, self.plain.name()) else {
             return Err(CallFailed::lost(self.plain.name()));

@@ -20,12 +20,12 @@ use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::envelope;
-use crate::gateway::Answer;
+use crate::gateway::catalog::Catalog;
 use crate::gateway::plain::Plain;
-use crate::gateway::stdio::answer::{self, refused};
-use crate::gateway::stdio::message;
-use crate::gateway::stdio::mirrored::Mirrored;
+use crate::gateway::wire::Answer;
+use crate::gateway::wire::answer::{self, refused};
+use crate::gateway::wire::envelope;
+use crate::gateway::wire::message;
 use link::Link;
 use links::{Lease, Leased, Links};
 use parked::Parked;
@@ -46,7 +46,7 @@ struct Shared {
     links: Links,
     parked: Parked,
     /// What the upstream's tools want of headers: its own era does not check them.
-    mirrored: Mirrored,
+    catalog: Arc<Catalog>,
     /// What is said to the upstream after a client has gone.
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -54,12 +54,12 @@ struct Shared {
 
 impl ModernClients {
     /// Returns the clients of an upstream: none yet. Looks after them from now on.
-    pub fn new(plain: Plain) -> Self {
+    pub fn new(plain: Plain, catalog: Arc<Catalog>) -> Self {
         let shared = Arc::new(Shared {
             plain,
             links: Links::default(),
             parked: Parked::default(),
-            mirrored: Mirrored::default(),
+            catalog,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::tools::Outcome;
-use crate::gateway::{FromBatch, message};
+use crate::gateway::FromBatch;
+use crate::gateway::wire::message;
 
 /// An answer to a batch is a stream of events, which are kept for its client to come back to. Tokens are not.
 const ALONE: &str = "call this tool by itself, not in a batch";

@@ -62,10 +62,9 @@ impl Tool {
         Self::ALL.into_iter().find(|tool| tool.plain_name() == bare)
     }
 
-    /// Returns those whose names are among an upstream's.
-    pub fn taken_by<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<Self> {
-        let is_taken = |tool: &Self| names.clone().any(|name| name == tool.plain_name());
-        Self::ALL.into_iter().filter(is_taken).collect()
+    /// Returns those whose names an upstream uses itself.
+    pub fn taken_by(is_taken: impl Fn(&str) -> bool) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|tool| is_taken(tool.plain_name())).collect()
     }
 
     fn plain_name(self) -> &'static str {
@@ -234,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_taken_name_gets_our_prefix() {
-        let taken = Tool::taken_by(["echo", "heartbeat"].into_iter());
+        let taken = Tool::taken_by(|name| ["echo", "heartbeat"].contains(&name));
         assert_eq!(taken, [Tool::Heartbeat]);
         assert_eq!(Tool::Heartbeat.name(&taken), "archon_heartbeat");
         assert_eq!(Tool::HealthCheck.name(&taken), "health_check");

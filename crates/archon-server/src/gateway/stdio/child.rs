@@ -20,10 +20,11 @@ use tokio_util::task::TaskTracker;
 use super::launch::{Pipes, Process};
 use super::lines::Lines;
 use super::mailbox::Mailbox;
-use super::message;
 use super::stderr::Stderr;
 use super::table::{Owner, Table};
 use crate::config::StdioConfig;
+use crate::gateway::catalog::Catalog;
+use crate::gateway::wire::message;
 
 /// Messages that wait to be written; who sends more waits too.
 const OUTGOING_MAX: usize = 64;
@@ -33,6 +34,8 @@ const ASIDE_MAX: usize = 1024;
 /// See the module.
 pub struct Child {
     upstream: Arc<str>,
+    /// What is known of the upstream's tools.
+    catalog: Arc<Catalog>,
     is_shared: bool,
     /// Held for single operations, never across an await.
     table: Mutex<Table>,
@@ -85,8 +88,8 @@ impl Child {
     pub fn start(
         upstream: Arc<str>,
         config: &StdioConfig,
-        era: Era,
-        is_shared: bool,
+        catalog: Arc<Catalog>,
+        (era, is_shared): (Era, bool),
         tasks: &TaskTracker,
         mourner: Arc<dyn Mourner>,
     ) -> std::io::Result<Arc<Self>> {
@@ -96,6 +99,7 @@ impl Child {
         let child = Arc::new(Self {
             stderr: Stderr::new(upstream.clone()),
             upstream,
+            catalog,
             is_shared,
             table: Mutex::new(Table::new(era, is_shared)),
             outgoing,

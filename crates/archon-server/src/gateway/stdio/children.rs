@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::answer::{failure, not_running};
 use super::backoff::{Backoff, Wait};
 use super::child::{Child, Mourner};
 use crate::config::StdioConfig;
+use crate::gateway::catalog::Catalog;
+use crate::gateway::wire::answer::{failure, not_running};
 
 /// How often we look for children that nobody needs. A child's end is noticed at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,6 +42,8 @@ pub enum Key {
 pub struct Children {
     name: Arc<str>,
     config: StdioConfig,
+    /// What is known of its tools, for its children to drop when they change.
+    catalog: Arc<Catalog>,
     /// Those that take requests. Held for single operations, never across an await.
     open: Mutex<HashMap<Key, Arc<Child>>>,
     /// Held for single operations, never across an await.
@@ -56,10 +59,11 @@ const DOWN: u8 = 2;
 
 impl Children {
     /// Returns the children of an upstream: none yet. Looks after them from now on.
-    pub fn new(name: &str, config: StdioConfig) -> Arc<Self> {
+    pub fn new(name: &str, config: StdioConfig, catalog: Arc<Catalog>) -> Arc<Self> {
         let children = Arc::new(Self {
             name: name.into(),
             config,
+            catalog,
             open: Mutex::default(),
             backoff: Mutex::default(),
             state: AtomicU8::new(UNKNOWN),
@@ -136,13 +140,20 @@ impl Children {
         };
         let name = self.name.clone();
         let mourner = Arc::new(Bereaved { children: self.clone(), key });
-        let child = Child::start(name, &self.config, era, is_shared, &self.tasks, mourner)
-            .map_err(|error| {
-                let name = &*self.name;
-                tracing::error!(upstream = name, "could not start a process for {name}: {error}");
-                self.state.store(DOWN, Relaxed);
-                not_running(format!("upstream {name:?} could not be started; the call did not run"))
-            })?;
+        let child = Child::start(
+            name,
+            &self.config,
+            self.catalog.clone(),
+            (era, is_shared),
+            &self.tasks,
+            mourner,
+        )
+        .map_err(|error| {
+            let name = &*self.name;
+            tracing::error!(upstream = name, "could not start a process for {name}: {error}");
+            self.state.store(DOWN, Relaxed);
+            not_running(format!("upstream {name:?} could not be started; the call did not run"))
+        })?;
         if key != Key::Probe {
             open.insert(key, child.clone());
         }

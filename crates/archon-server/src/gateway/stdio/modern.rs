@@ -7,22 +7,21 @@ use archon_sessions::protocol::Envelope;
 use archon_sessions::tracker::Proof;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::answer::{self, KEEP_ALIVE, failure};
 use super::child::{Child, Pending, Unsent};
 use super::children::Key;
+use super::events;
 use super::mailbox::{self, Next};
-use super::message::{Kind, Message};
 use super::table::Owner;
 use super::{Sender, StdioUpstream};
-use crate::gateway::Answer;
+use crate::gateway::catalog::Page;
+use crate::gateway::wire::Answer;
+use crate::gateway::wire::answer::{self, KEEP_ALIVE, failure};
+use crate::gateway::wire::message::{Kind, Message};
+use crate::gateway::wire::object::Object;
 
 /// A child that ends under our hands is replaced; one that does so twice is not worth a third.
 const TRIES: usize = 2;
-/// Pages of tools that we read to know their schemas.
-const PAGES_MAX: usize = 16;
 
 impl StdioUpstream {
     /// Answers a request of the modern era.
@@ -59,7 +58,7 @@ impl StdioUpstream {
                 self.check_mirrored(&child, owner, headers, envelope).await?;
             }
             match self.send(&child, owner, sender, message).await {
-                Ok(pending) => return self.answer_modern(pending?, &message.method).await,
+                Ok(pending) => return self.answer_modern(pending?).await,
                 Err(Unsent) => ended = Some(child),
             }
         }
@@ -69,7 +68,7 @@ impl StdioUpstream {
     }
 
     /// Waits for the first message of an answer: the protocol has a status for some errors.
-    async fn answer_modern(&self, pending: Pending, method: &str) -> Result<Answer, CallFailed> {
+    async fn answer_modern(&self, pending: Pending) -> Result<Answer, CallFailed> {
         let mailbox = pending.mailbox().clone();
         // A call that takes longer is past the errors that have a status of their own.
         let first = tokio::time::timeout(KEEP_ALIVE, mailbox.peek()).await;
@@ -77,15 +76,12 @@ impl StdioUpstream {
             Ok(Next::Event(event)) => {
                 self.children.answered();
                 let mailbox::Role::Answer(code) = event.role else {
-                    return Ok(answer::events(mailbox, pending));
+                    return Ok(events::events(mailbox, pending));
                 };
-                if method == "tools/list" {
-                    self.mirrored.learn(&event.json);
-                }
                 Ok(answer::json(status_of(code), event.json))
             }
             Ok(Next::Lost | Next::End) => Err(CallFailed::lost(self.name())),
-            Err(_) => Ok(answer::events(mailbox, pending)),
+            Err(_) => Ok(events::events(mailbox, pending)),
         }
     }
 
@@ -99,40 +95,36 @@ impl StdioUpstream {
         envelope: &Envelope,
     ) -> Result<(), CallFailed> {
         let params = envelope.params.as_deref().unwrap_or("{}");
-        if !self.mirrored.is_known() {
-            let limit = self.children.config().start_timeout;
-            if tokio::time::timeout(limit, self.list_tools(child, owner, params)).await.is_err() {
-                tracing::warn!(upstream = self.name(), "{} did not list its tools", self.name());
-            }
-            self.mirrored.give_up();
+        if let Some(meta) = Object::read(params).as_ref().and_then(|params| params.get("_meta")) {
+            let ask = async |cursor| self.list_tools(child, owner, meta, cursor).await;
+            self.catalog.complete(self.children.config().start_timeout, ask).await;
         }
         // MCP 2026-07-28, Transports: -32020 with 400.
-        self.mirrored.check(headers, params).map_err(|wrong| CallFailed {
+        self.catalog.check_mirrors(headers, params).map_err(|wrong| CallFailed {
             status: StatusCode::BAD_REQUEST,
             ..failure(-32020, wrong)
         })
     }
 
-    /// Lists the tools as the sender of a call with these `params` would.
-    async fn list_tools(&self, child: &Arc<Child>, owner: Owner, params: &str) -> Option<()> {
-        #[derive(Deserialize)]
-        struct Params<'a> {
-            #[serde(borrow, rename = "_meta")]
-            meta: &'a RawValue,
+    /// Asks for a page of the tools as the sender of a call with this `_meta` would; both are JSON text.
+    async fn list_tools(
+        &self,
+        child: &Arc<Child>,
+        owner: Owner,
+        meta: &str,
+        cursor: Option<String>,
+    ) -> Option<Page> {
+        let mut params = Object::default();
+        params.set("_meta", meta);
+        if let Some(cursor) = cursor {
+            params.set("cursor", cursor);
         }
-        let Params { meta } = serde_json::from_str(params).ok()?;
-        let mut more = String::new();
-        for _ in 0..PAGES_MAX {
-            let text = format!(
-                r#"{{"jsonrpc":"2.0","id":"archon-tools","method":"tools/list","params":{{"_meta":{}{more}}}}}"#,
-                meta.get()
-            );
-            let pending = self.send_ours(child, owner, &Message::read(Bytes::from(text))?).await?;
-            let answer = pending.mailbox().answer().await?;
-            let cursor = self.mirrored.learn(&answer.json)?;
-            more = format!(r#","cursor":{}"#, serde_json::Value::from(cursor));
-        }
-        None
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":"archon-tools","method":"tools/list","params":{params}}}"#
+        );
+        let pending = self.send_ours(child, owner, &Message::read(Bytes::from(text))?).await?;
+        let answer = pending.mailbox().answer().await?;
+        Page::read(&answer.json)
     }
 
     async fn send_ours(

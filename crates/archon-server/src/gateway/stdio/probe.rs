@@ -10,9 +10,9 @@ use bytes::Bytes;
 use super::child::Pending;
 use super::children::{Children, Key};
 use super::mailbox::Mailbox;
-use super::message::Message;
 use super::table::Owner;
 use crate::gateway::eras::{DISCOVER, Knowledge, Speaks, legacy_versions, read_discovery};
+use crate::gateway::wire::message::Message;
 
 /// A server of the legacy era may leave a question unanswered that it does not know.
 const LIMIT: Duration = Duration::from_secs(5);

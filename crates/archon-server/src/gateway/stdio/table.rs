@@ -21,7 +21,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::mailbox::{Event, Mailbox, Next, Role};
-use super::message::{self, Kind, Message};
+use crate::gateway::wire::message::{self, Kind, Message};
 
 /// Requests of a child's that wait for their answers: a client works on a few at a time.
 const ASKED_MAX: usize = 256;

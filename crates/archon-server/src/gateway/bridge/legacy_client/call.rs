@@ -12,19 +12,16 @@ use super::connection::{Connection, Reply, Running};
 use super::to_legacy::{self, Answered, Asked};
 use super::to_modern::{self, Round};
 use super::{LegacyClients, json};
-use crate::gateway::Answer;
-use crate::gateway::bridge::incoming::{Incoming, Said};
-use crate::gateway::bridge::object::{Object, text};
-use crate::gateway::bridge::written::{self, Out};
-use crate::gateway::stdio::answer::{KEEP_ALIVE, failure};
-use crate::gateway::stdio::message::Message;
+use crate::gateway::catalog::{ASK_LIMIT, Page};
+use crate::gateway::wire::Answer;
+use crate::gateway::wire::answer::{KEEP_ALIVE, failure};
+use crate::gateway::wire::incoming::{Incoming, Said};
+use crate::gateway::wire::message::Message;
+use crate::gateway::wire::object::{Object, text};
+use crate::gateway::wire::written::{self, Out};
 
 /// Rounds of questions in one call; more than any dialogue has.
 const ROUNDS_MAX: u32 = 32;
-/// Pages of tools that we read to know their schemas.
-const PAGES_MAX: usize = 16;
-/// How long we try to.
-const LIST_LIMIT: Duration = Duration::from_secs(10);
 /// A server that only wants to be asked again is not asked at once.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -39,7 +36,7 @@ impl LegacyClients {
         let Some(id) = envelope.request_id().cloned() else {
             return Err(failure(-32600, "a call has an id".to_owned()));
         };
-        if envelope.tool().is_some() && !self.shared.mirrored.is_known() {
+        if envelope.tool().is_some() {
             self.list_tools(&connection, &request).await;
         }
         let running = connection.begin(&id);
@@ -47,24 +44,19 @@ impl LegacyClients {
         Call { clients, connection, request, envelope, id, running, rounds: 0 }.begin().await
     }
 
-    /// Learns what the server's tools want of headers.
+    /// Learns what the server's tools want of headers, unless that is known.
     async fn list_tools(&self, connection: &Connection, like: &InnerRequest) {
-        let mirrored = &self.shared.mirrored;
-        let pages = async {
-            let mut cursor = None;
-            for _ in 0..PAGES_MAX {
-                let body = to_modern::list_tools(&connection.meta, cursor.as_deref());
-                let page = to_modern::request(like, "tools/list", None, body);
-                let Said::Messages(mut page) = Said::of(self.plain.call(page).await.ok()?) else {
-                    return None;
-                };
-                let page = page.answer(self.plain.name()).await.ok()?;
-                cursor = Some(mirrored.learn(&page.bytes)?);
-            }
-            Some(())
+        let ask = |cursor: Option<String>| async move {
+            let body = to_modern::list_tools(&connection.meta, cursor.as_deref());
+            let page = to_modern::request(like, "tools/list", None, body);
+            let Said::Messages(mut page) = Said::of(self.plain.call(page).await.ok()?) else {
+                return None;
+            };
+            let answer = page.answer(self.plain.name()).await.ok()?;
+            page.finish();
+            Page::read(&answer.bytes)
         };
-        let _ = tokio::time::timeout(LIST_LIMIT, pages).await;
-        mirrored.give_up();
+        self.catalog.complete(ASK_LIMIT, ask).await;
     }
 }
 
@@ -120,12 +112,12 @@ impl Call {
                 match to_legacy::answered(&message.bytes, &self.id, &self.envelope.method) {
                     Answered::Mismatch if !is_relearned => {
                         is_relearned = true;
+                        self.clients.catalog.forget();
                         self.clients.list_tools(&self.connection, &self.request).await;
                         continue;
                     }
                     Answered::Stranger => return Ok(self.clients.forget(&self.connection)),
                     Answered::Whole(answer) => {
-                        self.learn(&message);
                         incoming.finish();
                         return Ok(json(answer));
                     }
@@ -166,7 +158,6 @@ impl Call {
                     continue;
                 }
                 Step::Answer(answer) => {
-                    self.learn(&message);
                     incoming.finish();
                     out.send(&answer).await;
                     return Ok(());
@@ -198,12 +189,6 @@ impl Call {
             Answered::Mismatch | Answered::Stranger => {
                 Step::Answer(to_legacy::error(&message.bytes, &self.id, &self.envelope.method))
             }
-        }
-    }
-
-    fn learn(&self, answer: &Message) {
-        if &*self.envelope.method == "tools/list" {
-            self.clients.shared.mirrored.learn(&answer.bytes);
         }
     }
 
@@ -278,7 +263,7 @@ impl Call {
         let mut request = to_modern::request(&self.request, &envelope.method, target, body);
         if envelope.tool().is_some() {
             let params = envelope.params.as_deref().unwrap_or("{}");
-            request.headers_mut().extend(self.clients.shared.mirrored.headers(params));
+            request.headers_mut().extend(self.clients.catalog.mirroring(params));
         }
         Ok(Said::of(self.clients.plain.call(request).await?))
     }

@@ -11,8 +11,8 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::meta::Meta;
-use crate::gateway::bridge::object::Object;
-use crate::gateway::stdio::message::canonical;
+use crate::gateway::wire::message::canonical;
+use crate::gateway::wire::object::Object;
 
 /// The protocol's log levels (MCP 2025-11-25, Logging).
 const LEVELS: [&str; 8] =

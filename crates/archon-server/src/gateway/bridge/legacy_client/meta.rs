@@ -3,7 +3,7 @@
 use archon_sessions::session::Era;
 
 use crate::gateway::bridge::META_PREFIX;
-use crate::gateway::bridge::object::{Object, text};
+use crate::gateway::wire::object::{Object, text};
 
 /// What a client is called that did not say.
 const NAMELESS: &str = r#"{"name":"unknown","version":"0"}"#;

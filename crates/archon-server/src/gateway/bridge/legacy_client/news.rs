@@ -8,11 +8,11 @@ use futures_util::FutureExt;
 
 use super::connection::{Connection, Listening, Wanted};
 use super::{to_legacy, to_modern};
-use crate::gateway::Answer;
-use crate::gateway::bridge::incoming::{Incoming, Said};
-use crate::gateway::bridge::written::{self, Out};
 use crate::gateway::plain::Plain;
-use crate::gateway::stdio::message::{Kind, Message};
+use crate::gateway::wire::Answer;
+use crate::gateway::wire::incoming::{Incoming, Said};
+use crate::gateway::wire::message::{Kind, Message};
+use crate::gateway::wire::written::{self, Out};
 
 /// Pauses before a subscription that ended is opened again: from the first to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);

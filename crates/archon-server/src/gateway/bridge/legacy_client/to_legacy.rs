@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::gateway::bridge::META_PREFIX;
-use crate::gateway::bridge::object::{Object, text};
+use crate::gateway::wire::object::{Object, text};
 
 /// What an answer is to the call.
 #[derive(Debug, PartialEq, Eq)]

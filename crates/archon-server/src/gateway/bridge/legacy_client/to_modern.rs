@@ -7,9 +7,9 @@ use archon_sessions::session::Era;
 use http::header::HeaderValue;
 
 use super::meta::Meta;
-use crate::gateway::bridge::object::{Object, text};
-use crate::gateway::bridge::post;
-use crate::gateway::stdio::mirrored::header_value;
+use crate::gateway::catalog::header_value;
+use crate::gateway::wire::object::{Object, text};
+use crate::gateway::wire::post;
 
 /// What a call is repeated with that was answered `input_required` (MCP 2026-07-28, Multi Round-Trip Requests).
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub fn list_tools(meta: &Meta, cursor: Option<&str>) -> String {
     let mut params = Object::default();
     params.set("_meta", meta.describe(None, None));
     if let Some(cursor) = cursor {
-        params.set("cursor", text(cursor));
+        params.set("cursor", cursor);
     }
     request_body("\"archon-tools\"", "tools/list", &params)
 }

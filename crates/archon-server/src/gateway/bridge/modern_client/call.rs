@@ -2,7 +2,7 @@
 //! client told to call again with the answer (MCP 2026-07-28, Multi Round-Trip Requests).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use archon_sessions::layer::{BoxError, CallFailed, Exchange, InnerRequest, codes};
 use archon_sessions::protocol::{Envelope, Text};
@@ -16,18 +16,16 @@ use super::links::{Lease, Leased};
 use super::parked::{Lost, Owner, Waiting};
 use super::to_legacy::{self, Wishes};
 use super::{ModernClients, Shared, to_modern};
-use crate::gateway::Answer;
-use crate::gateway::bridge::incoming::{Incoming, Said};
-use crate::gateway::bridge::object::{Object, text};
-use crate::gateway::bridge::written::{self, Out};
-use crate::gateway::stdio::answer::{self, KEEP_ALIVE, failure, refused};
-use crate::gateway::stdio::message::{Kind, Message};
+use crate::gateway::catalog::{ASK_LIMIT, Page};
+use crate::gateway::wire::Answer;
+use crate::gateway::wire::answer::{self, KEEP_ALIVE, failure, refused};
+use crate::gateway::wire::incoming::{Incoming, Said};
+use crate::gateway::wire::message::{Kind, Message};
+use crate::gateway::wire::object::{Object, text};
+use crate::gateway::wire::written::{self, Out};
 
 /// A link is opened again so often for one request.
 const REOPENS_MAX: usize = 3;
-/// Pages of tools that we read to know their schemas, and for how long we try to.
-const PAGES_MAX: usize = 16;
-const LIST_LIMIT: Duration = Duration::from_secs(10);
 /// The key of a question: a legacy server asks one thing at a time.
 const QUESTION: &str = "question";
 
@@ -198,13 +196,16 @@ impl ModernClients {
         if envelope.tool().is_none() {
             return Ok(());
         }
-        if !shared.mirrored.is_known() {
-            let _ = tokio::time::timeout(LIST_LIMIT, shared.list_tools(link)).await;
-            shared.mirrored.give_up();
-        }
+        let ask = |cursor: Option<String>| async move {
+            let params = cursor.map(|cursor| format!(r#"{{"cursor":{cursor}}}"#));
+            let params = params.as_deref().unwrap_or("{}");
+            let page = link.ask(&shared.plain, "tools/list", params).await.ok()??;
+            Page::read(&page.bytes)
+        };
+        shared.catalog.complete(ASK_LIMIT, ask).await;
         let params = envelope.params.as_deref().unwrap_or("{}");
         // MCP 2026-07-28, Transports: -32020 with 400.
-        shared.mirrored.check(request.headers(), params).map_err(|wrong| CallFailed {
+        shared.catalog.check_mirrors(request.headers(), params).map_err(|wrong| CallFailed {
             status: StatusCode::BAD_REQUEST,
             ..failure(-32020, wrong)
         })
@@ -257,19 +258,6 @@ impl ModernClients {
             return Err(CallFailed::lost(self.shared.plain.name()));
         }
         Ok(Ok(flight))
-    }
-}
-
-impl Shared {
-    /// Learns what the upstream's tools want of headers.
-    async fn list_tools(&self, link: &Link) -> Option<()> {
-        let mut params = "{}".to_owned();
-        for _ in 0..PAGES_MAX {
-            let page = link.ask(&self.plain, "tools/list", &params).await.ok()??;
-            let cursor = self.mirrored.learn(&page.bytes)?;
-            params = format!(r#"{{"cursor":{}}}"#, text(&cursor));
-        }
-        None
     }
 }
 
@@ -336,9 +324,6 @@ impl Call {
                 let lease = self.flight.lease.as_ref();
                 let initialized = lease.map_or("", |lease| lease.initialized());
                 let method = &self.envelope.method;
-                if &**method == "tools/list" {
-                    self.clients.shared.mirrored.learn(&message.bytes);
-                }
                 let (status, answer) =
                     to_modern::answer(&message.bytes, &self.id, method, initialized);
                 self.flight.is_over();

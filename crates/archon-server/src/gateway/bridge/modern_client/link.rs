@@ -17,12 +17,12 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::to_legacy;
-use crate::gateway::bridge::incoming::Said;
-use crate::gateway::bridge::object::{Object, text};
-use crate::gateway::bridge::post;
 use crate::gateway::plain::Plain;
-use crate::gateway::stdio::message::{self, Message};
-use crate::gateway::{Answer, GatewayBody};
+use crate::gateway::wire::incoming::Said;
+use crate::gateway::wire::message::{self, Message};
+use crate::gateway::wire::object::{Object, text};
+use crate::gateway::wire::post;
+use crate::gateway::wire::{Answer, GatewayBody};
 
 /// News kept for a listener that does not read; it misses the oldest of more.
 const NEWS_MAX: usize = 256;

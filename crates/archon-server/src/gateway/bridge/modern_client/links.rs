@@ -10,7 +10,7 @@ use archon_sessions::tracker::Presence;
 
 use super::Shared;
 use super::link::Link;
-use crate::gateway::Answer;
+use crate::gateway::wire::Answer;
 
 /// Links kept. The one that was used least recently gives way; its session has another when it needs one.
 const LINKS_MAX: usize = 10_000;

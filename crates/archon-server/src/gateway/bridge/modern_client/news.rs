@@ -15,11 +15,11 @@ use tokio::sync::broadcast::error::RecvError;
 use super::link::{Link, is_forgotten};
 use super::links::{Lease, Leased};
 use super::{ModernClients, Shared, to_modern};
-use crate::gateway::Answer;
-use crate::gateway::bridge::incoming::Said;
-use crate::gateway::bridge::object::{Object, text};
-use crate::gateway::bridge::written::{self, Out};
-use crate::gateway::stdio::message::{Kind, Message};
+use crate::gateway::wire::Answer;
+use crate::gateway::wire::incoming::Said;
+use crate::gateway::wire::message::{Kind, Message};
+use crate::gateway::wire::object::{Object, text};
+use crate::gateway::wire::written::{self, Out};
 
 /// Pauses before a stream that ended is opened again: from the first to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@ use archon_sessions::session::Era;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::gateway::bridge::object::{Object, text};
+use crate::gateway::wire::object::{Object, text};
 
 /// The `_meta` key that says which server answered.
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";

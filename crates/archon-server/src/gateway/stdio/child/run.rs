@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::launch::Process;
 use super::super::lines::{Line, Lines};
 use super::super::mailbox::{Event, Mailbox};
-use super::super::message::Message;
 use super::super::table::Routed;
 use super::{Child, Mourner, Outgoing};
 use crate::config::StdioConfig;
+use crate::gateway::wire::message::Message;
 
 /// A client that takes nothing off its stream holds up its own child for so long, then loses messages.
 const ROOM_LIMIT: Duration = Duration::from_secs(30);
@@ -124,6 +124,9 @@ impl Child {
     }
 
     async fn take(&self, message: Message) {
+        if message.method == "notifications/tools/list_changed" {
+            self.catalog.forget();
+        }
         let routed = self.table().route(&message);
         let Routed { to_call, to_standalone, reply, dropped } = routed;
         if let Some((mailbox, event)) = to_call {

@@ -5,11 +5,15 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::http::PooledBody;
 use archon_sessions::layer::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::{BoxBody, UnsyncBoxBody};
+
+use crate::gateway::pool::PooledBody;
+
+/// What looks at bytes as they pass.
+pub type Look = Box<dyn FnMut(&[u8]) + Send>;
 
 /// See the module.
 pub struct GatewayBody {
@@ -20,7 +24,7 @@ pub struct GatewayBody {
 
 enum Source {
     None,
-    Http(PooledBody),
+    Http(PooledBody, Option<Look>),
     Demo(BoxBody<Bytes, Infallible>),
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
@@ -31,9 +35,9 @@ impl GatewayBody {
         Self { ahead: VecDeque::from([bytes]), source: Source::None }
     }
 
-    /// Returns the body of an HTTP upstream's answer.
-    pub fn http(body: PooledBody) -> Self {
-        Self { ahead: VecDeque::new(), source: Source::Http(body) }
+    /// Returns the body of an HTTP upstream's answer; `look` is shown its bytes as they pass.
+    pub fn http(body: PooledBody, look: Option<Look>) -> Self {
+        Self { ahead: VecDeque::new(), source: Source::Http(body, look) }
     }
 
     /// Returns the body of the demo server's answer.
@@ -66,8 +70,13 @@ impl Body for GatewayBody {
         }
         match &mut self.source {
             Source::None => Poll::Ready(None),
-            Source::Http(body) => {
-                Pin::new(body).poll_frame(context).map(|frame| frame.map(|f| f.map_err(Into::into)))
+            Source::Http(body, look) => {
+                let frame = std::task::ready!(Pin::new(body).poll_frame(context));
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                if let (Some(data), Some(look)) = (data, look) {
+                    look(data);
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Source::Stream(body) => Pin::new(body).poll_frame(context),
             Source::Demo(body) => Pin::new(body)
@@ -80,7 +89,7 @@ impl Body for GatewayBody {
         self.ahead.is_empty()
             && match &self.source {
                 Source::None => true,
-                Source::Http(body) => body.is_end_stream(),
+                Source::Http(body, _) => body.is_end_stream(),
                 Source::Demo(body) => body.is_end_stream(),
                 Source::Stream(body) => body.is_end_stream(),
             }
@@ -89,7 +98,7 @@ impl Body for GatewayBody {
     fn size_hint(&self) -> SizeHint {
         let rest = match &self.source {
             Source::None => Some(0),
-            Source::Http(body) => body.size_hint().exact(),
+            Source::Http(body, _) => body.size_hint().exact(),
             Source::Demo(body) => body.size_hint().exact(),
             Source::Stream(body) => body.size_hint().exact(),
         };

@@ -1,70 +1,23 @@
-//! The HTTP answers of a stdio upstream: JSON, or an event stream that is written as the child speaks.
+//! The event stream of a stdio upstream: written as the child speaks.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use archon_sessions::layer::{BoxError, CallFailed, codes};
-use archon_sessions::store::Outcome;
+use archon_sessions::layer::BoxError;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep};
 
 use super::mailbox::{Event, Mailbox, Next};
-use crate::gateway::{Answer, GatewayBody};
-
-/// Proxies close a stream that is silent for a minute, some for half of one.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// Tells nginx and its kind not to gather an event stream before they pass it on.
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+use crate::gateway::wire::answer::{KEEP_ALIVE, event_stream};
+use crate::gateway::wire::{Answer, GatewayBody};
 
 /// Returns an event stream of what a mailbox holds and will hold. `guard` is dropped with the stream.
 pub fn events(mailbox: Arc<Mailbox>, guard: impl Send + 'static) -> Answer {
     let body = Events { mailbox, quiet: None, has_ended: false, _guard: guard };
-    let mut answer = Response::new(GatewayBody::stream(body.boxed_unsync()));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    answer
-}
-
-/// Returns a message as JSON.
-pub fn json(status: StatusCode, message: Bytes) -> Answer {
-    let length = HeaderValue::from(message.len());
-    let mut answer = Response::new(GatewayBody::ours(message));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(CONTENT_LENGTH, length);
-    answer
-}
-
-/// Answers what wants no answer.
-pub fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(GatewayBody::ours(Bytes::new()));
-    *answer.status_mut() = status;
-    answer
-}
-
-/// Refuses with a JSON-RPC error in an answer of this status; `id` is JSON text.
-pub fn refused(status: StatusCode, id: Option<&str>, code: i64, message: &str) -> Answer {
-    json(status, failure(code, message.to_owned()).message_for(id).into())
-}
-
-/// Returns a call's failure, for the layer to answer with.
-pub fn failure(code: i64, message: String) -> CallFailed {
-    let (status, outcome) = (StatusCode::OK, Outcome::Error);
-    CallFailed { code, message, data: None, status, outcome, is_repeatable: false }
-}
-
-/// Returns the failure of a call that was not sent, since the upstream's command does not run.
-pub fn not_running(message: String) -> CallFailed {
-    failure(codes::UPSTREAM_UNREACHABLE, message)
+    event_stream(GatewayBody::stream(body.boxed_unsync()))
 }
 
 struct Events<G> {

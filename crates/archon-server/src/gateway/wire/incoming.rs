@@ -1,36 +1,42 @@
-//! The messages of an upstream's answer, one by one, whether it came as JSON or as an event stream.
+//! The messages of an upstream's answer, one by one, whether it came as JSON or as an event stream. The only reader of
+//! event streams in the gateway: what looks for one message in an answer, and what passes the others on, asks here.
 
 use std::collections::VecDeque;
 
 use archon_sessions::layer::{BoxError, CallFailed};
-use archon_sessions::protocol::sse::{Events, Part, is_event_stream};
-use bytes::Bytes;
+use archon_sessions::protocol::sse::is_event_stream;
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use http::StatusCode;
 use http::response::Parts;
 use http_body_util::BodyExt;
 
-use crate::gateway::stdio::answer::not_running;
-use crate::gateway::stdio::message::Message;
-use crate::gateway::{Answer, GatewayBody};
+use super::answer::not_running;
+use super::event::{Event, Events};
+use super::message::Message;
+use super::{Answer, GatewayBody};
 
-/// One message; it is held in memory while it is translated. As much as a child may say in one line.
-const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// One message; it is held in memory while it is read. As much as a child may say in one line.
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A message has more bytes than are read at a time.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream's message is too large")]
+pub struct TooLarge;
 
 /// See the module.
 pub struct Incoming {
     status: StatusCode,
     body: GatewayBody,
     form: Form,
-    /// Read, and not taken yet.
-    whole: VecDeque<Bytes>,
+    /// Complete, and not taken yet. A JSON body is one event whose bytes are its data.
+    complete: VecDeque<Event>,
 }
 
 enum Form {
     /// The body is one message.
-    Json(Vec<u8>),
-    /// Each event is one; the beginning of the next.
-    Events(Events, Vec<u8>),
+    Json(BytesMut),
+    Events(Events),
     Over,
 }
 
@@ -60,27 +66,40 @@ impl Said {
 }
 
 impl Incoming {
-    fn new(parts: &Parts, body: GatewayBody) -> Self {
+    /// Reads the body of an answer with this head.
+    pub fn new(parts: &Parts, body: GatewayBody) -> Self {
         let form = if is_event_stream(&parts.headers) {
-            Form::Events(Events::default(), Vec::new())
+            Form::Events(Events::default())
         } else {
-            Form::Json(Vec::new())
+            Form::Json(BytesMut::new())
         };
-        Self { status: parts.status, body, form, whole: VecDeque::new() }
+        Self { status: parts.status, body, form, complete: VecDeque::new() }
     }
 
-    /// Returns the next message; `None` at the end. What is no message is left out. Nothing is lost when this is
+    /// Returns the next message; `None` at the end. What is not a message is left out. Nothing is lost when this is
     /// dropped before it is done.
     ///
     /// # Errors
     /// If the upstream breaks off, or a message is too large.
     pub async fn next(&mut self) -> Result<Option<Message>, BoxError> {
+        while let Some(event) = self.next_event(MESSAGE_BYTES_MAX).await? {
+            if let Some(message) = event.data.and_then(Message::read) {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the next event as it was sent, comments and empty ones included; a JSON body is one. `None` at the end.
+    /// Nothing is lost when this is dropped before it is done, nor when it fails for the event's size: then
+    /// [`Incoming::rest`] has all of it.
+    ///
+    /// # Errors
+    /// If the upstream breaks off, or the event has more than `bytes_max` bytes ([`TooLarge`]).
+    pub async fn next_event(&mut self, bytes_max: usize) -> Result<Option<Event>, BoxError> {
         loop {
-            if let Some(message) = self.whole.pop_front() {
-                match Message::read(message) {
-                    Some(message) => return Ok(Some(message)),
-                    None => continue,
-                }
+            if let Some(event) = self.complete.pop_front() {
+                return Ok(Some(event));
             }
             if matches!(self.form, Form::Over) {
                 return Ok(None);
@@ -88,38 +107,37 @@ impl Incoming {
             match self.body.frame().await {
                 Some(frame) => {
                     if let Ok(data) = frame?.into_data() {
-                        self.take(&data)?;
+                        self.take(&data);
                     }
                 }
                 None => {
                     if let Form::Json(read) = std::mem::replace(&mut self.form, Form::Over) {
-                        self.whole.push_back(read.into());
+                        let raw = read.freeze();
+                        let data = Some(raw.clone());
+                        self.complete.push_back(Event { raw, data, ..Event::default() });
                     }
                 }
+            }
+            if self.complete.is_empty() && self.waiting() > bytes_max {
+                return Err(TooLarge.into());
             }
         }
     }
 
-    fn take(&mut self, data: &[u8]) -> Result<(), BoxError> {
-        let whole = &mut self.whole;
-        let open = match &mut self.form {
-            Form::Json(read) => {
-                read.extend_from_slice(data);
-                read.len()
-            }
-            Form::Events(events, open) => {
-                events.feed(data, &mut |part| match part {
-                    Part::Data(data) => open.extend_from_slice(data),
-                    Part::End => whole.push_back(std::mem::take(open).into()),
-                });
-                open.len()
-            }
+    fn take(&mut self, data: &[u8]) {
+        let complete = &mut self.complete;
+        match &mut self.form {
+            Form::Json(read) => read.extend_from_slice(data),
+            Form::Events(events) => events.feed(data, &mut |event| complete.push_back(event)),
+            Form::Over => {}
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        match &self.form {
+            Form::Json(read) => read.len(),
+            Form::Events(events) => events.waiting(),
             Form::Over => 0,
-        };
-        if open > MESSAGE_BYTES_MAX {
-            Err("the upstream's message is too large".into())
-        } else {
-            Ok(())
         }
     }
 
@@ -150,6 +168,20 @@ impl Incoming {
     pub fn finish(&mut self) {
         let _ = self.next().now_or_never();
     }
+
+    /// Returns the body from where it was read to: what was not taken yet, as it was sent, and what is still to come.
+    pub fn rest(self) -> GatewayBody {
+        let mut bytes = BytesMut::new();
+        for event in self.complete {
+            bytes.extend_from_slice(&event.raw);
+        }
+        match self.form {
+            Form::Json(read) => bytes.extend_from_slice(&read),
+            Form::Events(mut events) => bytes.extend_from_slice(&events.take_rest()),
+            Form::Over => {}
+        }
+        if bytes.is_empty() { self.body } else { self.body.with_ahead(bytes.freeze()) }
+    }
 }
 
 #[cfg(test)]
@@ -157,12 +189,19 @@ mod tests {
     use http::Response;
     use http::header::{CONTENT_TYPE, HeaderValue};
 
+    use bytes::Bytes;
+
     use super::*;
 
-    async fn all(kind: &'static str, body: &'static str) -> Vec<String> {
+    fn incoming(kind: &'static str, body: &'static str) -> Incoming {
         let mut answer = Response::new(GatewayBody::ours(Bytes::from_static(body.as_bytes())));
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        let Said::Messages(mut incoming) = Said::of(answer) else { panic!("refused") };
+        let Said::Messages(incoming) = Said::of(answer) else { panic!("refused") };
+        incoming
+    }
+
+    async fn all(kind: &'static str, body: &'static str) -> Vec<String> {
+        let mut incoming = incoming(kind, body);
         let mut all = Vec::new();
         while let Some(message) = incoming.next().await.unwrap() {
             all.push(String::from_utf8(message.bytes.to_vec()).unwrap());
@@ -176,8 +215,19 @@ mod tests {
         assert_eq!(all("application/json", r#"{"id":1,"result":{}}"#).await, [answer]);
         let stream = "id: 0\ndata: \n\ndata: {\"method\":\"n\"}\n\n: here\n\ndata: {\"id\":1,\"result\":{}}\n\n";
         assert_eq!(all("text/event-stream", stream).await, [news, answer]);
+        let lines = "data: {\"id\":1,\rdata: \"result\":{}}\r\r";
+        assert_eq!(all("text/event-stream", lines).await, ["{\"id\":1,\n\"result\":{}}"]);
         assert_eq!(all("text/html", "<p>no</p>").await, [""; 0]);
         assert_eq!(all("text/event-stream", "data: {\"method\":\"cut").await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_taken_is_passed_on_as_it_was_sent() {
+        let stream = ": a\n\nid: 1\ndata: x\n\ndata: y\r\n\r\ndata: cut";
+        let mut incoming = incoming("text/event-stream", stream);
+        assert_eq!(incoming.next_event(9).await.unwrap().unwrap().raw, ": a\n\n");
+        let rest = incoming.rest().collect().await.unwrap().to_bytes();
+        assert_eq!(rest, stream[": a\n\n".len()..]);
     }
 
     #[test]

@@ -6,21 +6,16 @@ use std::task::{Context, Poll};
 
 use archon_sessions::layer::BoxError;
 use bytes::Bytes;
-use http::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
-use crate::gateway::stdio::answer::KEEP_ALIVE;
-use crate::gateway::{Answer, GatewayBody};
+use super::answer::{KEEP_ALIVE, event_stream};
+use super::{Answer, GatewayBody};
 
 /// Events written and not read yet; the writer waits for its reader.
 const AHEAD_MAX: usize = 4;
-
-/// Tells nginx and its kind not to gather an event stream before they pass it on.
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Where events are written to.
 #[derive(Clone)]
@@ -31,8 +26,13 @@ pub struct Out {
 impl Out {
     /// Writes a message as an event, once there is room.
     pub async fn send(&self, message: &[u8]) {
+        self.pass(event(message)).await;
+    }
+
+    /// Writes bytes of a stream as they are, once there is room.
+    pub async fn pass(&self, bytes: Bytes) {
         // Without a reader there is no writer either: its future is dropped with the body.
-        let _ = self.events.send(event(message)).await;
+        let _ = self.events.send(bytes).await;
     }
 }
 
@@ -41,15 +41,18 @@ pub fn stream<F>(write: impl FnOnce(Out) -> F) -> Answer
 where
     F: Future<Output = Result<(), BoxError>> + Send + 'static,
 {
+    event_stream(body(write))
+}
+
+/// Returns the body of an event stream of what `write` writes; an error of its breaks the stream off.
+pub fn body<F>(write: impl FnOnce(Out) -> F) -> GatewayBody
+where
+    F: Future<Output = Result<(), BoxError>> + Send + 'static,
+{
     let (sender, events) = mpsc::channel(AHEAD_MAX);
     let writer: Writer = Box::pin(write(Out { events: sender }));
     let body = Written { writer: Some(writer), events, failed: None, quiet: None };
-    let mut answer = Response::new(GatewayBody::stream(body.boxed_unsync()));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    answer
+    GatewayBody::stream(body.boxed_unsync())
 }
 
 /// Returns a message as an event of one line: newlines between its tokens become spaces.

@@ -1,0 +1,114 @@
+//! An upstream: the server as it is, and the bridge to it for clients of the other era.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use anyhow::Context as _;
+use archon_sessions::layer::{CallFailed, InnerRequest};
+use archon_sessions::store::sqlite::SqliteStore;
+use tower::Service;
+
+use super::bridge::Bridge;
+use super::catalog::Catalog;
+use super::demo::{self, DemoServer};
+use super::http::HttpUpstream;
+use super::plain::Plain;
+use super::stdio::StdioUpstream;
+use super::wire::{Answer, Answering};
+use crate::config::{Reached, UpstreamConfig};
+
+/// An MCP server that we stand in front of, for clients of both eras.
+#[derive(Clone)]
+pub struct Upstream {
+    plain: Plain,
+    /// What is known of its tools.
+    catalog: Arc<Catalog>,
+    /// `None` where the server is known to speak both eras itself.
+    bridge: Option<Arc<Bridge>>,
+}
+
+impl Upstream {
+    /// Returns an upstream as it is configured; must be called on a runtime.
+    ///
+    /// # Errors
+    /// If its TLS configuration is not usable.
+    pub fn open(config: &UpstreamConfig) -> anyhow::Result<Self> {
+        let (name, catalog) = (&config.name, Arc::<Catalog>::default());
+        let plain = match &config.reached {
+            Reached::Http(http) => Plain::Http(HttpUpstream::new(name, http, catalog.clone())?),
+            Reached::Stdio(stdio) => Plain::Stdio(StdioUpstream::new(name, stdio, catalog.clone())),
+        };
+        let bridge = Some(Bridge::new(plain.clone(), catalog.clone()));
+        Ok(Self { plain, catalog, bridge })
+    }
+
+    /// Returns the demo server, in the gateway's own SQLite file or in memory.
+    ///
+    /// # Errors
+    /// If its tables cannot be made.
+    pub async fn demo(database: Option<&SqliteStore>) -> anyhow::Result<Self> {
+        let readers = match database {
+            Some(store) => {
+                store.also_create(demo::TABLES).await.context("could not open the demo server")?;
+                store.readers()
+            }
+            None => sqlx::sqlite::SqlitePoolOptions::new()
+                .max_connections(1)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect("sqlite::memory:")
+                .await
+                .context("could not open a database in memory")?
+                .into(),
+        };
+        let server = DemoServer::open(readers).await.context("could not open the demo server")?;
+        let catalog = Arc::default();
+        Ok(Self { plain: Plain::Demo(server.service()), catalog, bridge: None })
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        self.plain.name()
+    }
+
+    /// Returns what is known of its tools.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.clone()
+    }
+
+    /// Returns what is known of its state, in a word.
+    pub fn state(&self) -> &'static str {
+        self.plain.state()
+    }
+
+    /// Returns how many processes it runs, if it is one that does.
+    pub fn children(&self) -> Option<usize> {
+        self.plain.children()
+    }
+
+    /// Ends what it runs. Call when no call needs it any more.
+    pub async fn stop(&self) {
+        if let Some(bridge) = &self.bridge {
+            bridge.stop().await;
+        }
+        self.plain.stop().await;
+    }
+}
+
+impl Service<InnerRequest> for Upstream {
+    type Response = Answer;
+    type Error = CallFailed;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallFailed>> {
+        // None keeps a queue here: each connects or starts as it needs, and the demo server is ready always.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: InnerRequest) -> Self::Future {
+        match &self.bridge {
+            Some(bridge) => bridge.call(request),
+            None => self.plain.call(request),
+        }
+    }
+}
