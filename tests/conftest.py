@@ -1,8 +1,19 @@
-"""Fixtures that start processes, shared by every test below this directory."""
+"""Fixtures that start processes and check what is left of them, shared by every test below this directory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from harness import Processes
+from harness import Archon, Processes
+
+# A number of seconds or calls, a switch, a text, or several.
+Setting = float | bool | str | list[str]
 
 # As much of a log as helps; the file itself stays in pytest's directory for a while.
 LOG_SHOWN = 20_000
@@ -33,6 +44,42 @@ def start_everything(processes):
     return processes.start_everything
 
 
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """Writes a configuration, and returns the arguments that name it.
+
+    `start_archon(*config(sessions={"idle_timeout_seconds": 1}))`
+    """
+
+    def write(**tables: dict[str, Setting]) -> tuple[str, str]:
+        path = tmp_path / "archon.toml"
+        lines = []
+        for table, settings in tables.items():
+            lines.append(f"[{table}]")
+            lines += [f"{name} = {_toml(value)}" for name, value in settings.items()]
+        path.write_text("\n".join(lines) + "\n")
+        return "--config", str(path)
+
+    return write
+
+
+@pytest.fixture
+def nothing_is_left_behind() -> Iterator[None]:
+    """The test ends the processes that it started."""
+    before = _children()
+    yield
+    assert _children() <= before
+
+
+@pytest.fixture
+def no_gateway_panicked(nothing_is_left_behind: None, processes: Processes) -> Iterator[None]:
+    """Nothing that the test does may make the gateway panic."""
+    yield
+    for process in processes.started:
+        if isinstance(process, Archon):
+            assert "panicked at" not in process.log()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Shows what the processes of a failed test printed."""
@@ -42,3 +89,19 @@ def pytest_runtest_makereport(item, call):
         for process in processes.started:
             report.sections.append((f"log of {process.directory.name}", process.log()[-LOG_SHOWN:]))
     return report
+
+
+def _toml(value: Setting) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    # A text of JSON is one of TOML as well, and so is a list of them.
+    return json.dumps(value) if isinstance(value, str | list) else str(value)
+
+
+def _children() -> set[int]:
+    children: set[int] = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        # A thread that is listed may be gone.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children |= {int(pid) for pid in (task / "children").read_text().split()}
+    return children

@@ -29,6 +29,8 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools" / "bin"
+# Servers and clients on the TypeScript SDK.
+SDK = ROOT / "tests" / "programs" / "sdk"
 
 # Wide, because a loaded machine is slow and a working one never waits this long.
 START_S = 60
@@ -208,8 +210,7 @@ class Fixture(Process):
         return [str(fixture_bin()), "--port", str(port), *self.args]
 
     def find_url(self, output: str) -> str | None:
-        found = re.search(r"^listening on (http://\S+)$", output, re.MULTILINE)
-        return found and found[1]
+        return listening(output)
 
 
 class Everything(Process):
@@ -228,6 +229,23 @@ class Everything(Process):
         if f"listening on port {self._port}" not in output:
             return None
         return f"http://127.0.0.1:{self._port}/mcp"
+
+
+class SdkServer(Process):
+    """A server on a release of the TypeScript SDK, over HTTP: see programs/sdk/server.mjs."""
+
+    name = "sdk server"
+
+    def __init__(self, directory: Path, release: str, kind: str):
+        self._arguments = [release, kind]
+        super().__init__(directory)
+
+    def command(self) -> list[str]:
+        port = self.port if self.url else 0
+        return [str(tool("node")), str(SDK / "server.mjs"), *self._arguments, str(port)]
+
+    def find_url(self, output: str) -> str | None:
+        return listening(output)
 
 
 Upstream = Process | str
@@ -314,6 +332,10 @@ class Processes:
         """Starts a legacy MCP server that we did not write."""
         return self._keep(Everything(self._directory("everything"), env=env))
 
+    def start_sdk_server(self, release: str, kind: str) -> SdkServer:
+        """Starts a server on a release of the TypeScript SDK: `start_sdk_server("1", "stateful")`."""
+        return self._keep(SdkServer(self._directory("sdk"), release, kind))
+
     def start_archon(
         self,
         *args: str,
@@ -334,6 +356,12 @@ class Processes:
     def _keep(self, process: T) -> T:
         self.started.append(process)
         return process
+
+
+def listening(output: str) -> str | None:
+    """The URL that a server of ours prints when it listens."""
+    found = re.search(r"^listening on (http://\S+)$", output, re.MULTILINE)
+    return found and found[1]
 
 
 def _named(upstream: Upstream | Mapping[str, Upstream] | None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
@@ -33,7 +34,10 @@ RUNS = {
 
 # Lines of a scenario's transcript, which the suite writes among its checks. How many there are
 # depends on how a hop cuts and resumes streams; what they add up to is in the checks proper.
-TRANSCRIPT = {"outgoing-request", "incoming-response", "incoming-sse-event", "stream-closed"}
+TRANSCRIPT = {
+    *["outgoing-request", "incoming-response", "incoming-sse-event", "stream-closed"],
+    *["incoming-request", "outgoing-response", "outgoing-sse-event", "outgoing-stream-close"],
+}
 
 # By scenario and id: the statuses directly and through the gateway.
 Accepted = dict[tuple[str, str], tuple[str, str]]
@@ -94,11 +98,28 @@ def run(url: str, version: str, directory: Path) -> Checks:
     return load(results)
 
 
+def run_client(command: list[str], scenario: str, version: str, directory: Path) -> Checks:
+    """Runs one scenario of a version against a client, whose command gets the URL of the scenario's server."""
+    directory.mkdir(parents=True, exist_ok=True)
+    results = directory / "results"
+    command_line = [str(tool("conformance")), "client", "--command", shlex.join(command)]
+    done = subprocess.run(
+        [*command_line, "--scenario", scenario, "--spec-version", version, "-o", str(results)],
+        capture_output=True,
+        text=True,
+        timeout=SUITE_S,
+        check=False,
+    )
+    if not results.exists():
+        raise RuntimeError(f"the suite left no results:\n{done.stdout}\n{done.stderr}")
+    return load(results)
+
+
 def load(results: Path) -> Checks:
     """Reads the checks of every scenario in the suite's output directory."""
     checks: Checks = {}
     for file in sorted(results.glob("*/checks.json")):
-        directory = re.fullmatch(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z", file.parent.name)
+        directory = re.fullmatch(r"(?:server-)?(.+)-\d{4}-\d\d-\d\dT[\d-]+Z", file.parent.name)
         assert directory, f"unexpected directory {file.parent.name}"
         checks |= collect(directory[1], json.loads(file.read_text()))
     return checks

@@ -1,0 +1,67 @@
+"""Fixtures that start the programs of others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from harness import Processes, SdkServer
+from sdk import RELEASES, Client, Clients, Kind
+
+# What waits for a fix, by the test's name, with the reason.
+WAITING = [
+    (r"\[2-auto-(1|2-stateful|2-resumable|2-json)", "clients that speak both eras are not led to their server's"),
+    (r"test_clients_outlive_.*2-auto", "clients that speak both eras are not led to their server's"),
+    (r"test_.*(browser|window|outlives).*(2-auto|its_server|each)", "clients that speak both eras are not led to their server's"),
+    (r"\[claude-code\]", "clients that speak both eras are not led to their server's"),
+    (r"comes_back_for_nothing|interrupts", "clients come back for answers that they have"),
+    (r"supergateway_keeps_state\[sse", "the old transport"),
+    (r"supergateway_keeps_state.*auto", "clients that speak both eras are not led to their server's"),
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what waits for a fix."""
+    for item in items:
+        for name, reason in WAITING:
+            if item.path.parent.name == "programs" and re.search(name, item.name):
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
+
+
+@pytest.fixture(autouse=True)
+def watched(no_gateway_panicked: None) -> None:
+    """Every test here is checked for what it leaves, and for panics."""
+
+
+@pytest.fixture
+def start_sdk_server(processes: Processes) -> Callable[[str, str], SdkServer]:
+    """Starts a server on the TypeScript SDK: `start_sdk_server("1", "stateful")`."""
+    return processes.start_sdk_server
+
+
+@pytest.fixture(scope="session")
+def sdk_clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Clients]]:
+    """The processes of the clients on each release; they take a moment to start, so that all tests share them."""
+    logs = tmp_path_factory.mktemp("sdk-clients")
+    started = {release: Clients(release, logs / f"{release}.txt") for release in RELEASES}
+    yield started.__getitem__
+    for clients in started.values():
+        clients.driver.kill()
+
+
+@pytest.fixture
+def connect(sdk_clients: Callable[[str], Clients]) -> Iterator[Callable[..., Client]]:
+    """Connects a client on the TypeScript SDK: `connect(kind, url or command)`; it leaves at the end of the test."""
+    connected: list[Client] = []
+
+    def connect(kind: Kind, to: str | list[str], **more: Any) -> Client:
+        client = sdk_clients(kind.release).connect(kind.mode, to, **more)
+        connected.append(client)
+        return client
+
+    yield connect
+    for client in connected:
+        client.ask("leave")
