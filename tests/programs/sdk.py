@@ -1,4 +1,4 @@
-"""Servers and clients on the TypeScript SDK, as their authors would build them: see sdk/server.mjs and sdk/client.mjs."""
+"""Servers and clients on the TypeScript SDK, as their authors would build them: what they do is in sdk/."""
 
 from __future__ import annotations
 

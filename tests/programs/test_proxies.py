@@ -1,4 +1,4 @@
-"""mcp-remote and supergateway: in front of the gateway, where a host speaks only stdio, and behind it, before a server that does."""
+"""mcp-remote and supergateway, in front of the gateway and behind it."""
 
 from __future__ import annotations
 
