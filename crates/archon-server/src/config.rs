@@ -221,7 +221,7 @@ impl Config {
         hosts.extend(overrides.allowed_hosts);
         let is_loopback =
             host.parse().map_or(host == "localhost", |ip: std::net::IpAddr| ip.is_loopback());
-        if !is_loopback && hosts.is_empty() {
+        if !is_loopback && hosts.iter().all(|name| AllowedHosts::is_origin(name)) {
             bail!(
                 "listening on {host} needs `allowed_hosts`: the names under which clients reach this \
                  server (or \"*\" to let in any name, which gives up the guard against DNS rebinding)"

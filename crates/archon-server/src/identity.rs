@@ -11,7 +11,6 @@ mod refusal;
 mod resource;
 mod token;
 mod tokens;
-mod unread;
 
 pub use refusal::Denial;
 pub use resource::{Origins, described_by};
@@ -36,7 +35,6 @@ use api_keys::ApiKeys;
 use credentials::{Shown, shown};
 use token::{Checked, Invalid};
 use tokens::Tokens;
-use unread::refuse_after;
 
 /// All that can be known of clients; one for the whole server.
 #[derive(Debug)]
@@ -193,11 +191,7 @@ where
             }
             Ok(Judged::New(token)) => token,
             Err(denial) => {
-                let refusal = gate.refuse(denial, &gate.metadata_url(&request));
-                let body = request.into_body();
-                return Either::Right(Box::pin(
-                    async move { Ok(refuse_after(body, refusal).await) },
-                ));
+                return now(gate.refuse(denial, &gate.metadata_url(&request)));
             }
         };
         let mut inner = self.inner.clone();
@@ -207,10 +201,7 @@ where
                     request.extensions_mut().insert(identity);
                     inner.call(request).await
                 }
-                Err(denial) => {
-                    let refusal = gate.refuse(denial, &gate.metadata_url(&request));
-                    Ok(refuse_after(request.into_body(), refusal).await)
-                }
+                Err(denial) => Ok(gate.refuse(denial, &gate.metadata_url(&request))),
             }
         }))
     }

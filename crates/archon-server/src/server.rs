@@ -1,5 +1,6 @@
 //! The whole stack on one screen: store, tracker, upstreams, endpoints, listeners; and the way out.
 
+mod browsers;
 mod drain;
 mod listen;
 mod pid_file;
@@ -7,6 +8,7 @@ mod routes;
 mod signals;
 mod sockets;
 mod storage;
+mod unread;
 mod upgrade;
 
 pub use pid_file::{Outcome, PidFile};
@@ -31,6 +33,7 @@ use crate::config::{AuthConfig, Config, Database};
 use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identify, Identities};
 use crate::telemetry::Telemetry;
+use browsers::Browsers;
 use drain::{Drain, Patience};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
@@ -105,7 +108,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let identities = identities.transpose()?.map(Arc::new);
     let endpoints = endpoints(&config, &overview, identities.as_ref());
     let hosts = config.limits.hosts.clone();
-    let routes = Routes::new(endpoints, overview.clone(), identities, hosts);
+    let routes = Routes::new(endpoints, overview.clone(), identities, hosts.clone());
+    let routes = Browsers::new(routes, &hosts);
 
     let pid_file = config.database.files().map(PidFile::beside);
     let handover = Handover::prepare(&sockets, pid_file.clone())?;

@@ -88,12 +88,16 @@ impl ApiConfig {
     }
 }
 
-/// Returns the origin as browsers send it.
+/// Returns the origin as browsers send it. Those of extensions and of programs with a page inside are no addresses
+/// (`chrome-extension://ID`, `tauri://localhost`).
 fn origin(text: String) -> anyhow::Result<Box<str>> {
     let lower = text.trim_end_matches('/').to_ascii_lowercase();
-    let host = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
-    let is_origin = host.is_some_and(|host| {
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/@?#*".contains(&b))
+    let is_origin = lower.split_once("://").is_some_and(|(scheme, host)| {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(is_word)
+            && !host.is_empty()
+            && host.bytes().all(|b| b.is_ascii_graphic() && !b"/@?#*".contains(&b))
     });
     ensure!(is_origin, "`api.cors_origins` holds {text:?}, which is not like https://ops.example");
     Ok(lower.into())
@@ -120,6 +124,15 @@ mod tests {
     }
 
     #[test]
+    fn origins_of_any_scheme_are_taken() {
+        for origin in ["https://Ops.example/", "chrome-extension://abc", "tauri://localhost"] {
+            let config = read(&format!("cors_origins = ['{origin}']"), None).unwrap();
+            let lower = origin.trim_end_matches('/').to_ascii_lowercase();
+            assert_eq!(&*config.cors_origins[0], lower);
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let digest = "00".repeat(32);
         let token = |name: &str, sha256: &str| {
@@ -132,6 +145,8 @@ mod tests {
             (twice, "twice"),
             ("cors_origins = ['*']".into(), "cors_origins"),
             ("cors_origins = ['https://a.example/x']".into(), "cors_origins"),
+            ("cors_origins = ['ops.example']".into(), "cors_origins"),
+            ("cors_origins = ['file://']".into(), "cors_origins"),
         ] {
             let error = format!("{:#}", read(&toml, None).unwrap_err());
             assert!(error.contains(word), "{error}");

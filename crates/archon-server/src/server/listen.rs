@@ -19,8 +19,10 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 
+use super::browsers::Browsers;
 use super::drain::{Answering, Drain, Watched, WatchedBody};
 use super::routes::Routes;
+use super::unread::{Lent, ReadsOn};
 use crate::config::ListenLimits;
 
 /// After a failed accept (out of descriptors, mostly) others get a moment to close theirs.
@@ -29,7 +31,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves the MCP endpoint.
 pub async fn serve_mcp(
     listener: TcpListener,
-    routes: Routes,
+    routes: Browsers<Routes>,
     limits: ListenLimits,
     shared: (Drain, TaskTracker),
 ) {
@@ -44,7 +46,7 @@ pub async fn serve_api(
     shared: (Drain, TaskTracker),
 ) {
     let service =
-        router.map_request(|request: Request<Incoming>| request.map(axum::body::Body::new));
+        router.map_request(|request: Request<Lent<Incoming>>| request.map(axum::body::Body::new));
     serve(listener, service, limits, shared).await;
 }
 
@@ -55,7 +57,7 @@ async fn serve<S, B>(
     limits: ListenLimits,
     (drain, connections): (Drain, TaskTracker),
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+    S: Service<Request<Lent<Incoming>>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -63,6 +65,7 @@ async fn serve<S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let service = ReadsOn(service);
     let places = Arc::new(Semaphore::new(limits.connections_max));
     // HTTP/1.1 only: nothing but TLS negotiates another version, and a peer that begins to speak HTTP/2
     // by guess is told so at once instead of being waited for.

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tower::Service;
 
 use super::Overview;
+use super::unread::Lent;
 use crate::api::health;
 use crate::gateway::{Builtin, GatewayBody, Repeats, Unbatched, Upstream};
 use crate::identity::{Identify, Identities, described_by};
@@ -21,7 +22,7 @@ use crate::identity::{Identify, Identities, described_by};
 type Sessions = Identify<SessionService<Unbatched<Builtin<Repeats<Upstream>>>>>;
 type Answer = Response<SessionBody<GatewayBody>>;
 type Routed = Either<
-    <Sessions as Service<Request<Incoming>>>::Future,
+    <Sessions as Service<Request<Lent<Incoming>>>>::Future,
     Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>,
 >;
 
@@ -74,7 +75,7 @@ impl Routes {
     }
 
     /// Returns what a resource of ours says of itself, where this is the path for it.
-    fn metadata(&self, request: &Request<Incoming>) -> Option<Answer> {
+    fn metadata(&self, request: &Request<Lent<Incoming>>) -> Option<Answer> {
         let path = described_by(request.uri().path())?;
         if !path.is_empty() && self.endpoint(path).is_none() {
             return None;
@@ -99,7 +100,7 @@ impl Routes {
     }
 }
 
-impl Service<Request<Incoming>> for Routes {
+impl Service<Request<Lent<Incoming>>> for Routes {
     type Response = Answer;
     type Error = Infallible;
     type Future = Routed;
@@ -108,7 +109,7 @@ impl Service<Request<Incoming>> for Routes {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<Lent<Incoming>>) -> Self::Future {
         let path = request.uri().path();
         if let Some(mut endpoint) = self.endpoint(path) {
             return Either::Left(endpoint.call(request));

@@ -38,25 +38,43 @@ pub enum EdgeRefusal {
 /// DNS rebinding both are checked).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedHosts {
-    /// Names and addresses, in lower case, without ports; `*` lets all in.
+    /// Names and addresses, in lower case, without ports; `*` lets all in. Good for `Host`, and for pages that came
+    /// from there over HTTP.
     names: Vec<Box<str>>,
+    /// Whole origins, in lower case; `scheme://*` lets in all of a scheme.
+    origins: Vec<Box<str>>,
 }
 
 impl AllowedHosts {
     /// Returns the names of this machine for itself.
     pub fn loopback() -> Self {
-        Self { names: ["localhost", "127.0.0.1", "[::1]"].map(Box::from).to_vec() }
+        let names = ["localhost", "127.0.0.1", "[::1]"].map(Box::from).to_vec();
+        Self { names, origins: Vec::new() }
     }
 
-    /// Adds names; a port in them is ignored, and `*` lets all in.
+    /// Adds names and origins. A port in a name is ignored, and `*` lets all in. An origin is what a browser sends:
+    /// `https://app.example`, `chrome-extension://ID`, `tauri://localhost`, `null`; with `*` in place of its host it
+    /// stands for all of its scheme.
     #[must_use]
     pub fn and(mut self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let names = names.into_iter().map(|name| {
+        for name in names {
             let name = name.as_ref().trim().to_ascii_lowercase();
-            Box::from(without_port(name.as_bytes()).map_or(&*name, |bare| &name[..bare.len()]))
-        });
-        self.names.extend(names);
+            if Self::is_origin(&name) {
+                // Browsers send no path; people write one.
+                let has_host = !name.ends_with("://");
+                let origin = if has_host { name.trim_end_matches('/') } else { &name };
+                self.origins.push(origin.into());
+            } else {
+                let bare = without_port(name.as_bytes()).map_or(&*name, |bare| &name[..bare.len()]);
+                self.names.push(bare.into());
+            }
+        }
         self
+    }
+
+    /// Returns true if this names an origin and no host.
+    pub fn is_origin(name: &str) -> bool {
+        name.contains("://") || name.eq_ignore_ascii_case("null")
     }
 
     /// Checks `Host` (or the target's authority) and, where sent, `Origin`.
@@ -73,18 +91,34 @@ impl AllowedHosts {
         {
             return Err(EdgeRefusal::Host);
         }
-        let is_own = |origin: &HeaderValue| {
-            let origin = origin.as_bytes();
-            let bare = origin.strip_prefix(b"https://").or_else(|| origin.strip_prefix(b"http://"));
-            bare.is_some_and(|bare| self.lets_in(bare))
-        };
-        let is_all = headers.get_all(ORIGIN).iter().all(is_own);
+        let is_all = headers.get_all(ORIGIN).iter().all(|origin| self.lets_in_origin(origin));
         if is_all { Ok(()) } else { Err(EdgeRefusal::Origin) }
+    }
+
+    /// Returns true if pages of this origin are let in.
+    pub fn lets_in_origin(&self, origin: &HeaderValue) -> bool {
+        let origin = origin.as_bytes();
+        let is_listed = self.origins.iter().any(|listed| match listed.strip_suffix("://*") {
+            // `scheme://`, and a host that may be empty.
+            Some(scheme) => {
+                let rest = origin.split_at_checked(scheme.len());
+                rest.is_some_and(|(own, rest)| {
+                    own.eq_ignore_ascii_case(scheme.as_bytes()) && rest.starts_with(b"://")
+                })
+            }
+            None => origin.eq_ignore_ascii_case(listed.as_bytes()),
+        });
+        let bare = origin.strip_prefix(b"https://").or_else(|| origin.strip_prefix(b"http://"));
+        is_listed || self.has_all() || bare.is_some_and(|bare| self.lets_in(bare))
     }
 
     fn lets_in(&self, host: &[u8]) -> bool {
         let bare = without_port(host).unwrap_or_default();
-        self.names.iter().any(|name| &**name == "*" || bare.eq_ignore_ascii_case(name.as_bytes()))
+        self.has_all() || self.names.iter().any(|name| bare.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    fn has_all(&self) -> bool {
+        self.names.iter().any(|name| &**name == "*")
     }
 }
 
@@ -165,7 +199,42 @@ mod tests {
             );
         }
         let any = AllowedHosts::loopback().and(["*"]);
-        assert_eq!(check(&any, "evil.example", Some("http://evil.example")), Ok(()));
+        for origin in ["http://evil.example", "null", "chrome-extension://abc", "file://"] {
+            assert_eq!(check(&any, "evil.example", Some(origin)), Ok(()), "{origin}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_let_in_by_its_own_name_and_is_no_host() {
+        const ORIGINS: [&str; 8] = [
+            "chrome-extension://abcdefghijklmnop",
+            "moz-extension://0a1b",
+            "tauri://localhost",
+            "capacitor://localhost",
+            "vscode-webview://1x2y3z",
+            "file://",
+            "null",
+            "https://app.example:8443",
+        ];
+        let hosts = AllowedHosts::loopback();
+        for origin in ORIGINS {
+            assert_eq!(check(&hosts, "localhost", Some(origin)), Err(EdgeRefusal::Origin));
+            let named = hosts.clone().and([origin.to_ascii_uppercase()]);
+            assert_eq!(check(&named, "localhost", Some(origin)), Ok(()), "{origin}");
+            for other in ORIGINS.iter().filter(|other| **other != origin) {
+                let refused = Err(EdgeRefusal::Origin);
+                assert_eq!(check(&named, "localhost", Some(other)), refused, "{other}");
+            }
+        }
+        let named = hosts.and(["https://app.example/", "vscode-webview://*"]);
+        assert_eq!(check(&named, "localhost", Some("https://app.example")), Ok(()));
+        assert_eq!(check(&named, "localhost", Some("vscode-webview://any")), Ok(()));
+        for refused in ["http://app.example", "vscode-webviews://any", "vscode-webview", "app.example"]
+        {
+            let expected = Err(EdgeRefusal::Origin);
+            assert_eq!(check(&named, "localhost", Some(refused)), expected, "{refused}");
+        }
+        assert_eq!(check(&named, "app.example", None), Err(EdgeRefusal::Host));
     }
 
     #[test]
