@@ -1,7 +1,8 @@
 //! What a request says: its era, its messages, and how its client presents itself.
 //!
 //! Pure, like [`crate::session`]: bytes and headers in, types out. Message bytes are never rebuilt
-//! from these types; they only say what the bytes mean.
+//! from these types; they only say what the bytes mean. What is no JSON-RPC 2.0 as it stands, and can only mean one
+//! thing, is written as JSON-RPC writes it.
 
 pub mod answer;
 mod depth;
@@ -9,6 +10,7 @@ pub mod envelope;
 pub mod event_id;
 mod failure;
 pub mod legacy;
+mod lenient;
 pub mod modern;
 pub mod names;
 mod object;

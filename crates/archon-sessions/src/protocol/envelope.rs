@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::depth::is_too_deep;
 use super::names::meta;
-use super::{Text, object};
+use super::{Text, lenient, object};
 
 /// An id longer than this (in bytes of JSON) is refused; real ones are a number or a UUID.
 pub const ID_BYTES_MAX: usize = 256;
@@ -59,6 +59,8 @@ pub struct Envelope {
     pub target: Option<Text>,
     /// What `params._meta` says of the client.
     pub meta: Meta,
+    /// Whether the client wrote it in a way that servers may refuse; see [`Message::read`].
+    is_loose: bool,
 }
 
 /// `params._meta`, and the parts of it that the modern era requires or that describe the client.
@@ -85,7 +87,33 @@ pub enum EnvelopeError {
     Invalid(&'static str),
 }
 
+/// A body that is refused.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub error: EnvelopeError,
+    /// The id of the request in it as JSON text, if that can be read.
+    pub id: Option<String>,
+}
+
 impl Message {
+    /// Reads a request body as its client means it. Returns it as JSON-RPC 2.0 writes it, in the client's own bytes
+    /// wherever they are that already, and the message in it.
+    ///
+    /// # Errors
+    /// As [`Message::parse`], with the id that an answer has to carry.
+    pub fn read(body: Bytes) -> Result<(Bytes, Self), Refused> {
+        let body = lenient::without_mark(body);
+        let parsed = Self::parse(&body).and_then(|message| {
+            let is_loose = message.envelopes().iter().any(|envelope| envelope.is_loose);
+            match is_loose.then(|| lenient::strict(&body)).flatten() {
+                Some(strict) => Self::parse(&strict).map(|message| (strict, message)),
+                None => Ok((body.clone(), message)),
+            }
+        });
+        parsed.map_err(|error| Refused { error, id: lenient::id_of(&body) })
+    }
+
     /// Parses a request body.
     ///
     /// # Errors
@@ -130,11 +158,30 @@ impl Envelope {
         if jsonrpc.map(RawValue::get) != Some(r#""2.0""#) {
             return Err(EnvelopeError::Invalid("`jsonrpc` must be \"2.0\""));
         }
+        let sent = [method, params, error];
+        let mut is_loose = sent.into_iter().flatten().any(lenient::says_nothing);
+        let [method, error] =
+            [method, error].map(|raw| raw.filter(|raw| !lenient::says_nothing(raw)));
+        let result = result.filter(|raw| {
+            // An answer may be null; a request has none, and an error stands in its place.
+            let is_absent = lenient::says_nothing(raw) && (method.is_some() || error.is_some());
+            is_loose |= is_absent;
+            !is_absent
+        });
         let is_answer = result.is_some() || error.is_some();
-        let kind = match (method.is_some(), id, is_answer) {
-            (true, Some(id), false) => Kind::Request { id: valid_id(body, id)? },
-            (true, None, false) => Kind::Notification,
-            (false, _, true) => Kind::Response,
+        let is_note = |method: &RawValue| method.get().starts_with("\"notifications/");
+        let kind = match (method, id, is_answer) {
+            // Some serializers know no absent members; a notification's name says what it is.
+            (Some(method), Some(id), false) if lenient::says_nothing(id) && is_note(method) => {
+                is_loose = true;
+                Kind::Notification
+            }
+            (Some(_), Some(id), false) => {
+                is_loose |= lenient::integer(id.get()).is_some_and(|integer| integer != id.get());
+                Kind::Request { id: valid_id(body, id)? }
+            }
+            (Some(_), None, false) => Kind::Notification,
+            (None, _, true) => Kind::Response,
             _ => {
                 return Err(EnvelopeError::Invalid(
                     "a message has either a `method`, or an `id` with `result` or `error`",
@@ -146,10 +193,13 @@ impl Envelope {
             None => Text::default(),
         };
         let source = Text::within(body, Cow::Borrowed(json));
+        let meta = Meta::default();
         let mut envelope =
-            Self { kind, source, method, params: None, target: None, meta: Meta::default() };
-        if let Some(params) = params {
-            envelope.read_params(body, params.get())?;
+            Self { kind, source, method, params: None, target: None, meta, is_loose };
+        match params {
+            Some(none) if lenient::are_none(none) => envelope.is_loose = true,
+            Some(params) => envelope.read_params(body, params.get())?,
+            None => {}
         }
         Ok(envelope)
     }
@@ -188,6 +238,20 @@ impl Envelope {
         }
     }
 
+    /// Returns the id, as JSON text, of the request that this takes back (MCP 2025-11-25, Cancellation).
+    pub fn cancelled_id(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Cancelled<'a> {
+            #[serde(borrow)]
+            request_id: &'a RawValue,
+        }
+        let params =
+            self.params.as_deref().filter(|_| &*self.method == "notifications/cancelled")?;
+        let id = serde_json::from_str::<Cancelled>(params).ok()?.request_id.get();
+        Some(lenient::integer(id).unwrap_or_else(|| id.to_owned()))
+    }
+
     /// Returns the tool that is called, if one is.
     pub fn tool(&self) -> Option<&Text> {
         self.target.as_ref().filter(|_| &*self.method == "tools/call")
@@ -223,7 +287,7 @@ fn valid_id(body: &Bytes, raw: &RawValue) -> Result<Text, EnvelopeError> {
         return Err(EnvelopeError::Invalid("`id` is too long"));
     }
     let is_integer = id.strip_prefix('-').unwrap_or(id).bytes().all(|b| b.is_ascii_digit());
-    if !is_integer && !id.starts_with('"') {
+    if !is_integer && !id.starts_with('"') && lenient::integer(id).is_none() {
         return Err(EnvelopeError::Invalid("`id` must be a string or an integer"));
     }
     Ok(Text::within(body, Cow::Borrowed(id)))
@@ -285,6 +349,44 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_means_is_read_and_what_it_wrote_stays_where_it_can() {
+        let read = |json: &str| {
+            let (body, message) = Message::read(Bytes::copy_from_slice(json.as_bytes())).unwrap();
+            let Message::Single(envelope) = message else { panic!("{json}") };
+            (String::from_utf8(body.to_vec()).unwrap(), envelope)
+        };
+        let plain =
+            r#"{ "jsonrpc":"2.0","id": 1,"method":"tools/call","params":{"name":"a","n":1.0}}"#;
+        assert_eq!(read(plain).0, plain);
+        let (body, envelope) = read(&format!("\u{feff}{plain}"));
+        assert_eq!((&*body, envelope.tool().map(|tool| &**tool)), (plain, Some("a")));
+        for (loose, id) in [
+            (r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":null}"#, Some("1")),
+            (r#"{"jsonrpc":"2.0","id":1.0,"method":"tools/list","params":[]}"#, Some("1")),
+            (
+                r#"{"jsonrpc":"2.0","id":"1.0","method":"x","result":null,"error":null}"#,
+                Some("\"1.0\""),
+            ),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"notifications/initialized"}"#, None),
+        ] {
+            let (body, envelope) = read(loose);
+            assert_ne!(body, loose);
+            assert_eq!(envelope.request_id().map(|id| &**id), id, "{loose}");
+            assert_eq!(&*envelope.source, body, "what goes on is what was understood");
+            assert!(envelope.params.is_none() && envelope.kind != Kind::Response);
+        }
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":null}"#;
+        assert_eq!((&*read(answer).0, read(answer).1.kind), (answer, Kind::Response));
+    }
+
+    #[test]
+    fn a_refusal_knows_whose_it_is() {
+        let bad = br#"{"jsonrpc":"2.0","id":"a","method":"tools/list","params":[1]}"#;
+        let refused = Message::read(Bytes::from_static(bad)).unwrap_err();
+        assert_eq!(refused.id.as_deref(), Some("\"a\""));
+    }
+
+    #[test]
     fn batches_are_bounded() {
         let note = r#"{"jsonrpc":"2.0","method":"x"}"#;
         assert_eq!(parse(&format!("[{note},{note}]")).unwrap().envelopes().len(), 2);
@@ -295,32 +397,54 @@ mod tests {
 
     #[test]
     fn bad_bodies_are_refused_with_a_reason() {
-        let long = format!(r#"{{"jsonrpc":"2.0","id":{},"method":"x"}}"#, "9".repeat(1000));
-        let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":{}}}"#, "[".repeat(500));
-        for bad in [
-            "",
-            "nonsense",
-            "7",
-            "null",
-            r#"{"id":1,"method":"x"}"#,
-            r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#,
-            r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#,
-            r#"{"jsonrpc":"2.0","id":1,"Method":"y","method":"x"}"#,
-            r#"{"jsonrpc":"2.0","id":null,"method":"x"}"#,
-            r#"{"jsonrpc":"2.0","id":1.5,"method":"x"}"#,
-            r#"{"jsonrpc":"2.0","id":{},"method":"x"}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
-            r#"{"jsonrpc":"2.0","id":1}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"x","result":{}}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":[1]}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":1}}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","Name":"b"}}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"k":1,"k":2}}}"#,
-            &long,
-            &deep,
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
+        let request = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":1,{rest}}}"#);
+        let long = "9".repeat(1000);
+        let no_json = [
+            String::new(),
+            "nonsense".into(),
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/li"#.into(),
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping"} {}"#.into(),
+            "\0".repeat(1000),
+            request("\"method\":\"ping\0\""),
+            request(&format!(r#""method":{}"#, "[".repeat(500))),
+            request(r#""id":2,"method":"x""#),
+            request(r#""Method":"y","method":"x""#),
+            request(r#""method":"a","\u006dethod":"b""#),
+            request(r#""method":"tools/call","params":{"name":"a","name":"b"}"#),
+            request(r#""method":"tools/call","params":{"name":"a","Name":"b"}"#),
+            request(r#""method":"tools/call","params":{"name":"a","arguments":{"k":1,"k":2}}"#),
+        ];
+        let no_message = [
+            "7".into(),
+            "null".into(),
+            r#""ping""#.into(),
+            "{}".into(),
+            "[1,2]".into(),
+            r#"{"id":1,"method":"x"}"#.into(),
+            r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#.into(),
+            r#"{"jsonrpc":"2.0","id":null,"method":"x"}"#.into(),
+            r#"{"jsonrpc":"2.0","id":1,"method":null}"#.into(),
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"x"}"#.into(),
+            r#"{"jsonrpc":"2.0","id":{},"method":"x"}"#.into(),
+            format!(r#"{{"jsonrpc":"2.0","id":{long},"method":"x"}}"#),
+            format!(r#"{{"jsonrpc":"2.0","id":"{long}","method":"x"}}"#),
+            request(r#""method":7"#),
+            request(&format!(r#""method":"{}""#, long.repeat(2))),
+            request(r#""x":1"#),
+            request(r#""method":"x","result":{}"#),
+            request(r#""method":"x","params":[1]"#),
+            request(r#""method":"x","params":"y""#),
+            request(r#""method":"x","params":{"_meta":[]}"#),
+            request(r#""method":"tools/call","params":{"name":1}"#),
+            request(r#""method":"tools/call","params":{"name":"\ud800"}"#),
+        ];
+        for bad in &no_json {
+            assert!(matches!(parse(bad), Err(EnvelopeError::Parse(_))), "{bad}");
         }
-        assert!(Message::parse(&Bytes::from_static(b"{\"jsonrpc\":\"\xff\"}")).is_err());
+        for bad in &no_message {
+            assert!(matches!(parse(bad), Err(EnvelopeError::Invalid(_))), "{bad}");
+        }
+        let not_text = Bytes::from_static(b"{\"jsonrpc\":\"\xff\"}");
+        assert!(matches!(Message::parse(&not_text), Err(EnvelopeError::Parse(_))));
     }
 }
