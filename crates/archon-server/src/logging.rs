@@ -1,8 +1,10 @@
 //! Log lines, on standard error: one line each, as text or as JSON.
 
 mod latest;
+mod limiter;
 
 pub use latest::latest;
+pub use limiter::tell_withheld;
 
 use std::io::IsTerminal;
 
@@ -22,7 +24,8 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
     let is_terminal = std::io::stderr().is_terminal();
     let lines =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal);
-    let registry = tracing_subscriber::registry().with(filter).with(latest::Latest);
+    let registry =
+        tracing_subscriber::registry().with(filter).with(limiter::Limiter).with(latest::Latest);
     match format {
         LogFormat::Text => registry.with(lines.with_target(false)).init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),

@@ -5,9 +5,12 @@
 //! A request passes, in this order: `edge` (may it be here at all), `protocol` (what does it say),
 //! `tracker` (whose is it), the service, and `body`, which watches the answer go by.
 
+mod accept;
 mod body;
+mod cancel;
 mod current;
 mod detach;
+mod early;
 mod edge;
 mod exchange;
 mod failure;
@@ -20,6 +23,7 @@ mod renew;
 mod restore;
 mod standing;
 mod transport;
+mod whole;
 
 pub use body::SessionBody;
 pub use current::{Annotate, Session};
@@ -36,12 +40,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::SET_COOKIE;
 use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tower::{Layer, Service};
 
 use crate::tracker::Tracker;
+use accept::Accepts;
 use detach::Detachable;
 use limits::InitializeLimiter;
 
@@ -170,6 +176,7 @@ where
             shared: self.shared.clone(),
             inner: self.inner.clone(),
             must_finish: must_finish.clone(),
+            accepts: Accepts::of(request.headers()),
         };
         let tracker = self.shared.tracker.clone();
         Detachable::new(Box::pin(flow.run(request)), must_finish, tracker)
@@ -183,6 +190,7 @@ struct Flow<S> {
     inner: S,
     /// Set once the request must run to its end even if its client leaves.
     must_finish: Arc<AtomicBool>,
+    accepts: Accepts,
 }
 
 type Answer<S> = Response<SessionBody<<S as Inner>::Answer>>;
@@ -198,12 +206,19 @@ impl<S: Inner> Flow<S> {
             transport.was_read();
         }
         if let Err(refusal) = self.shared.limits.hosts.check(&parts.headers, &parts.uri) {
+            refusal.log(&parts);
             return reject::edge(&refusal);
         }
         match parts.method {
             Method::POST => match edge::collect(body, &self.shared.limits).await {
+                Ok(body) if self.accepts == Accepts::JsonOnly => {
+                    whole::as_json(self.post(parts, body).await).await
+                }
                 Ok(body) => self.post(parts, body).await,
-                Err(refusal) => reject::edge(&refusal),
+                Err(refusal) => {
+                    refusal.log(&parts);
+                    reject::edge(&refusal)
+                }
             },
             Method::GET => self.legacy_stream(parts).await,
             Method::DELETE => self.legacy_delete(parts).await,
@@ -219,7 +234,12 @@ impl<S: Inner> Flow<S> {
         std::future::poll_fn(|context| self.inner.poll_ready(context)).await.map_err(Into::into)?;
         let limit = self.shared.call_timeout();
         match tokio::time::timeout(limit, self.inner.call(request)).await {
-            Ok(answer) => answer.map_err(Into::into),
+            Ok(Ok(mut answer)) => {
+                // One of ours among them would put the client into a session of the server's choice.
+                answer.headers_mut().remove(SET_COOKIE);
+                Ok(answer)
+            }
+            Ok(Err(failed)) => Err(failed.into()),
             Err(_) => Err(CallFailed::timed_out(limit)),
         }
     }

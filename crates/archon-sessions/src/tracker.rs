@@ -8,6 +8,7 @@ mod admit;
 mod adopt;
 mod annotations;
 mod call;
+mod cancellation;
 mod census;
 mod find;
 mod ledger;

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // Also in the helpers of tests, which clippy does not know for them.
 
+#[path = "layer/forms.rs"]
+mod forms;
+#[path = "layer/patience.rs"]
+mod patience;
 #[path = "layer/server.rs"]
 mod server;
 

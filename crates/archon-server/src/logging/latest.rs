@@ -33,9 +33,7 @@ impl<S: Subscriber> Layer<S> for Latest {
         if level > Level::WARN {
             return;
         }
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        let message = message.0.chars().take(CHARS_MAX).collect();
+        let message = message_of(event, CHARS_MAX);
         let timestamp = Timestamp::now().to_string();
         let line = LogLine { timestamp, level: level.to_string(), message };
         let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,6 +42,13 @@ impl<S: Subscriber> Layer<S> for Latest {
         }
         lines.push_back(line);
     }
+}
+
+/// Returns the beginning of what an event says.
+pub(super) fn message_of(event: &Event<'_>, chars_max: usize) -> String {
+    let mut message = Message(String::new());
+    event.record(&mut message);
+    message.0.chars().take(chars_max).collect()
 }
 
 /// The message alone: it says what there is to say.

@@ -3,15 +3,18 @@
 
 mod alone;
 mod logged;
+mod message;
 mod observer;
 mod replay;
+mod silence;
 mod theirs;
 mod watch;
 
 pub(super) use logged::Logged;
 pub(super) use observer::{Observer, Seen};
 pub(super) use replay::{Replay, event_of};
-pub(super) use theirs::{Renew, Rest};
+pub(super) use silence::SILENCE_MAX;
+pub(super) use theirs::{Arrived, Coming, Renew, Rest};
 pub(super) use watch::{Nature, Watch};
 
 use std::collections::VecDeque;
@@ -67,12 +70,33 @@ impl<B> SessionBody<B> {
         Self(Kind::Theirs { theirs: Some(theirs), abandon: alone::abandon::<B> })
     }
 
+    /// Returns a stream of events for an answer that has not begun.
+    pub(super) fn coming(coming: Coming<B>, watch: Watch, limit: Duration) -> Self
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let theirs = Some(Box::new(Theirs::coming(coming, watch, limit)));
+        Self(Kind::Theirs { theirs, abandon: alone::abandon::<B> })
+    }
+
     /// Puts events that have their ids before the rest.
     pub(super) fn after(mut self, missed: VecDeque<Bytes>) -> Self {
-        if let Kind::Theirs { theirs: Some(theirs), .. } = &mut self.0 {
-            theirs.missed = missed;
+        match &mut self.0 {
+            Kind::Theirs { theirs: Some(theirs), .. } => theirs.missed = missed,
+            Kind::Replay(replay) => replay.after(missed),
+            Kind::Ours(_) | Kind::Theirs { theirs: None, .. } => {
+                return Self::ours(missed.into_iter().flatten().collect());
+            }
         }
         self
+    }
+}
+
+impl<B> Default for SessionBody<B> {
+    /// Returns an empty body.
+    fn default() -> Self {
+        Self::ours(Bytes::new())
     }
 }
 

@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, ORIGIN};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{BoxError, Limits};
+
+/// Of a refused header, so much is logged.
+const LOGGED_CHARS_MAX: usize = 100;
 
 /// The peer's address, put into a request's extensions by whoever accepted its connection.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +126,27 @@ impl AllowedHosts {
     }
 }
 
+impl EdgeRefusal {
+    /// Writes down what was refused, and whose it was.
+    pub(super) fn log(&self, parts: &Parts) {
+        let sent = |name| {
+            let value: Option<&HeaderValue> = parts.headers.get(name);
+            let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            text.unwrap_or_default().chars().take(LOGGED_CHARS_MAX).collect::<String>()
+        };
+        let (host, origin) = (sent(HOST), sent(ORIGIN));
+        let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0.to_string());
+        let peer = peer.unwrap_or_default();
+        // In quotes: a header may hold anything.
+        tracing::warn!(
+            ?host,
+            ?origin,
+            peer,
+            "request refused: {self} (Host {host:?}, Origin {origin:?})"
+        );
+    }
+}
+
 /// Returns the host without its port; `None` if it is not a host.
 fn without_port(host: &[u8]) -> Option<&[u8]> {
     let name_end = match host.first()? {
@@ -229,7 +254,8 @@ mod tests {
         let named = hosts.and(["https://app.example/", "vscode-webview://*"]);
         assert_eq!(check(&named, "localhost", Some("https://app.example")), Ok(()));
         assert_eq!(check(&named, "localhost", Some("vscode-webview://any")), Ok(()));
-        for refused in ["http://app.example", "vscode-webviews://any", "vscode-webview", "app.example"]
+        for refused in
+            ["http://app.example", "vscode-webviews://any", "vscode-webview", "app.example"]
         {
             let expected = Err(EdgeRefusal::Origin);
             assert_eq!(check(&named, "localhost", Some(refused)), expected, "{refused}");

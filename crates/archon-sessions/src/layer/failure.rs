@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 use super::reject::error_message;
 use crate::store::Outcome;
 
+/// Of an upstream's text that is no message, its beginning is told.
+const TEXT_CHARS_MAX: usize = 200;
+
 /// Our own JSON-RPC error codes. They keep clear of -32768 to -32000, which JSON-RPC and MCP reserve.
 pub mod codes {
     /// The upstream could not be reached: the call did not run.
@@ -88,6 +91,18 @@ impl CallFailed {
     pub fn lost(upstream: &str) -> Self {
         let message = format!(
             "upstream {upstream:?} was lost before it answered; the call may have run, \
+             check before you call again"
+        );
+        Self::new(codes::OUTCOME_UNKNOWN, message, Outcome::Error)
+    }
+
+    /// It was answered, and not with a message.
+    pub fn no_message(upstream: &str, status: http::StatusCode, text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        let beginning: String =
+            text.trim().chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect();
+        let message = format!(
+            "upstream {upstream:?} answered {status} without a message: {beginning:?}; the call may have run, \
              check before you call again"
         );
         Self::new(codes::OUTCOME_UNKNOWN, message, Outcome::Error)

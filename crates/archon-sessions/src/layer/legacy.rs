@@ -8,6 +8,8 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 use super::body::{Logged, Nature, Observer, SessionBody, Watch};
+use super::cancel::no_answer;
+use super::early::Said;
 use super::exchange::{Rebound, Repeatable};
 use super::modern::{caller, end_all, inner_request};
 use super::renew::{self, CallOrigin, opens_stream};
@@ -29,9 +31,9 @@ impl<S: Inner> Flow<S> {
     /// Takes a POST of either era: what it says is decided here, once.
     pub(super) async fn post(self, parts: Parts, body: Bytes) -> Answer<S> {
         let arrival = self.shared.arrival(&parts);
-        let message = match Message::parse(&body) {
-            Ok(message) => message,
-            Err(error) => return reject::envelope(&error),
+        let (body, message) = match Message::read(body) {
+            Ok(read) => read,
+            Err(refused) => return reject::envelope(&refused),
         };
         match era_of(&parts, &message) {
             Era::Modern => self.modern(parts, body, message, arrival).await,
@@ -87,9 +89,23 @@ impl<S: Inner> Flow<S> {
         let session = Session::of(&tracker, &admission.presence, &calls);
         let request = inner_request(parts, body, exchange, Some(session));
         let connection = admission.connection.clone();
-        match self.call_repeatably(&request, connection.as_ref()).await {
-            Ok(answered) => self.answer(answered, request, calls, transport, admission).await,
-            Err(error) => failed(id, calls, &error, &admission).await,
+        let cancelled: Vec<String> =
+            message.envelopes().iter().filter_map(Envelope::cancelled_id).collect();
+        let said = match &connection {
+            Some(connection) if calls.is_empty() && !cancelled.is_empty() => {
+                Said::Now(self.take_back(&cancelled, &request, connection).await)
+            }
+            Some(_) | None => self.ask(&request, connection.as_ref(), &calls).await,
+        };
+        match said {
+            Said::Now(Ok(answered)) => {
+                self.answer(answered, request, calls, transport, admission).await
+            }
+            Said::Now(Err(error)) => failed(id, calls, &error, &admission).await,
+            Said::Later(awaited) => {
+                self.answer_later(awaited, request, calls, transport, admission).await
+            }
+            Said::Never => label(no_answer(calls, self.accepts), &admission),
         }
     }
 
@@ -176,11 +192,7 @@ impl<S: Inner> Flow<S> {
         let upstream = self.shared.upstream.clone();
         let is_stream = opens_stream(parts.status, &parts.headers);
         let connection = admission.connection.clone().filter(|_| is_stream);
-        let purpose = || match &*calls {
-            [call] => Purpose::Request(call.id().into()),
-            _ => Purpose::Batch,
-        };
-        let logged = connection.as_ref().map(|c| Logged::open(&tracker, c, purpose()));
+        let logged = connection.as_ref().map(|c| Logged::open(&tracker, c, purpose(&calls)));
         if logged.is_some() {
             parts.headers.remove(CONTENT_LENGTH);
         }
@@ -248,6 +260,14 @@ async fn failed<B>(
     }
     end_all(calls, failed).await;
     label(reject::failure(id, failed), admission)
+}
+
+/// Returns what a stream with these calls is for.
+pub(super) fn purpose(calls: &[Call]) -> Purpose {
+    match calls {
+        [call] => Purpose::Request(call.id().into()),
+        _ => Purpose::Batch,
+    }
 }
 
 /// Says on an answer whose it is.

@@ -8,11 +8,15 @@ use http::request::Parts;
 use http_body_util::Full;
 
 use super::body::{Nature, Observer, SessionBody, Watch};
+use super::cancel::no_answer;
+use super::early::Said;
 use super::edge::PeerAddress;
 use super::exchange::{Rebound, Repeatable};
 use super::renew::CallOrigin;
 use super::restore::Answered;
-use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, edge, reject};
+use super::{
+    Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, accept, edge, reject,
+};
 use crate::protocol::names::{COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID};
 use crate::protocol::{Handle, Message, Presented, modern};
 use crate::session::{Era, Identity};
@@ -27,7 +31,7 @@ const DISCOVER: &str = "server/discover";
 
 impl<S: Inner> Flow<S> {
     pub(super) async fn modern(
-        mut self,
+        self,
         parts: Parts,
         body: Bytes,
         message: Message,
@@ -78,39 +82,39 @@ impl<S: Inner> Flow<S> {
         }
         let was_interrupted =
             admission.as_ref().is_some_and(|a| tracker.was_interrupted(a, envelope));
-        let answered = if was_interrupted {
-            Err(CallFailed::interrupted())
+        if let Some(durable) =
+            tracker.strict_barrier().filter(|_| !calls.is_empty() && !was_interrupted)
+        {
+            durable.wait().await;
+        }
+        let exchange = Exchange {
+            era: Era::Modern,
+            message: Some(message.clone()),
+            presence: admission.as_ref().map(|admission| admission.presence.clone()),
+            proof: admission.as_ref().map(|admission| admission.proof),
+            connection: None,
+            principal: caller.principal.clone(),
+        };
+        let session = admission.as_ref().map(|a| Session::of(&tracker, &a.presence, &calls));
+        let request = inner_request(parts, body, exchange, session);
+        let said = if was_interrupted {
+            Said::Now(Err(CallFailed::interrupted()))
         } else {
-            if let Some(durable) = tracker.strict_barrier().filter(|_| !calls.is_empty()) {
-                durable.wait().await;
-            }
-            let presence = admission.as_ref().map(|admission| admission.presence.clone());
-            let message = Some(message.clone());
-            let proof = admission.as_ref().map(|admission| admission.proof);
-            let principal = caller.principal.clone();
-            let exchange = Exchange {
-                era: Era::Modern,
-                message,
-                presence,
-                proof,
-                connection: None,
-                principal,
-            };
-            let session = admission.as_ref().map(|a| Session::of(&tracker, &a.presence, &calls));
-            let request = inner_request(parts, body, exchange, session);
-            let answered = self.call_repeatably(&request, None).await;
-            answered.map(|answered| (answered, request))
+            self.ask(&request, None, &calls).await
         };
         if let Some(durable) = admission.as_ref().and_then(|admission| admission.durable.clone()) {
             durable.wait().await;
         }
         let nature = if is_subscription { Nature::Subscription } else { Nature::Calls };
-        let mut response = match answered {
-            Ok((answered, request)) => self.modern_answer(answered, request, calls, place, nature),
-            Err(failed) => {
+        let mut response = match said {
+            Said::Now(Ok(answered)) => self.modern_answer(answered, request, calls, place, nature),
+            Said::Now(Err(failed)) => {
                 end_all(calls, &failed).await;
                 reject::failure(id, &failed)
             }
+            Said::Later(awaited) => self.modern_later(awaited, request, calls, place, nature),
+            // Taken back by a notification, as only a legacy client does.
+            Said::Never => no_answer(calls, self.accepts),
         };
         response.headers_mut().remove(MCP_SESSION_ID);
         if let Some(admission) = admission {
@@ -206,6 +210,7 @@ pub(super) fn inner_request(
     headers.remove(X_MCP_SESSION_ID);
     headers.remove(X_ARCHON_SESSION_ID);
     edge::forget_length(headers);
+    accept::complete(headers, &parts.method);
     if let Some(session) = session {
         parts.extensions.insert(session);
     }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::body::SessionBody;
 use super::edge::EdgeRefusal;
 use super::failure::{CallFailed, codes};
-use crate::protocol::envelope::EnvelopeError;
+use crate::protocol::envelope::{EnvelopeError, Refused};
 use crate::protocol::modern::Invalid;
 use crate::store::Outcome;
 use crate::tracker::Refusal;
@@ -75,7 +75,6 @@ pub(super) fn edge<B>(refusal: &EdgeRefusal) -> Response<SessionBody<B>> {
         EdgeRefusal::TooSlow => StatusCode::REQUEST_TIMEOUT,
         EdgeRefusal::Broken => StatusCode::BAD_REQUEST,
     };
-    tracing::warn!("request refused: {refusal}");
     error_response(status, None, codes::REFUSED, &refusal.to_string())
 }
 
@@ -87,12 +86,13 @@ pub(super) fn method_not_allowed<B>(allowed: &'static str) -> Response<SessionBo
     response
 }
 
-pub(super) fn envelope<B>(error: &EnvelopeError) -> Response<SessionBody<B>> {
+pub(super) fn envelope<B>(Refused { error, id }: &Refused) -> Response<SessionBody<B>> {
     let code = match error {
         EnvelopeError::Parse(_) => -32700,
         EnvelopeError::Invalid(_) => -32600,
     };
-    error_response(StatusCode::BAD_REQUEST, None, code, &error.to_string())
+    tracing::warn!("request refused: {error}");
+    error_response(StatusCode::BAD_REQUEST, id.as_deref(), code, &error.to_string())
 }
 
 /// MCP 2026-07-28, Transports: -32020 for headers, -32602 for `_meta`, both with 400; -32601 with 404.
@@ -102,6 +102,7 @@ pub(super) fn modern<B>(id: Option<&str>, invalid: &Invalid) -> Response<Session
         Invalid::Meta(_) => (StatusCode::BAD_REQUEST, -32602),
         Invalid::Removed(_) => (StatusCode::NOT_FOUND, -32601),
     };
+    tracing::warn!("request refused: {invalid}");
     error_response(status, id, code, &invalid.to_string())
 }
 
@@ -127,6 +128,7 @@ pub(super) fn admission<B>(id: Option<&str>, refusal: Refusal) -> Response<Sessi
 }
 
 pub(super) fn too_many<B>(id: Option<&str>, what: &str) -> Response<SessionBody<B>> {
+    tracing::warn!("request refused: too many {what}");
     let message = format!("too many {what}; wait a second and try again");
     let status = StatusCode::TOO_MANY_REQUESTS;
     let mut response = error_response(status, id, codes::TOO_MANY, &message);

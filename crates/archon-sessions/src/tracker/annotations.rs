@@ -161,6 +161,7 @@ mod tests {
             params: Mutex::default(),
             place: AtomicU8::default(),
             notes: Notepad::default(),
+            cancellation: crate::tracker::cancellation::Cancellation::default(),
             is_detached: false,
         })
     }

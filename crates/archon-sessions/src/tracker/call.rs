@@ -2,14 +2,16 @@
 
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::annotations::{Annotations, Notepad};
+use super::cancellation::Cancellation;
 use super::ledger::CallFacts;
 use super::writer::Draft;
-use super::{Admission, Durable, Presence, Tracker};
+use super::{Admission, Durable, LiveConnection, Presence, Tracker};
 use crate::events::{Failure, FinishedCall, Sign};
 use crate::protocol::trace_context::{TraceContext, TraceParent};
 use crate::protocol::{Envelope, Text};
@@ -71,6 +73,8 @@ impl Carried {
 pub struct Call {
     tracker: Tracker,
     presence: Arc<Presence>,
+    /// The legacy connection that it came on.
+    connection: Option<Arc<LiveConnection>>,
     /// `None` once it has ended.
     facts: Option<Arc<CallFacts>>,
     id: Text,
@@ -138,12 +142,18 @@ impl Tracker {
             params: Mutex::new(envelope.params.as_ref().map(kept).unwrap_or_default()),
             place: AtomicU8::default(),
             notes: Notepad::default(),
+            cancellation: Cancellation::default(),
             is_detached: false,
         });
+        let connection = admission.connection.clone();
+        if let Some(connection) = &connection {
+            connection.begun(facts.clone());
+        }
         self.inner.writer.begun(facts.clone());
         Some(Call {
             tracker: self.clone(),
             presence: presence.clone(),
+            connection,
             facts: Some(facts),
             id,
             began: arrival.began,
@@ -190,6 +200,11 @@ impl Call {
         self.facts.as_ref().map(Annotations::of).unwrap_or_default()
     }
 
+    /// Waits until its client takes it back.
+    pub fn poll_cancelled(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.facts.as_ref().map_or(Poll::Pending, |facts| facts.cancellation.poll(context))
+    }
+
     /// Says what it means if nobody ends the call.
     #[must_use]
     pub fn unless_ended(mut self, given_up: &'static str) -> Self {
@@ -205,6 +220,9 @@ impl Call {
 
     fn record(&mut self, ending: Ending) -> Option<Durable> {
         let facts = self.facts.take()?;
+        if let Some(connection) = &self.connection {
+            connection.ended(&facts);
+        }
         let took = self.began.elapsed();
         let now = facts.started.plus(took);
         self.presence.touch(now);

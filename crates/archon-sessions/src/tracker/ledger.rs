@@ -12,6 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::annotations::Notepad;
+use super::cancellation::Cancellation;
 use super::nodes::Others;
 use super::{Admission, Carried, Tracker};
 use crate::protocol::{Envelope, Text};
@@ -43,6 +44,7 @@ pub struct CallFacts {
     pub(super) place: AtomicU8,
     /// What the service that answers it says of it.
     pub(super) notes: Notepad,
+    pub(super) cancellation: Cancellation,
     /// Whether it has texts of its own, instead of parts of the request's body.
     pub(super) is_detached: bool,
 }
@@ -90,6 +92,7 @@ impl CallFacts {
             params: Mutex::default(),
             place: AtomicU8::new(self.place.load(Relaxed)),
             notes: self.notes.moved(),
+            cancellation: Cancellation::default(),
             is_detached: true,
             ..*self
         }

@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use super::admit::{Kin, Proof};
 use super::census::Place;
+use super::ledger::CallFacts;
 use super::log::{Purpose, StreamLog};
 use super::setup::ConnectionSetup;
 use crate::events::LastTold;
@@ -354,6 +355,8 @@ struct State {
     ended_at: Option<Timestamp>,
     /// Streams that its client may come back to, oldest first.
     logs: Vec<Arc<StreamLog>>,
+    /// Calls in flight: as many as its session may have.
+    calls: Vec<Arc<CallFacts>>,
     /// `None` for the many that set nothing up.
     setup: Option<Box<ConnectionSetup>>,
 }
@@ -362,7 +365,8 @@ impl LiveConnection {
     pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
         let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
         let setup = record.setup.as_deref().map(ConnectionSetup::from_stored).map(Box::new);
-        let state = State { presence, link, ended_at: record.ended_at, logs: Vec::new(), setup };
+        let ended_at = record.ended_at;
+        let state = State { presence, link, ended_at, logs: Vec::new(), calls: Vec::new(), setup };
         Arc::new(Self {
             state: Mutex::new(state),
             reopening: tokio::sync::Mutex::default(),
@@ -429,6 +433,24 @@ impl LiveConnection {
     /// Returns what was set up.
     pub fn setup(&self) -> ConnectionSetup {
         self.state().setup.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// A call has begun on it.
+    pub(super) fn begun(&self, call: Arc<CallFacts>) {
+        self.state().calls.push(call);
+    }
+
+    /// A call on it has ended.
+    pub(super) fn ended(&self, call: &Arc<CallFacts>) {
+        let mut state = self.state();
+        if let Some(at) = state.calls.iter().position(|other| Arc::ptr_eq(other, call)) {
+            state.calls.swap_remove(at);
+        }
+    }
+
+    /// Returns the calls in flight of this request id (JSON text).
+    pub(super) fn calls_of(&self, id: &str) -> Vec<Arc<CallFacts>> {
+        self.state().calls.iter().filter(|call| &*call.request == id).cloned().collect()
     }
 
     /// Adds a stream that its client may come back to.

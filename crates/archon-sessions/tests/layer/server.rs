@@ -29,6 +29,8 @@ pub struct Server {
     refusal: Arc<AtomicU16>,
     initialized: Arc<AtomicUsize>,
     runs: Arc<Mutex<HashMap<String, usize>>>,
+    /// Target and `Accept` of the latest request.
+    asked: Arc<Mutex<(String, String)>>,
     released: watch::Sender<bool>,
 }
 
@@ -39,6 +41,7 @@ impl Server {
             refusal: Arc::default(),
             initialized: Arc::default(),
             runs: Arc::default(),
+            asked: Arc::default(),
             released: watch::Sender::new(false),
         }
     }
@@ -51,6 +54,11 @@ impl Server {
     /// Returns how often a tool ran.
     pub fn ran(&self, tool: &str) -> usize {
         self.runs.lock().unwrap().get(tool).copied().unwrap_or(0)
+    }
+
+    /// Returns target and `Accept` of the latest request.
+    pub fn asked(&self) -> (String, String) {
+        self.asked.lock().unwrap().clone()
     }
 
     /// Returns how often a handshake was finished.
@@ -66,6 +74,8 @@ impl Server {
     async fn answer(self, request: InnerRequest) -> Response<Body> {
         let headers = request.headers().clone();
         assert!(!headers.contains_key("x-archon-session-id"), "what is for the layer stays there");
+        let accept = headers.get("accept").map(|accept| accept.to_str().unwrap().to_owned());
+        *self.asked.lock().unwrap() = (request.uri().to_string(), accept.unwrap_or_default());
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let Ok(message) = serde_json::from_slice::<Value>(&body) else { return text(200, "") };
         let id = message["id"].clone();
@@ -135,6 +145,50 @@ impl Server {
             "slow_head" => {
                 self.wait().await;
                 reply(id, json!({}))
+            }
+            "slow_lines" => {
+                self.wait().await;
+                json_body(format!(
+                    "{{\n \"jsonrpc\": \"2.0\",\r\n \"id\": {id},\n \"result\": {{}}\n}}"
+                ))
+            }
+            "slow_stream" => {
+                self.wait().await;
+                let answer = json!({ "jsonrpc": "2.0", "id": id, "result": {} });
+                sse(format!("id: 7\ndata: {answer}\n\n"))
+            }
+            "slow_gateway" => {
+                self.wait().await;
+                text(502, "<h1>Bad\nGateway</h1>")
+            }
+            "slow_refusal" => {
+                self.wait().await;
+                let error = json!({ "code": -32601, "message": "no such method" });
+                let mut refused =
+                    json_body(json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string());
+                *refused.status_mut() = StatusCode::FORBIDDEN;
+                refused
+            }
+            // Never answers, and says something first.
+            "quiet" => {
+                let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress" });
+                let event = Ok(http_body::Frame::data(Bytes::from(format!("data: {note}\n\n"))));
+                let first = futures_util::stream::iter([event]);
+                let stream = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+                let mut response = Response::new(StreamBody::new(stream).boxed());
+                set_type(&mut response, "text/event-stream");
+                response
+            }
+            "only" => {
+                let answer = json!({ "jsonrpc": "2.0", "id": id, "result": { "n": 1 } });
+                sse(format!(": hello\n\nid: 1\ndata: \n\nevent: message\ndata: {answer}\n\n"))
+            }
+            "cookie" => {
+                let mut answer = reply(id, json!({}));
+                let planted = "archon_session=11111111-2222-4333-8444-555555555555; Path=/";
+                answer.headers_mut().append("set-cookie", planted.parse().unwrap());
+                answer.headers_mut().append("set-cookie", "route=a".parse().unwrap());
+                answer
             }
             "slow_body" => {
                 let answer = json!({ "jsonrpc": "2.0", "id": id, "result": {} });

@@ -84,6 +84,11 @@ impl Logged {
         bytes
     }
 
+    /// Returns true if something was sent.
+    pub fn has_begun(&self) -> bool {
+        !self.renumber.is_at_beginning()
+    }
+
     /// Returns an event without data that gives the client an id to come back with, if nothing was sent
     /// yet (MCP 2025-11-25, Transports: servers should begin with one; older clients do not expect it).
     pub fn prime(&mut self) -> Option<Bytes> {

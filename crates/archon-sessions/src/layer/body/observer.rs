@@ -60,6 +60,12 @@ impl Observer {
         }
     }
 
+    /// Returns an observer for a stream of events.
+    pub fn of_stream() -> Self {
+        let stream = HeaderValue::from_static("text/event-stream");
+        Self::new(&HeaderMap::from_iter([(CONTENT_TYPE, stream)]))
+    }
+
     /// Looks at bytes and reports each answer in them. Returns whether they hold anything of a message: a
     /// comment that keeps a stream open is no sign of one.
     pub fn saw(&mut self, bytes: &[u8], on_answer: &mut impl FnMut(Seen)) -> bool {

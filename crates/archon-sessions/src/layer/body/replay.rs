@@ -4,22 +4,17 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
-use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::silence::Silence;
 use crate::layer::failure::CallFailed;
 use crate::layer::reject::error_event;
 use crate::layer::transport::ClientTransport;
 use crate::protocol::event_id::{EventId, EventOrigin};
 use crate::tracker::{LiveConnection, Missing, Reader, StreamLog, StreamPlace, Tracker};
-
-/// A silent stream gets a comment this often, so that nothing between us and the client takes it for dead.
-const COMMENT_EVERY: Duration = Duration::from_secs(15);
-const COMMENT: Bytes = Bytes::from_static(b": still here\n\n");
 
 /// See the module.
 pub struct Replay {
@@ -31,7 +26,7 @@ pub struct Replay {
     /// The last event that the client has.
     after: Option<u64>,
     ready: VecDeque<Bytes>,
-    comment: Pin<Box<Sleep>>,
+    silence: Silence,
     /// For a stream on which the server speaks by itself: when it must end.
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     is_over: bool,
@@ -56,15 +51,23 @@ impl Replay {
             _place: place,
             after,
             ready: VecDeque::new(),
-            comment: Box::pin(tokio::time::sleep(COMMENT_EVERY)),
+            silence: Silence::new(),
             closing: log.request().is_none().then(|| Box::pin(closing)),
             is_over: false,
+        }
+    }
+
+    /// Puts events that were read from it back.
+    pub fn after(&mut self, read: VecDeque<Bytes>) {
+        for event in read.into_iter().rev() {
+            self.ready.push_front(event);
         }
     }
 
     pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
+                self.silence.sent(&bytes);
                 return Poll::Ready(Some(Frame::data(bytes)));
             }
             if self.is_over {
@@ -89,11 +92,7 @@ impl Replay {
         if self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready()) {
             return Poll::Ready(None);
         }
-        if self.comment.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        self.comment.as_mut().reset(Instant::now() + COMMENT_EVERY);
-        Poll::Ready(Some(Frame::data(COMMENT)))
+        self.silence.poll(context).map(|comment| Some(Frame::data(comment)))
     }
 
     /// What the client is told where its answer is not among the events.

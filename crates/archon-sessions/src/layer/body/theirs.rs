@@ -12,9 +12,12 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::message::AsEvent;
+use super::silence::Silence;
 use super::watch::{Passed, Watch};
 use crate::layer::BoxError;
 use crate::layer::failure::CallFailed;
+use crate::protocol::sse::is_event_stream;
 use crate::tracker::Reader;
 
 /// The rest of an answer.
@@ -25,6 +28,18 @@ pub struct Rest<B> {
     /// The link that it comes on.
     pub link: Option<HeaderValue>,
 }
+
+/// An answer whose head came after ours was sent.
+pub struct Arrived<B> {
+    pub rest: Rest<B>,
+    /// What was read of it already.
+    pub read_ahead: VecDeque<Bytes>,
+    /// How it goes on if it breaks off.
+    pub renew: Option<Box<dyn Renew<B>>>,
+}
+
+/// An answer of which nothing has come yet, not even its head.
+pub type Coming<B> = BoxFuture<'static, Result<Arrived<B>, CallFailed>>;
 
 /// Gets the rest of an answer that is not whole.
 pub trait Renew<B>: Send {
@@ -48,6 +63,10 @@ pub struct Theirs<B> {
     renew: Option<Box<dyn Renew<B>>>,
     is_renewed: bool,
     timer: Timer,
+    /// For a stream of events.
+    silence: Option<Silence>,
+    /// For a message that is to be an event of a stream.
+    as_event: Option<AsEvent>,
     /// For a stream that goes on by itself: when it must end.
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// The client, where it may leave a stream that goes on without it.
@@ -55,7 +74,10 @@ pub struct Theirs<B> {
 }
 
 enum Source<B> {
+    Coming(Coming<B>),
     Open(B),
+    /// It ended, and what came of it is looked at.
+    Ended,
     Renewing(BoxFuture<'static, Result<Rest<B>, CallFailed>>),
     Over,
 }
@@ -90,27 +112,52 @@ where
         renew: Option<Box<dyn Renew<B>>>,
         limit: Duration,
     ) -> Self {
+        Self { read_ahead, renew, ..Self::from(Source::Open(body), watch, limit) }
+    }
+
+    /// Returns a stream of events that is to bring an answer.
+    pub fn coming(coming: Coming<B>, watch: Watch, limit: Duration) -> Self {
+        Self::from(Source::Coming(coming), Some(watch), limit)
+    }
+
+    fn from(source: Source<B>, watch: Option<Watch>, limit: Duration) -> Self {
         let timer = Timer { limit, sleep: None, is_running: false };
         let closing = watch.as_ref().and_then(Watch::closing).map(Box::pin);
         let standing = watch.as_ref().filter(|watch| watch.is_standing());
         let reader = standing.and_then(|watch| watch.logged.as_ref()).map(|l| l.log().reader());
-        let source = Source::Open(body);
-        let missed = VecDeque::new();
+        let is_stream = watch.as_ref().is_some_and(|watch| watch.observer.is_sse());
         Self {
             source,
-            missed,
-            read_ahead,
+            missed: VecDeque::new(),
+            read_ahead: VecDeque::new(),
             held: None,
             watch,
-            renew,
+            renew: None,
             is_renewed: false,
             timer,
+            silence: is_stream.then(Silence::new),
+            as_event: None,
             closing,
             reader,
         }
     }
 
+    /// Returns what comes next for the client. On a stream of events that is a comment at the latest when it was
+    /// silent for long.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let next = self.poll_theirs(context);
+        let Some(silence) = &mut self.silence else { return next };
+        match &next {
+            Poll::Pending => silence.poll(context).map(|comment| Next::Frame(Frame::data(comment))),
+            Poll::Ready(Next::Frame(frame)) => {
+                frame.data_ref().inspect(|bytes| silence.sent(bytes));
+                next
+            }
+            Poll::Ready(_) => next,
+        }
+    }
+
+    fn poll_theirs(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         loop {
             if let Some((durable, _)) = &mut self.held {
                 ready!(durable.as_mut().poll(context));
@@ -129,6 +176,15 @@ where
             }
             let next = match &mut self.source {
                 Source::Over => return Poll::Ready(Next::End),
+                Source::Ended => self.ended(),
+                Source::Coming(coming) => match coming.as_mut().poll(context) {
+                    Poll::Pending => ready!(self.poll_waiting(context)),
+                    Poll::Ready(Ok(arrived)) => {
+                        self.arrived(arrived);
+                        None
+                    }
+                    Poll::Ready(Err(failed)) => self.give_up(&failed),
+                },
                 Source::Renewing(rest) => match rest.as_mut().poll(context) {
                     Poll::Pending => ready!(self.poll_waiting(context)),
                     Poll::Ready(Ok(rest)) => {
@@ -155,6 +211,10 @@ where
 
     /// Looks at bytes on their way; `None` if there is nothing to send yet.
     fn pass(&mut self, bytes: Bytes) -> Option<Frame<Bytes>> {
+        let bytes = match &mut self.as_event {
+            Some(event) => event.pass(&bytes),
+            None => bytes,
+        };
         let Some(watch) = &mut self.watch else { return Some(Frame::data(bytes)) };
         let passed = watch.pass(bytes);
         if passed.is_sign {
@@ -184,6 +244,11 @@ where
             return Poll::Ready(None);
         }
         let Some(watch) = &mut self.watch else { return Poll::Pending };
+        if watch.poll_cancelled(context).is_ready() {
+            let passed = watch.close_cancelled();
+            self.source = Source::Over;
+            return Poll::Ready(self.send(passed).map(Next::Frame));
+        }
         if let Some(bytes) = watch.logged.as_mut().and_then(|logged| logged.prime()) {
             return Poll::Ready(Some(Next::Frame(Frame::data(bytes))));
         }
@@ -205,6 +270,11 @@ where
     /// The body ended. Where calls wait for their answers on a legacy stream, the upstream closed it early,
     /// to be asked again (MCP 2025-11-25, Transports: servers may close the stream at any time); so do we.
     fn ended(&mut self) -> Option<Next> {
+        if self.as_event.take().is_some() {
+            // The message is whole, and so is its event; what comes then is the end of the stream.
+            self.source = Source::Ended;
+            return self.pass(AsEvent::END).map(Next::Frame);
+        }
         let Some(watch) = &mut self.watch else {
             self.source = Source::Over;
             return None;
@@ -226,7 +296,9 @@ where
             self.source = Source::Over;
             return Some(Next::Error(error));
         };
-        if watch.expects_more() && self.renews() {
+        // Of a message that broke off nothing can go on in its event.
+        let is_message = self.as_event.take().is_some();
+        if watch.expects_more() && !is_message && self.renews() {
             self.is_renewed = true;
             return None;
         }
@@ -249,6 +321,16 @@ where
         };
         self.source = Source::Renewing(rest);
         true
+    }
+
+    /// The answer has come to a stream that waits for it.
+    fn arrived(&mut self, Arrived { rest, read_ahead, renew }: Arrived<B>) {
+        (self.read_ahead, self.renew) = (read_ahead, renew);
+        if is_event_stream(rest.response.headers()) {
+            return self.go_on(rest);
+        }
+        self.as_event = Some(AsEvent::default());
+        self.source = Source::Open(rest.response.into_body());
     }
 
     fn go_on(&mut self, Rest { response, after, link }: Rest<B>) {
@@ -277,7 +359,7 @@ where
         if let Some(logged) = logged.and_then(|watch| watch.logged.as_ref()) {
             ready!(logged.log().poll_room(context));
         }
-        self.poll_next(context)
+        self.poll_theirs(context)
     }
 
     /// Returns true if the server speaks by itself on this stream.
@@ -309,7 +391,11 @@ where
     pub fn size_hint(&self) -> SizeHint {
         let held = self.held.iter().map(|(_, bytes)| bytes.len());
         let ahead = held.chain(self.read_ahead.iter().map(Bytes::len)).sum::<usize>() as u64;
-        let Source::Open(body) = &self.source else { return SizeHint::with_exact(ahead) };
+        let body = match &self.source {
+            Source::Open(body) => body,
+            Source::Ended | Source::Over => return SizeHint::with_exact(ahead),
+            Source::Coming(_) | Source::Renewing(_) => return SizeHint::default(),
+        };
         let is_logged = self.watch.as_ref().is_some_and(|watch| watch.logged.is_some());
         match body.size_hint().exact() {
             // Exact sizes go on as they are, so that `Content-Length` does. What we add to a stream, we

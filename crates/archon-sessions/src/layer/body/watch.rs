@@ -1,6 +1,7 @@
 //! Looks for the answers of calls in the bytes that go by.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,9 @@ use crate::protocol::answer::Verdict;
 use crate::session::Era;
 use crate::store::Outcome;
 use crate::tracker::{Call, Durable, Ending, StreamPlace, Tracker};
+
+/// The last event of a stream whose call was taken back. A blank line first: what was cut off must not run into it.
+const NO_ANSWER: Bytes = Bytes::from_static(b"\n\ndata: \n\n");
 
 /// When an answer is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +170,29 @@ impl Watch {
             durable.extend(call.end(Ending { code: Some(failed.code), ..ending }));
         }
         Passed { bytes, is_sign: false, durable }
+    }
+
+    /// Waits until its client has taken back all of its calls (MCP 2025-11-25, Cancellation). Each ends at once.
+    pub fn poll_cancelled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.is_waiting() {
+            return Poll::Pending;
+        }
+        let is_cancelled = |call: &mut Call| call.poll_cancelled(context).is_ready();
+        for call in self.calls.extract_if(.., is_cancelled) {
+            // Nobody is answered, so nobody waits.
+            let _ = call.end(Ending::without_answer(Outcome::Error, CANCELLED));
+        }
+        if self.calls.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Its calls were taken back: the stream ends without an answer. A client that has an id to come back with gets
+    /// another, which says that nothing more comes.
+    pub fn close_cancelled(&mut self) -> Passed {
+        let bytes = match &mut self.logged {
+            Some(logged) if logged.has_begun() => logged.pass(NO_ANSWER, true),
+            Some(_) | None => Bytes::new(),
+        };
+        Passed { bytes, is_sign: false, durable: Vec::new() }
     }
 
     /// The client closed the stream, which cancels what it asked for (MCP 2026-07-28, Cancellation).

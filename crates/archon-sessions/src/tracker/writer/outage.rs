@@ -169,6 +169,7 @@ fn facts(session: SessionId, id: i64, body: &Bytes) -> Arc<CallFacts> {
         params: Mutex::new(body.clone()),
         place: AtomicU8::default(),
         notes: Notepad::default(),
+        cancellation: crate::tracker::cancellation::Cancellation::default(),
         is_detached: false,
     })
 }
