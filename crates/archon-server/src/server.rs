@@ -24,7 +24,7 @@ use archon_sessions::layer::{Limits, SessionLayer};
 use archon_sessions::store::Reports;
 use archon_sessions::tracker::{Settings, Tracker};
 use futures_util::future::join_all;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceBuilder;
 
 use crate::api::ws::Feed;
@@ -126,6 +126,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let shared = (drain.clone(), open.api.clone());
     let api = listen::serve_api(sockets.api.listener, api, config.listen, shared);
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
+    // Nothing is lost with it but a count.
+    let _told = AbortOnDropHandle::new(tokio::spawn(crate::logging::tell_withheld()));
 
     let ending = handover.until_over(&mut signals).await;
     let patience = Patience::new(ending, call_time_max(&config), signals);

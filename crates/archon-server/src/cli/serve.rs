@@ -43,7 +43,7 @@ pub struct Serve {
     /// What a crash may cost: rows of a quarter of a second, or nothing
     #[arg(long, env = "ARCHON_DURABILITY", value_enum)]
     durability: Option<Durability>,
-    /// A host name under which this server is reached, beside this machine's own; may be given several times
+    /// A host name under which clients reach this server, or an origin whose pages may use it; may be given several times
     #[arg(
         long = "allowed-host",
         env = "ARCHON_ALLOWED_HOSTS",
