@@ -385,6 +385,14 @@ def test_a_configuration_that_became_bad_changes_nothing(start_archon, config):
     assert client.call("find_projects").session == client.session
 
 
+def test_a_closed_terminal_ends_nothing(start_archon):
+    gateway = start_archon()
+    client = LegacyClient.connect(gateway.url)
+    os.kill(gateway.pid, signal.SIGHUP)
+    wait_for("SIGHUP is ignored", lambda: "SIGHUP ignored" in gateway.log())
+    assert client.call("find_projects").status == 200
+
+
 def test_one_upgrade_at_a_time_and_a_stop_ends_it(start_archon, own_binary, tmp_path):
     gateway = start_archon()
     client = LegacyClient.connect(gateway.url)

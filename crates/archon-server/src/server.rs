@@ -1,6 +1,7 @@
 //! The whole stack on one screen: store, tracker, upstreams, endpoints, listeners; and the way out.
 
 mod browsers;
+mod descriptors;
 mod drain;
 mod listen;
 mod pid_file;
@@ -71,6 +72,7 @@ pub struct OpenConnections {
 pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let upgrades = Upgrades::listen()?;
     signals::survive_file_limit()?;
+    descriptors::raise(config.listen.connections_max);
     if let Some(pid) = predecessor() {
         tracing::info!(pid, "taking over from process {pid}");
     }

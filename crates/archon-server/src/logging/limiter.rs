@@ -101,7 +101,11 @@ pub async fn tell_withheld() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use super::*;
+    use tracing_subscriber::prelude::*;
 
     #[test]
     fn a_place_writes_so_many_lines_in_a_while_and_the_rest_is_counted() {
@@ -124,5 +128,26 @@ mod tests {
             let now = start + WINDOW * round;
             assert!((0..LINES_MAX).all(|_| place.admit(now)), "{round}");
         }
+    }
+
+    #[test]
+    fn lines_are_left_out_before_anything_writes_them() {
+        struct Count(Arc<AtomicUsize>);
+        impl<S: Subscriber> Layer<S> for Count {
+            fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+                self.0.fetch_add(1, Relaxed);
+            }
+        }
+        let written = Arc::new(AtomicUsize::new(0));
+        let subscriber = tracing_subscriber::registry().with(Limiter).with(Count(written.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            (0..100).for_each(|n| tracing::warn!("nonsense {n}"));
+            assert_eq!(written.swap(0, Relaxed), LINES_MAX as usize);
+            (0..100).for_each(|n| tracing::info!("news {n}"));
+            assert_eq!(written.load(Relaxed), 100, "what is no warning is written");
+        });
+        let places = PLACES.lock().unwrap();
+        let mut places = places.as_ref().unwrap().values();
+        assert!(places.any(|place| place.example == format!("nonsense {LINES_MAX}")));
     }
 }

@@ -13,9 +13,12 @@ pub enum Told {
 }
 
 /// Requests for an upgrade, heard from the first moment on: a process that does not listen for SIGUSR2 dies of
-/// it.
+/// it. So it does of SIGHUP, which a closed terminal sends.
 #[derive(Debug)]
-pub struct Upgrades(Signal);
+pub struct Upgrades {
+    upgrade: Signal,
+    hangup: Signal,
+}
 
 impl Upgrades {
     /// Begins to listen.
@@ -23,7 +26,11 @@ impl Upgrades {
     /// # Errors
     /// If the runtime cannot.
     pub fn listen() -> anyhow::Result<Self> {
-        signal(SignalKind::user_defined2()).map(Self).context("could not listen for SIGUSR2")
+        let listen = |kind| signal(kind).context("could not listen for SIGUSR2 and SIGHUP");
+        Ok(Self {
+            upgrade: listen(SignalKind::user_defined2())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
     }
 }
 
@@ -44,6 +51,7 @@ pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     upgrade: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -52,22 +60,30 @@ impl Signals {
     ///
     /// # Errors
     /// If the runtime cannot.
-    pub fn listen(Upgrades(upgrade): Upgrades) -> anyhow::Result<Self> {
+    pub fn listen(Upgrades { upgrade, hangup }: Upgrades) -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("could not listen for signals");
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             upgrade,
+            hangup,
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next one. SIGHUP asks for nothing: the terminal it comes from is gone, and the configuration is
+    /// read again by a successor.
     pub async fn next(&mut self) -> Told {
-        // Signals that lose stay pending and come next.
-        tokio::select! {
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.upgrade.recv() => Told::Upgrade,
+        loop {
+            // Signals that lose stay pending and come next.
+            return tokio::select! {
+                _ = self.interrupt.recv() => Told::Stop,
+                _ = self.terminate.recv() => Told::Stop,
+                _ = self.upgrade.recv() => Told::Upgrade,
+                Some(()) = self.hangup.recv() => {
+                    tracing::info!("SIGHUP ignored; `archon upgrade` reads the configuration again");
+                    continue;
+                }
+            };
         }
     }
 }

@@ -45,18 +45,19 @@ pub(super) enum Said<B> {
     Never,
 }
 
-/// Waits for the head of an answer, for as long as a client that takes streams may be left in silence.
+/// Waits for the head of an answer: where a stream can be opened in its place, no longer than its client may be left
+/// in silence.
 pub(super) async fn patiently<B>(
     mut awaited: Awaited<B>,
     calls: &[Call],
-    accepts: Accepts,
+    takes_stream: bool,
 ) -> Said<B> {
     // What loses goes on, or is of no use to anybody.
     tokio::select! {
         biased;
         answered = &mut awaited => Said::Now(answered),
         () = taken_back(calls) => Said::Never,
-        () = tokio::time::sleep(SILENCE_MAX), if accepts == Accepts::Streams => Said::Later(awaited),
+        () = tokio::time::sleep(SILENCE_MAX), if takes_stream => Said::Later(awaited),
     }
 }
 
@@ -70,7 +71,9 @@ impl<S: Inner> Flow<S> {
     ) -> impl Future<Output = Said<S::Answer>> + Send + use<'c, S> {
         let (mut flow, request, connection) = (self.clone(), request.clone(), connection.cloned());
         let awaited = async move { flow.call_repeatably(&request, connection.as_ref()).await };
-        patiently(Box::pin(awaited), calls, self.accepts)
+        // Without a call nothing would ever end the stream.
+        let takes_stream = self.accepts == Accepts::Streams && !calls.is_empty();
+        patiently(Box::pin(awaited), calls, takes_stream)
     }
 
     /// Opens the stream that a legacy client waits on.

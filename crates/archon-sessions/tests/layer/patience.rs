@@ -140,6 +140,22 @@ async fn a_client_that_takes_no_streams_waits_for_its_answer() {
     }
 }
 
+#[tokio::test]
+async fn what_asks_for_nothing_gets_no_stream() {
+    let (setup, client) = connected("2025-11-25").await;
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/slow"}"#;
+    let taken = tokio::spawn({
+        let released = setup.server.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            released.release();
+        }
+    });
+    let answer = setup.send(streaming(client.post(note))).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    taken.await.unwrap();
+}
+
 fn cancel(id: &str) -> String {
     let params = format!(r#"{{"requestId":{id},"reason":"x"}}"#);
     format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{params}}}"#)

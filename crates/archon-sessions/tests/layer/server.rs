@@ -98,6 +98,11 @@ impl Server {
                 self.initialized.fetch_add(1, SeqCst);
                 text(202, "")
             }
+            "notifications/slow" => {
+                let mut server = self;
+                server.wait().await;
+                text(202, "")
+            }
             "tools/call" => self.tool(&id, &message, &body).await,
             _ if message.is_array() => {
                 let answers = message
