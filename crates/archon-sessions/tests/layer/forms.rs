@@ -53,7 +53,7 @@ async fn a_client_of_json_alone_gets_json_where_the_answer_is_all() {
     let both = "application/json, text/event-stream";
     for (request, id) in [(client.post(&call(7, "only")), 7), (modern("tools/call", "only"), 1)] {
         let answer = setup.send(accepting(request, "application/json")).await;
-        assert_eq!(setup.server.asked().1, both, "the server is told what we take");
+        assert_eq!(setup.server.told().1, both, "the server is told what we take");
         assert_eq!(answer.header("content-type"), Some("application/json"));
         let message: Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!((&message["id"], &message["result"]["n"]), (&json!(id), &json!(1)));
@@ -74,7 +74,7 @@ async fn the_query_of_a_client_reaches_the_service() {
     let mut request = client.post(&call(1, "echo"));
     *request.uri_mut() = "/mcp/main?toolsets=a&x=%20".parse().unwrap();
     assert_eq!(setup.send(request).await.status, StatusCode::OK);
-    assert_eq!(setup.server.asked().0, "/mcp/main?toolsets=a&x=%20");
+    assert_eq!(setup.server.told().0, "/mcp/main?toolsets=a&x=%20");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub struct Server {
     initialized: Arc<AtomicUsize>,
     runs: Arc<Mutex<HashMap<String, usize>>>,
     /// Target and `Accept` of the latest request.
-    asked: Arc<Mutex<(String, String)>>,
+    told: Arc<Mutex<(String, String)>>,
     released: watch::Sender<bool>,
 }
 
@@ -41,7 +41,7 @@ impl Server {
             refusal: Arc::default(),
             initialized: Arc::default(),
             runs: Arc::default(),
-            asked: Arc::default(),
+            told: Arc::default(),
             released: watch::Sender::new(false),
         }
     }
@@ -57,8 +57,8 @@ impl Server {
     }
 
     /// Returns target and `Accept` of the latest request.
-    pub fn asked(&self) -> (String, String) {
-        self.asked.lock().unwrap().clone()
+    pub fn told(&self) -> (String, String) {
+        self.told.lock().unwrap().clone()
     }
 
     /// Returns how often a handshake was finished.
@@ -75,7 +75,7 @@ impl Server {
         let headers = request.headers().clone();
         assert!(!headers.contains_key("x-archon-session-id"), "what is for the layer stays there");
         let accept = headers.get("accept").map(|accept| accept.to_str().unwrap().to_owned());
-        *self.asked.lock().unwrap() = (request.uri().to_string(), accept.unwrap_or_default());
+        *self.told.lock().unwrap() = (request.uri().to_string(), accept.unwrap_or_default());
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let Ok(message) = serde_json::from_slice::<Value>(&body) else { return text(200, "") };
         let id = message["id"].clone();
