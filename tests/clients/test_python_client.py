@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import subprocess
 import sys
+import textwrap
 import urllib.request
 
 import mcp.types as types
@@ -15,7 +17,6 @@ import pytest
 import rows
 from archon_sessions import (
     MCPClient,
-    MCPConnectionError,
     MCPOutcomeUnknown,
     MCPSessionError,
     MCPToolError,
@@ -60,7 +61,7 @@ def test_the_blocking_twin_does_the_same(gateway):
     with SyncMCPClient(gateway.url, state=state) as again:
         again.call_tool("echo", {"text": "hello"})
         assert again.session_id == state.session_id
-    assert sync.check_mcp_health(gateway.url)["status"] == "healthy"
+    assert sync.check_mcp_health(gateway.url) is True
     assert sync.call_mcp_tool("echo", {"text": "once"}, gateway.url).content[0].text == "once"
 
 
@@ -68,7 +69,7 @@ def test_one_call_and_one_look(gateway, monkeypatch):
     monkeypatch.setenv("MCP_SERVER_URL", gateway.url.removesuffix("/mcp"))
 
     async def use():
-        assert (await check_mcp_health())["status"] == "healthy"
+        assert await check_mcp_health() is True
         return await call_mcp_tool("echo", {"text": "hello"})
 
     assert run(use()).content[0].text == "hello"
@@ -76,8 +77,10 @@ def test_one_call_and_one_look(gateway, monkeypatch):
 
 def test_nobody_listens_to_one_look():
     url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(MCPConnectionError):
-        run(check_mcp_health(url, max_retries=1, retry_delay=0))
+    assert run(check_mcp_health(url, max_retries=1, retry_delay=0)) is False
+    assert sync.check_mcp_health(url) is False
+    with pytest.raises(ValueError, match="timeout"):
+        run(check_mcp_health(url, timeout=-1))
 
 
 def test_the_server_asks_back_and_reports(gateway, era):
@@ -256,6 +259,32 @@ def test_the_example_that_resumes_goes_on_in_its_session(start_archon, tmp_path)
     assert first[1] == second[1]
 
 
+def test_the_readmes_programs_run(start_archon, tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 3
+    gateway = start_archon()
+    begun = "client = MCPClient()\nawait client.initialize()\n"
+    for number, block in enumerate(blocks):
+        # It names the usual port, where this gateway is not.
+        program = block.replace("http://localhost:8051", gateway.url)
+        if "asyncio.run" not in block:
+            # A part of a program: it goes on with what the reader has.
+            names = "from archon_sessions import MCPClient, SavedState\nfrom pathlib import Path\n"
+            body = textwrap.indent((begun if "client.save_state" in block else "") + program, "    ")
+            program = f"import asyncio\n{names}async def main():\n{body}\nasyncio.run(main())\n"
+        file = tmp_path / f"block{number}.py"
+        file.write_text(program)
+        done = subprocess.run(
+            [sys.executable, str(file)],
+            cwd=tmp_path,
+            env={**os.environ, "MCP_SERVER_URL": gateway.url, "PYTHONPATH": str(PACKAGE / "src")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+
 def example_output(example, gateway, *arguments):
     """Runs an example, and returns what it printed."""
     done = subprocess.run(
@@ -316,10 +345,10 @@ def test_wheel_and_sdist_build_and_the_wheel_works(start_archon, tmp_path):
     installed = tmp_path / "installed"
     subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(installed)], check=True)
     assert (installed / "archon_sessions" / "py.typed").exists()
-    code = "import archon_sessions as a; print(a.__version__, a.sync.check_mcp_health()['status'])"
+    code = "import archon_sessions as a; print(a.__version__, a.sync.check_mcp_health())"
     gateway = start_archon()
     environment = {**os.environ, "MCP_SERVER_URL": gateway.url, "PYTHONPATH": str(installed)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
-    assert done.stdout.split() == [wheel.name.split("-")[1], "healthy"], done.stderr
+    assert done.stdout.split() == [wheel.name.split("-")[1], "True"], done.stderr

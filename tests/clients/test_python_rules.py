@@ -9,15 +9,18 @@ import pytest
 
 from archon_sessions import MCPClient, MCPSessionError, SavedState
 from archon_sessions.gateway_tools import MARK, find, idle_timeout_s
-from archon_sessions.options import endpoint, resolve
+from archon_sessions.ids import is_answer_to
+from archon_sessions.options import credentials, endpoint, resolve
 from archon_sessions.retry import BURST, DELAY_MAX_S, Budget, Tries
 from archon_sessions.verdict import (
     Lost,
     NotRun,
     ProtocolError,
+    Refusal,
     UnknownSession,
+    error_of,
     of_error,
-    of_status,
+    of_refusal,
     retry_after,
 )
 from mcp.types import Tool
@@ -126,17 +129,102 @@ def test_a_code_counts_as_the_gateways_only_if_it_says_whether_the_call_ran():
         (404, None, False, NotRun),
         (400, ProtocolError(-32000, "Bad Request: No valid session ID"), True, UnknownSession),
         (400, ProtocolError(-32602, "bad arguments"), True, ProtocolError),
+        (400, ProtocolError(-32000, "Bad Request: Server not initialized"), False, UnknownSession),
         (401, None, True, NotRun),
+        (401, ProtocolError(-32000, "Unauthorized: Session not found"), True, UnknownSession),
+        (410, None, True, UnknownSession),
+        (410, None, False, NotRun),
+        (307, None, True, NotRun),
         (429, None, True, NotRun),
         (503, None, True, Lost),
         (502, None, True, Lost),
         (413, None, True, NotRun),
         (500, ProtocolError(-32601, "no such method"), False, ProtocolError),
+        (503, ProtocolError(-32000, "Session expired"), True, UnknownSession),
+        (503, ProtocolError(-31005, "the session store is away", {"ran": "no"}), True, NotRun),
         (502, ProtocolError(-31001, "away", {"ran": "no"}), True, NotRun),
     ],
 )
 def test_what_a_status_says(status, error, has_handle, expected):
-    assert isinstance(of_status(status, {}, error, has_handle), expected)
+    refusal = Refusal(status, error=error)
+    found = of_refusal(refusal, has_handle=has_handle, is_bound=True)
+    assert isinstance(found, expected), found
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "is_forgotten"),
+    [
+        (-32000, "Bad Request: Server not initialized", True),
+        (-32002, "Server not initialized: call initialize first", True),
+        (-32602, "Received request before initialization was complete", True),
+        (-32001, "Session not found", True),
+        (-32000, "Session not found: 0b9c-11", True),
+        (-32600, "invalid session", True),
+        (-32000, "Bad Request: No valid session ID provided", True),
+        (-32602, "Session not found", False),
+        (-32000, "browser session not found", False),
+        (-32000, "Session expired for user ada; log in at the bank", False),
+        (-32000, "Database connection not initialized", False),
+        (-32603, "boom", False),
+    ],
+)
+def test_an_error_that_answers_a_call_is_about_the_session_only_if_it_says_nothing_else(
+    code, message, is_forgotten
+):
+    found = of_error(ProtocolError(code, message), is_bound=True)
+    assert isinstance(found, UnknownSession) == is_forgotten
+    assert isinstance(of_error(ProtocolError(code, message)), ProtocolError)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        ("boom", -32603, "boom"),
+        ({"message": "boom"}, -32603, "boom"),
+        ({"code": "-32001", "message": "boom"}, -32001, "boom"),
+        ({"code": 1.0, "message": "boom"}, 1, "boom"),
+        ({"code": float("nan"), "message": "boom"}, -32603, "boom"),
+        (["boom"], -32603, "['boom']"),
+    ],
+)
+def test_an_error_is_one_however_badly_it_is_formed(error, code, message):
+    found = error_of({"error": error})
+    assert found is not None
+    assert (found.code, found.message) == (code, message)
+
+
+def test_no_error_is_none():
+    assert error_of(None) is None
+    assert error_of({"error": None, "result": {}}) is None
+
+
+@pytest.mark.parametrize(
+    ("answered", "expected"),
+    [(7, True), (7.0, True), ("7", True), ("7.0", True), (None, True)]
+    + [(8, False), ("8", False), ("07", False), (" 7", False), (True, False), ([7], False)],
+)
+def test_an_answer_on_its_own_stream_is_known_by_its_id_as_number_or_text(answered, expected):
+    assert is_answer_to(answered, 7) == expected
+    assert not is_answer_to(True, 1)
+
+
+def test_a_key_is_sent_and_never_shown(monkeypatch):
+    assert credentials("k", {"x": "1"}, has_auth=False) == {"x": "1", "Authorization": "Bearer k"}
+    assert credentials(None, {"x": "1"}, has_auth=False) == {"x": "1"}
+    monkeypatch.setenv("ARCHON_MCP_TOKEN", " from-there \n")
+    assert credentials(None, {}, has_auth=False) == {"Authorization": "Bearer from-there"}
+    assert credentials("k", {}, has_auth=False) == {"Authorization": "Bearer k"}
+    # Who says otherwise is not overruled by the environment, and cannot say both.
+    assert credentials(None, {"authorization": "Basic x"}, has_auth=False) == {"authorization": "Basic x"}
+    assert credentials(None, {}, has_auth=True) == {}
+    for headers, has_auth in [({"authorization": "Basic x"}, False), ({}, True)]:
+        with pytest.raises(ValueError, match="one of"):
+            credentials("k", headers, has_auth=has_auth)
+    for odd in ["two words", "a\nb", "ümlaut", "\x00", " "]:
+        with pytest.raises(ValueError, match="one word") as refused:
+            MCPClient(api_key=odd)
+        assert odd.strip() == "" or odd not in str(refused.value)
+    assert "a-key" not in repr(MCPClient(api_key="a-key"))
 
 
 def test_a_retry_after_is_seconds_or_a_date():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archon_sessions.sync import SyncMCPClient, call_mcp_tool, check_mcp_health
 
-print("health:", check_mcp_health()["status"])
+print("health:", check_mcp_health())
 print("at once:", call_mcp_tool("find_projects", {"query": "portal"}).is_error)
 
 with SyncMCPClient(client_name="blocking") as client:

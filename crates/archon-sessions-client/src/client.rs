@@ -6,8 +6,10 @@ mod attempt;
 mod builder;
 mod call;
 mod fault;
+mod forgotten;
 mod handshake;
 mod heartbeat;
+mod standing;
 mod stream;
 mod tools;
 
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use rmcp::model::{CallToolResult, Implementation, JsonObject, Tool};
 use serde_json::Value;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -76,6 +79,8 @@ struct Inner {
     /// One handshake at a time, however many calls find that one is needed.
     handshake: tokio::sync::Mutex<()>,
     in_flight: AtomicUsize,
+    // The task that hears the server's own stream. Held to replace it.
+    standing: Mutex<Option<AbortHandle>>,
     last_use: Mutex<Instant>,
     /// Answers to servers' questions, goodbyes to calls that nobody waits for, the heartbeat.
     tasks: TaskTracker,
@@ -235,6 +240,7 @@ impl Inner {
             tools: Mutex::default(),
             handshake: tokio::sync::Mutex::default(),
             in_flight: AtomicUsize::new(0),
+            standing: Mutex::default(),
             last_use: Mutex::new(Instant::now()),
             tasks: TaskTracker::new(),
             _stop_when_dropped: stop.clone().drop_guard(),

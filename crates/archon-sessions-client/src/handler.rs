@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::session::SessionChange;
 
-/// Hears what a server says beside its answers, and answers what it asks: sampling, elicitation, roots.
+/// Hears what a server says beside its answers, and by itself, and answers what it asks: sampling, elicitation, roots.
 ///
 /// A method of it runs beside calls; what takes long belongs into a task of your own.
 pub trait Handler: Send + Sync + 'static {

@@ -27,7 +27,7 @@
 //! |---|---|
 //! | no connection, so nothing was sent | is sent again after a while, up to [`RetryPolicy::max_retries`] |
 //! | 429, or 503 with `Retry-After`; the gateway says that it did not run | is sent again when that time is over |
-//! | 404: the handle is not known | is sent again after a new handshake, once |
+//! | the server has forgotten the session: 404, or an error that says so | is sent again after a new handshake, once |
 //! | the connection broke after it was sent | a legacy stream is resumed; else [`Error::OutcomeUnknown`] |
 //! | no answer in time | is cancelled at the server: [`Error::OutcomeUnknown`] |
 //! | an error came as an answer | [`Error::Tool`] |
@@ -70,8 +70,9 @@
 //!
 //! # What it does not do
 //!
-//! A server is heard while a call is under way, on the stream of its answer. The streams that it opens by itself
-//! (a legacy GET, `subscriptions/listen`) are not: ask [`Client::list_tools`] again where tools come and go.
+//! A modern server is heard while a call is under way, on the stream of its answer; `subscriptions/listen` is not
+//! opened, so ask [`Client::list_tools`] again where tools come and go. A legacy server's own stream is held open where
+//! there is a [`Handler`], so that it can ask and notify at any time.
 //! [`Client::close`] ends a legacy session; the modern era has no goodbye, and the gateway ends such a session when it
 //! has been silent for its time.
 //!

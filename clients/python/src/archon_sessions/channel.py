@@ -19,25 +19,29 @@ from mcp.shared.dispatcher import CallOptions, OnNotify, OnNotifyIntercept, OnRe
 from mcp.shared.exceptions import MCPError
 from mcp.types import METHOD_NOT_FOUND
 
+from .answers import Answers, refusal, shows_handle
 from .aside import Aside
 from .errors import MCPSessionError
-from .exchange import MCP_SESSION_ID, Http, Sending
+from .exchange import MCP_SESSION_ID, Http
 from .inbound import Inbound
 from .options import Options
 from .outgoing import CALL_TOOL, DISCOVER, INITIALIZE, Outgoing, headers_aside
-from .rests import Rests
 from .retry import Budget, Tries
-from .stream import Message, Place, body, content_type, messages, parsed
-from .values import json_object
-from .verdict import Lost, NotRun, ProtocolError, UnknownSession, error_of, of_error, of_status
+from .standing import Standing
+from .stream import Message, Place
+from .tolerance import tidied
+from .verdict import (
+    Lost,
+    NotRun,
+    ProtocolError,
+    UnknownSession,
+    Unreadable,
+    error_of,
+    of_error,
+    of_refusal,
+)
 
 logger = logging.getLogger("archon_sessions")
-
-LAST_EVENT_ID = "last-event-id"
-
-RESUMES_MAX = 8
-"""So often a broken stream is come back to without hearing anything new. With the usual pauses that
-is longer than a gateway's restart takes; nothing is run by it, so it costs no budget."""
 
 NO_WORD_ON_ERAS = (401, 403, 429, 503)
 """Statuses that refuse whatever is asked, and so say nothing about the method."""
@@ -55,12 +59,12 @@ class Channel:
         http: Http,
         options: Options,
         may_repeat: Callable[[Mapping[str, Any]], Awaitable[bool]],
-        handshake: Callable[[], Awaitable[str]],
+        handshake: Callable[[], Awaitable[None]],
     ) -> None:
         """Makes a channel.
 
         `may_repeat` says of a tool call's params whether running it twice does no harm;
-        `handshake` does a legacy handshake anew, on this channel, and returns its version.
+        `handshake` does a legacy handshake anew, on this channel.
         """
         self.http = http
         self.era_is_modern = False
@@ -73,7 +77,10 @@ class Channel:
         self._budget = Budget()
         self._next_id = random.randrange(FIRST_ID_MAX)
         self._inbound = Inbound(self.aside.send)
-        self._rests = Rests()
+        self._answers = Answers(http, self._inbound, options)
+        self.standing = Standing(
+            http, self._headers_aside, self._answers.take, options.retry_delay_s
+        )
         self._in_flight: set[anyio.CancelScope] = set()
         self._last_used = anyio.current_time()
         self._renewing = asyncio.Lock()
@@ -141,6 +148,15 @@ class Channel:
         # Only a close cancels the scope before its time.
         raise request.closed()
 
+    async def restore(self, method: str, params: Mapping[str, Any]) -> None:
+        """Sends a request that belongs to a handshake; without it the session goes on as well."""
+        request = Outgoing(method, params)
+        try:
+            with anyio.fail_after(self._options.timeout_s):
+                await self._attempt(request)
+        except (TimeoutError, NotRun, Lost, UnknownSession, ProtocolError) as error:
+            logger.warning("%s could not be restored: %s", method, error)
+
     async def notify(
         self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
     ) -> None:
@@ -157,11 +173,12 @@ class Channel:
         self.closed.set()
         for scope in list(self._in_flight):
             scope.cancel()
+        await self.standing.close()
         await self._inbound.close()
         if end_session:
             await self.aside.say_goodbye()
         await self.aside.close()
-        await self._rests.close()
+        await self._answers.close()
         await self.http.aclose()
 
     async def _deliver(self, request: Outgoing) -> dict[str, Any]:
@@ -172,6 +189,10 @@ class Channel:
             try:
                 return await self._attempt(request)
             except UnknownSession as unknown:
+                if has_renewed and unknown.error is not None:
+                    # It was the request's own error after all.
+                    error = unknown.error
+                    raise MCPError(error.code, error.message, error.data) from None
                 if has_renewed:
                     message = f"the server does not know the session that it just began: {unknown}"
                     raise MCPSessionError(message) from None
@@ -202,6 +223,21 @@ class Channel:
     async def _attempt(self, request: Outgoing) -> dict[str, Any]:
         self._next_id += 1
         request.id = self._next_id
+        try:
+            with self._answers.expecting(request) as elsewhere:
+                answer = await self._answer(request, elsewhere)
+        except Unreadable as odd:
+            if request.method != DISCOVER:
+                raise
+            raise ProtocolError(METHOD_NOT_FOUND, str(odd)) from odd
+        if (error := error_of(answer)) is not None:
+            raise of_error(error, is_bound=self._is_bound(request))
+        if "result" not in answer:
+            raise Lost(f"the answer to {request.method} is neither a result nor an error")
+        return tidied(request.method, answer["result"])
+
+    async def _answer(self, request: Outgoing, elsewhere: asyncio.Future[Message]) -> Message:
+        """Sends a request, and returns its answer, wherever that comes."""
         place = Place()
         answer: Message | None = None
         lost = Lost(f"the stream of {request.method} ended before its answer")
@@ -210,84 +246,47 @@ class Channel:
             sending, content = request.sending, request.body()
             async with self.http.exchange("POST", sending, headers, content) as response:
                 await self._check(request, response, headers)
-                answer = await self._read(request, response, place, sending)
+                answer = await self._answers.read(request, response, place, sending)
+                is_accepted = answer is None and response.status_code == 202
         except Lost as broken:
-            lost = broken
+            lost, is_accepted = broken, False
+        if answer is None and is_accepted:
+            if not self.standing.is_open:
+                message = f"the server took {request.method} for a message without an answer"
+                raise Unreadable(message)
+            # As in the transport of 2024-11-05: it comes on the stream of the server's own.
+            return await elsewhere
         if answer is None:
+            if elsewhere.done():
+                return elsewhere.result()
             # A legacy server may keep the answer for who comes back for it.
             if self.era_is_modern or place.last_event_id is None:
                 raise lost
-            answer = await self._resume(request, place, lost)
-        if (error := error_of(answer)) is not None:
-            raise of_error(error)
-        result = json_object(answer.get("result"))
-        if result is None:
-            raise Lost(f"the answer to {request.method} is neither a result nor an error")
-        return result
+            answer = await self._answers.resume(request, place, lost, self.protocol_version)
+        return answer
 
     async def _check(
-        self, request: Outgoing, response: httpx2.Response, shown: Mapping[str, str]
+        self, request: Outgoing, response: httpx2.Response, shown: dict[str, str]
     ) -> None:
         """Raises what an HTTP status means, unless an answer to the request follows."""
-        status = response.status_code
-        if status == 202:
-            raise NotRun("the server took a request for a notification", is_final=True)
         if response.is_success:
             if request.method == INITIALIZE:
                 self.http.handles.mcp_session_id = response.headers.get(MCP_SESSION_ID)
                 self._connections += 1
             return
-        error = await _error_in(response)
-        if request.method == DISCOVER and error is None and status not in NO_WORD_ON_ERAS:
+        refused = await refusal(response, request.id)
+        if (
+            request.method == DISCOVER
+            and refused.error is None
+            and refused.status not in NO_WORD_ON_ERAS
+        ):
             # Servers of the legacy era refuse a method that they do not know in many ways.
-            raise ProtocolError(METHOD_NOT_FOUND, f"HTTP {status}")
-        raise of_status(status, response.headers, error, MCP_SESSION_ID in shown)
+            raise ProtocolError(METHOD_NOT_FOUND, refused.said)
+        raise of_refusal(refused, has_handle=shows_handle(shown), is_bound=self._is_bound(request))
 
-    async def _read(
-        self, request: Outgoing, response: httpx2.Response, place: Place, sending: Sending
-    ) -> Message | None:
-        """Returns the message that answers the request, if it comes; deals with all before it."""
-        stream = messages(response, place)
-        async for message in stream:
-            if "method" in message:
-                await self._inbound.take(message, request.on_progress)
-            elif message.get("id") in (request.id, None):
-                sending.is_handed_over = self._rests.take(stream, response)
-                return message
-            else:
-                logger.warning("an answer to another request came to %s", request.method)
-        return None
-
-    async def _resume(self, request: Outgoing, place: Place, lost: Lost) -> Message:
-        """Comes back to a broken stream (MCP 2025-11-25, Transports, Resumability)."""
-        tries = Tries(RESUMES_MAX, self._options.retry_delay_s, Budget())
-        request.may_have_run = True
-        request.last = str(lost)
-        while (delay_s := tries.next_delay(place.retry_s)) is not None:
-            logger.info("%s: %s; back for its answer in %.1f s", request.method, lost, delay_s)
-            await asyncio.sleep(delay_s)
-            before = place.last_event_id
-            headers = request.headers(self.http.handles, self.protocol_version)
-            headers[LAST_EVENT_ID] = before or ""
-            coming = Sending()
-            try:
-                async with self.http.exchange("GET", coming, headers) as response:
-                    if not response.is_success:
-                        error = await _error_in(response)
-                        raise of_status(response.status_code, response.headers, error, True)
-                    answer = await self._read(request, response, place, coming)
-                    if answer is not None:
-                        return answer
-            except (UnknownSession, ProtocolError) as gone:
-                raise Lost(f"{lost}; the answer is not kept: {gone}") from gone
-            except NotRun as refused:
-                if refused.is_final:
-                    raise Lost(f"{lost}; the answer is not kept: {refused}") from refused
-            except Lost as again:
-                logger.debug("%s: %s", request.method, again)
-            if place.last_event_id != before:
-                tries.progressed()
-        raise lost
+    def _is_bound(self, request: Outgoing) -> bool:
+        """Whether a request was sent in a legacy connection, which the server can forget."""
+        return not self.era_is_modern and request.method not in (INITIALIZE, DISCOVER)
 
     async def _is_repeatable(self, request: Outgoing, lost: Lost) -> bool:
         if lost.has_run or request.method != CALL_TOOL:
@@ -303,7 +302,7 @@ class Channel:
             try:
                 # The handle stays until another takes its place: a call that is cancelled in here
                 # leaves the others with one that the server refuses, and not with none.
-                self.protocol_version = await self._handshake()
+                await self._handshake()
             except MCPError as error:
                 message = f"the session is gone ({unknown}), and no other could be begun: {error}"
                 raise MCPSessionError(message) from error
@@ -329,10 +328,3 @@ class Channel:
 def _is_too_late(delay_s: float) -> bool:
     """Whether the call's time is up before the next try; then its caller need not wait for that."""
     return anyio.current_time() + delay_s >= anyio.current_effective_deadline()
-
-
-async def _error_in(response: httpx2.Response) -> ProtocolError | None:
-    """Returns the JSON-RPC error that a refusal carries, if it does."""
-    if content_type(response) != "application/json":
-        return None
-    return error_of(parsed(await body(response)))

@@ -23,31 +23,28 @@ from mcp.types import (
     HEADER_MISMATCH,
     CallToolResult,
     Implementation,
-    PaginatedRequestParams,
+    LoggingLevel,
     Tool,
     ToolListChangedNotification,
 )
 
 from . import gateway_tools, options
-from .calls import call, first_text, structured, told
+from .calls import call, first_text, told
 from .connection import Connection
 from .errors import MCPClientError, MCPSessionError, MCPToolError
 from .exchange import Handles, Http
+from .features import Features
 from .heartbeats import Heartbeats
+from .listing import listed
 from .options import DEFAULT_RETRY_DELAY_S, EraMode
 from .state import SavedState, SessionInfo
+from .tracked import Tracked
 from .version import VERSION
 
 logger = logging.getLogger("archon_sessions")
 
-PAGES_MAX = 100
-"""Of `tools/list`: a server whose pages never end must not hang its clients."""
 
-TOKEN_STAYS_GOOD = frozenset({"rate_limited", "session_store_unavailable"})
-"""Refusals of a reconnect token after which it may be shown again."""
-
-
-class MCPClient:
+class MCPClient(Features):
     """A client of one MCP server.
 
         async with MCPClient(base_url="http://localhost:8051") as client:
@@ -68,6 +65,7 @@ class MCPClient:
         client_name: str = "archon-sessions-python",
         client_version: str = VERSION,
         era: EraMode = "auto",
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         auth: httpx2.Auth | None = None,
         verify: ssl.SSLContext | bool = True,
@@ -78,6 +76,7 @@ class MCPClient:
         elicitation_callback: ElicitationFnT | None = None,
         list_roots_callback: ListRootsFnT | None = None,
         logging_callback: LoggingFnT | None = None,
+        log_level: LoggingLevel | None = None,
         message_handler: MessageHandlerFnT | None = None,
     ) -> None:
         """Makes a client; nothing is sent before `initialize`, which `async with` calls.
@@ -91,6 +90,8 @@ class MCPClient:
             client_name: What the server, and the gateway's dashboard, call this client.
             client_version: Its version.
             era: `auto` asks the server; `legacy` and `modern` insist.
+            api_key: Sent as `Authorization: Bearer …`; `ARCHON_MCP_TOKEN`, unless `headers` or
+                `auth` say who this client is. Never logged.
             headers: Sent with every request, such as `Authorization`. Never logged.
             auth: Signs every request, such as an OAuth provider of `mcp`'s.
             verify: How to check the server's certificate.
@@ -103,7 +104,11 @@ class MCPClient:
             elicitation_callback: Answers its questions to the user.
             list_roots_callback: Says which folders it may use.
             logging_callback: Hears its log messages.
+            log_level: From which level on the server is to send them.
             message_handler: Hears all of its notifications.
+
+        With any of these callbacks a legacy server's own stream is held open as well, so that it is
+        heard while no call is under way.
 
         Raises:
             ValueError: a value makes no sense.
@@ -116,21 +121,26 @@ class MCPClient:
             message = f"the saved state belongs to {options.shown(state.url)}, not to {url}"
             raise MCPSessionError(message)
         self._era: EraMode = era if state is None or era != "auto" else state.era
-        self._headers, self._auth, self._verify = headers, auth, verify
+        self._headers = options.credentials(api_key, headers or {}, has_auth=auth is not None)
+        self._auth, self._verify = auth, verify
         self._state = state
         self._heartbeat_interval = heartbeat_interval
         self._message_handler = message_handler
-        self._callbacks: dict[str, Any] = {
-            "client_info": Implementation(name=client_name, version=client_version),
+        heard = {
             "sampling_callback": sampling_callback,
             "elicitation_callback": elicitation_callback,
             "list_roots_callback": list_roots_callback,
             "logging_callback": logging_callback,
-            "message_handler": self._hear,
         }
-        self._tools: dict[str, Tool] | None = None
-        self._token = state.reconnect_token if state else None
-        self._reconnect_count = state.reconnect_count if state else 0
+        self._has_callbacks = any([*heard.values(), message_handler])
+        self._callbacks: dict[str, Any] = {
+            "client_info": Implementation(name=client_name, version=client_version),
+            "message_handler": self._hear,
+            "log_level": log_level,
+            **heard,
+        }
+        self._log_level: LoggingLevel | None = log_level
+        self._tracked = Tracked(self.call_tool, self.list_tools, state, trust_annotations)
         self._connection: Connection | None = None
         self._heartbeats: Heartbeats | None = None
         self._is_closed = False
@@ -164,13 +174,21 @@ class MCPClient:
             mcp_session_id=connection.handles.mcp_session_id,
             era=connection.era,
             protocol_version=connection.session.protocol_version or "",
-            reconnect_count=self._reconnect_count,
+            reconnect_count=self._tracked.reconnect_count,
         )
 
     @property
     def server_info(self) -> Implementation | None:
         """What the server calls itself, if it does."""
         return self._connected().session.server_info
+
+    @property
+    def server_capabilities(self) -> dict[str, Any]:
+        """What the server says that it can do, as the protocol names it."""
+        said = self._connected().session.server_capabilities
+        return (
+            {} if said is None else said.model_dump(by_alias=True, mode="json", exclude_none=True)
+        )
 
     async def initialize(self) -> SessionInfo:
         """Connects: finds out which era the server speaks, and begins or resumes a session.
@@ -187,12 +205,19 @@ class MCPClient:
             return self.info
         http = Http(self._options.url, Handles(), self._headers, self._auth, self._verify)
         connection = Connection(
-            http, self._options, self._callbacks, self._may_repeat, self._forget_tools
+            http,
+            self._options,
+            self._callbacks,
+            self._tracked.may_repeat,
+            self._tracked.forgets_tools,
+            wants_standing=self._has_callbacks,
         )
         self._connection = connection
         try:
             with told():
                 await connection.open(self._era, self._state)
+            if self._log_level is not None and connection.era == "legacy":
+                await connection.set_log_level(self._log_level)
             await self._take_back()
         except BaseException:
             await self._shut_down(end_session=False)
@@ -241,17 +266,15 @@ class MCPClient:
         Raises:
             MCPConnectionError, MCPSessionError, MCPToolError: as `call_tool` does.
         """
-        session = self._connected().session
-        tools: list[Tool] = []
-        cursor: str | None = None
+        ask = self._connected().session.list_tools
         with told():
-            for _ in range(PAGES_MAX):
-                page = await session.list_tools(params=PaginatedRequestParams(cursor=cursor))
-                tools += page.tools
-                cursor = page.next_cursor
-                if cursor is None:
-                    break
-        self._tools = {tool.name: tool for tool in tools}
+            tools = await listed(
+                "tools",
+                lambda params: ask(params=params),
+                lambda page: page.tools,
+                lambda tool: tool.name,
+            )
+        self._tracked.knows(tools)
         return tools
 
     async def health_check(self) -> dict[str, Any]:
@@ -262,8 +285,8 @@ class MCPClient:
         Raises:
             MCPConnectionError, MCPSessionError: it cannot be asked.
         """
-        if tool := await self._gateway_tool(gateway_tools.HEALTH_CHECK):
-            return structured(await self.call_tool(tool))
+        if (said := await self._tracked.ask(gateway_tools.HEALTH_CHECK)) is not None:
+            return said
         await self._ping()
         name = self.server_info.name if self.server_info else None
         return {"status": "healthy", "service": name, "session_id": self.session_id}
@@ -277,8 +300,8 @@ class MCPClient:
         Raises:
             MCPConnectionError, MCPSessionError: it cannot be told.
         """
-        if tool := await self._gateway_tool(gateway_tools.HEARTBEAT):
-            return structured(await self.call_tool(tool))
+        if (said := await self._tracked.ask(gateway_tools.HEARTBEAT)) is not None:
+            return said
         await self._ping()
         return {"success": True, "session_id": self.session_id}
 
@@ -292,14 +315,12 @@ class MCPClient:
         """
         connection = self._connected()
         session_id = self.session_id
-        tool = await self._gateway_tool(gateway_tools.RECONNECT)
-        if tool and self._token is None:
-            self._token = await self._new_token()
+        if self._tracked.token is None and await self._tracked.has_tool(gateway_tools.RECONNECT):
+            await self._tracked.new_token()
         if connection.era == "legacy":
             with told():
-                connection.channel.protocol_version = await connection.shake_hands()
-        if tool and session_id and self._token:
-            await self._show_token(tool, session_id, self._token)
+                await connection.shake_hands()
+        await self._tracked.show_token(session_id)
         return self.info
 
     async def save_state(self) -> SavedState:
@@ -311,8 +332,7 @@ class MCPClient:
             MCPConnectionError, MCPSessionError: the gateway cannot be asked.
         """
         connection = self._connected()
-        if await self._gateway_tool(gateway_tools.GET_TOKEN):
-            self._token = await self._new_token()
+        await self._tracked.new_token()
         handles, answered = connection.handles, connection.session.initialize_result
         if answered is None:
             handshake = None
@@ -324,8 +344,8 @@ class MCPClient:
             session_id=handles.session_id,
             mcp_session_id=handles.mcp_session_id,
             cookie=connection.channel.http.cookie,
-            reconnect_token=self._token,
-            reconnect_count=self._reconnect_count,
+            reconnect_token=self._tracked.token,
+            reconnect_count=self._tracked.reconnect_count,
             handshake=handshake,
         )
 
@@ -346,69 +366,15 @@ class MCPClient:
             raise MCPSessionError("not connected; call initialize(), or use `async with`")
         return self._connection
 
-    def _forget_tools(self) -> None:
-        self._tools = None
-
     async def _take_back(self) -> None:
         """Shows the saved token where the saved handles did not lead to the saved session."""
         saved = self._state
-        if saved is None or saved.session_id is None or self._token is None:
-            return
-        if self.session_id == saved.session_id:
+        if saved is None or self.session_id == saved.session_id:
             return
         try:
-            if tool := await self._gateway_tool(gateway_tools.RECONNECT):
-                await self._show_token(tool, saved.session_id, self._token)
+            await self._tracked.show_token(saved.session_id)
         except MCPClientError as error:
             logger.warning("session %s could not be taken back: %s", saved.session_id, error)
-
-    async def _show_token(self, tool: str, session_id: str, token: str) -> None:
-        arguments = {"session_id": session_id, "reconnect_token": token}
-        try:
-            said = structured(await self.call_tool(tool, arguments))
-        except MCPToolError as error:
-            reason = structured(error.result).get("reason") if error.result else None
-            if reason not in TOKEN_STAYS_GOOD:
-                self._token = None
-            message = f"the session was not taken back: {reason or error}"
-            raise MCPSessionError(message, reason=reason) from None
-        self._token = said.get("reconnect_token")
-        self._reconnect_count = int(said.get("reconnect_count", self._reconnect_count))
-
-    async def _new_token(self) -> str | None:
-        tool = await self._gateway_tool(gateway_tools.GET_TOKEN)
-        if tool is None:
-            return None
-        try:
-            return structured(await self.call_tool(tool)).get("reconnect_token")
-        except MCPToolError as error:
-            logger.warning("no reconnect token: %s", error)
-            return None
-
-    async def _gateway_tool(self, name: str) -> str | None:
-        """Returns the name under which one of the gateway's tools goes here, if there is one."""
-        tools = self._tools
-        if tools is None:
-            tools = {tool.name: tool for tool in await self.list_tools()}
-        return gateway_tools.find(tools.values()).get(name)
-
-    async def _may_repeat(self, params: Mapping[str, Any]) -> bool:
-        """Whether a tool call that may have run may run again."""
-        name = params.get("name")
-        tools = self._tools
-        own = gateway_tools.find((tools or {}).values())
-        if name in {own.get(harmless) for harmless in gateway_tools.HARMLESS_TWICE}:
-            return True
-        if not self._options.trust_annotations:
-            return False
-        if tools is None:
-            try:
-                tools = {tool.name: tool for tool in await self.list_tools()}
-            except MCPClientError:
-                return False
-        tool = tools.get(str(name))
-        marks = tool.annotations if tool else None
-        return bool(marks and (marks.read_only_hint or marks.idempotent_hint))
 
     async def _ping(self) -> None:
         with told():
@@ -424,7 +390,7 @@ class MCPClient:
 
     async def _hear(self, message: IncomingMessage) -> None:
         if isinstance(message, ToolListChangedNotification):
-            self._forget_tools()
+            self._tracked.forgets_tools()
         if self._message_handler is not None:
             await self._message_handler(message)
 

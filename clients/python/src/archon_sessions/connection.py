@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mcp import ClientSession
+from mcp.types import LoggingLevel
 from mcp.types.version import LATEST_MODERN_VERSION
 
 from .channel import Channel
@@ -26,12 +27,21 @@ class Connection:
         callbacks: Mapping[str, Any],
         may_repeat: Callable[[Mapping[str, Any]], Awaitable[bool]],
         renewed: Callable[[], None],
+        *,
+        wants_standing: bool,
     ) -> None:
-        """`callbacks` are arguments of `ClientSession`; `renewed` hears of each later handshake."""
+        """`callbacks` are arguments of `ClientSession`; `renewed` hears of each later handshake.
+
+        `wants_standing` says whether anybody hears what a legacy server says by itself.
+        """
         self.channel = Channel(http, options, may_repeat, self.shake_hands)
         self.session = ClientSession(dispatcher=self.channel, **callbacks)
+        self.log_level: LoggingLevel | None = None
+        self.subscribed: dict[str, None] = {}
+        """URIs of resources, in the order of their subscription."""
         self._callbacks = callbacks
         self._renewed = renewed
+        self._wants_standing = wants_standing
         self._owner: asyncio.Task[None] | None = None
 
     @property
@@ -51,23 +61,35 @@ class Connection:
             MCPError, MCPClientError: as `negotiate` and `resume` do.
         """
         await self._start()
+        is_resumed = False
         if state is not None:
             self.handles.session_id = state.session_id
             self.handles.mcp_session_id = state.mcp_session_id
             if state.cookie:
                 self.channel.http.restore_cookie(state.cookie)
-            if await resume(self.channel, self.session, state):
-                return
-        await negotiate(self.channel, self.session, era)
+            is_resumed = await resume(self.channel, self.session, state)
+        if not is_resumed:
+            await negotiate(self.channel, self.session, era)
+        await self._listen()
 
-    async def shake_hands(self) -> str:
-        """Does a legacy handshake anew, and returns the version that it agreed on."""
+    async def shake_hands(self) -> None:
+        """Does a legacy handshake anew, and restores what the server knew of this client."""
         # A session of `mcp` does one handshake in its life; this one sends through our channel.
         again = ClientSession(dispatcher=self.channel, **self._callbacks)
         result = await again.initialize()
         self.session.adopt(result)
+        self.channel.protocol_version = result.protocol_version
         self._renewed()
-        return result.protocol_version
+        await self._listen()
+        if self.log_level is not None:
+            await self.channel.restore("logging/setLevel", {"level": self.log_level})
+        for uri in list(self.subscribed):
+            await self.channel.restore("resources/subscribe", {"uri": uri})
+
+    async def set_log_level(self, level: LoggingLevel) -> None:
+        """Asks for log messages from a level on; a server without any goes on as well."""
+        self.log_level = level
+        await self.channel.restore("logging/setLevel", {"level": level})
 
     async def ping(self) -> None:
         """Asks the server whether it is there.
@@ -86,6 +108,10 @@ class Connection:
         await self.channel.close(end_session=end_session)
         if self._owner is not None:
             await asyncio.gather(self._owner, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        if self._wants_standing and not self.channel.era_is_modern:
+            await self.channel.standing.begin()
 
     async def _start(self) -> None:
         """Starts the task in which `mcp`'s session lives, for who enters it must leave it."""

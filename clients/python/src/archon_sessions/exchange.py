@@ -79,11 +79,9 @@ class Http:
     ) -> None:
         self.url = httpx2.URL(url)
         self.handles = handles
-        # Answers take as long as the call's own limit lets them.
-        timeout = httpx2.Timeout(None, connect=CONNECT_S)
-        self._client = httpx2.AsyncClient(
-            headers=dict(headers or {}), auth=auth, timeout=timeout, verify=verify
-        )
+        # Answers take as long as the call's own limit lets them; for what `auth` asks of others,
+        # the library's own limits are right.
+        self._client = httpx2.AsyncClient(headers=dict(headers or {}), auth=auth, verify=verify)
 
     @property
     def cookie(self) -> str | None:
@@ -97,9 +95,16 @@ class Http:
 
     @asynccontextmanager
     async def exchange(
-        self, method: str, sending: Sending, headers: Mapping[str, str], content: bytes = b""
+        self,
+        method: str,
+        sending: Sending,
+        headers: Mapping[str, str],
+        content: bytes = b"",
+        silence_s: float | None = None,
     ) -> AsyncGenerator[httpx2.Response]:
         """Sends a request, and yields its answer with the body still to be read.
+
+        `silence_s` is for how many seconds nothing may come; a call has a limit of its own.
 
         Raises:
             NotRun: nothing that could run was sent.
@@ -107,7 +112,7 @@ class Http:
         """
         sending.is_sent = sending.is_handed_over = False
         try:
-            response = await self._send(method, sending, headers, content)
+            response = await self._send(method, sending, headers, content, silence_s)
             try:
                 self._learn(response)
                 yield response
@@ -127,7 +132,12 @@ class Http:
         await self._client.aclose()
 
     async def _send(
-        self, method: str, sending: Sending, headers: Mapping[str, str], content: bytes
+        self,
+        method: str,
+        sending: Sending,
+        headers: Mapping[str, str],
+        content: bytes,
+        silence_s: float | None,
     ) -> httpx2.Response:
         for _ in range(REDIRECTS_MAX + 1):
             request = self._client.build_request(
@@ -135,6 +145,7 @@ class Http:
                 self.url,
                 headers=dict(headers),
                 content=content,
+                timeout=httpx2.Timeout(silence_s, connect=CONNECT_S),
                 extensions={"trace": sending.trace},
             )
             response = await self._client.send(request, stream=True, follow_redirects=False)

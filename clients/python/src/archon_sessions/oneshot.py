@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from mcp.types import CallToolResult
 
 from .client import MCPClient
+from .errors import MCPClientError
+
+logger = logging.getLogger("archon_sessions")
+
+HEALTHY = "healthy"
+ASKED_ONCE: dict[str, Any] = {"max_retries": 0}
+"""A look says how things are now."""
 
 
 async def call_mcp_tool(
@@ -25,11 +33,18 @@ async def call_mcp_tool(
         return await client.call_tool(name, arguments)
 
 
-async def check_mcp_health(base_url: str | None = None, **options: Any) -> dict[str, Any]:
-    """Connects, asks how the server is, and closes. `options` are those of `MCPClient`.
+async def check_mcp_health(base_url: str | None = None, **options: Any) -> bool:
+    """Returns whether a server can be reached and says that it is healthy.
+
+    It is asked once; `options` are those of `MCPClient`, so `max_retries` asks again.
 
     Raises:
-        MCPClientError: it cannot be asked; as `MCPClient.initialize` and `health_check` do.
+        ValueError: an option makes no sense.
     """
-    async with MCPClient(base_url, **options) as client:
-        return await client.health_check()
+    try:
+        async with MCPClient(base_url, **{**ASKED_ONCE, **options}) as client:
+            health = await client.health_check()
+    except MCPClientError as error:
+        logger.info("the server is not healthy: %s", error)
+        return False
+    return health.get("status") == HEALTHY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ EraMode = Literal["auto", "legacy", "modern"]
 URL_VARIABLE = "MCP_SERVER_URL"
 TIMEOUT_VARIABLE = "MCP_TIMEOUT"
 MAX_RETRIES_VARIABLE = "MCP_MAX_RETRIES"
+TOKEN_VARIABLE = "ARCHON_MCP_TOKEN"
 
 DEFAULT_URL = "http://localhost:8051"
 """Where `archon serve` listens if it is told nothing."""
@@ -67,6 +69,27 @@ def resolve(
         retry_delay_s=retry_delay,
         trust_annotations=trust_annotations,
     )
+
+
+def credentials(
+    api_key: str | None, headers: Mapping[str, str], *, has_auth: bool
+) -> dict[str, str]:
+    """Returns the headers with the key in them, which comes from the environment if nobody says.
+
+    Raises:
+        ValueError: the key is not one word, or there are two credentials.
+    """
+    is_shown = has_auth or any(name.lower() == "authorization" for name in headers)
+    if api_key is not None and is_shown:
+        raise ValueError("give one of `api_key`, `auth` and a header `Authorization`")
+    key = api_key or (None if is_shown else os.environ.get(TOKEN_VARIABLE))
+    if not key:
+        return dict(headers)
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key or not key:
+        # Without the key: it would be shown in logs.
+        raise ValueError(f"`api_key` or {TOKEN_VARIABLE} is not one word of ASCII")
+    return {**headers, "Authorization": f"Bearer {key}"}
 
 
 def endpoint(base_url: str) -> str:

@@ -29,9 +29,9 @@ class Outgoing:
 
     method: str
     params: Mapping[str, Any] | None
-    more_headers: Mapping[str, str]
-    on_progress: ProgressFnT | None
-    is_cancellable: bool
+    more_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    on_progress: ProgressFnT | None = None
+    is_cancellable: bool = True
     id: int = 0
     """Of the latest try. Each has its own: a gateway takes one that it has seen for the same."""
     sending: Sending = field(default_factory=Sending)

@@ -9,8 +9,21 @@ from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp.shared.dispatcher import ProgressFnT
-from mcp.types import CallToolResult, Tool
+from mcp.types import (
+    CallToolResult,
+    CompleteResult,
+    GetPromptResult,
+    LoggingLevel,
+    Prompt,
+    PromptReference,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
+    ResourceTemplateReference,
+    Tool,
+)
 
+from . import oneshot
 from .client import MCPClient
 from .errors import MCPSessionError
 from .state import SavedState, SessionInfo
@@ -89,6 +102,70 @@ class SyncMCPClient:
         """As `MCPClient.list_tools`."""
         return self._started().call(self._client.list_tools)
 
+    def list_resources(self) -> list[Resource]:
+        """As `MCPClient.list_resources`."""
+        return self._started().call(self._client.list_resources)
+
+    def list_resource_templates(self) -> list[ResourceTemplate]:
+        """As `MCPClient.list_resource_templates`."""
+        return self._started().call(self._client.list_resource_templates)
+
+    def read_resource(
+        self,
+        uri: str,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressFnT | None = None,
+    ) -> ReadResourceResult:
+        """As `MCPClient.read_resource`."""
+
+        async def read() -> ReadResourceResult:
+            return await self._client.read_resource(uri, timeout=timeout, on_progress=on_progress)
+
+        return self._started().call(read)
+
+    def subscribe_resource(self, uri: str) -> None:
+        """As `MCPClient.subscribe_resource`."""
+        self._started().call(self._client.subscribe_resource, uri)
+
+    def unsubscribe_resource(self, uri: str) -> None:
+        """As `MCPClient.unsubscribe_resource`."""
+        self._started().call(self._client.unsubscribe_resource, uri)
+
+    def list_prompts(self) -> list[Prompt]:
+        """As `MCPClient.list_prompts`."""
+        return self._started().call(self._client.list_prompts)
+
+    def get_prompt(
+        self,
+        name: str,
+        arguments: Mapping[str, str] | None = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressFnT | None = None,
+    ) -> GetPromptResult:
+        """As `MCPClient.get_prompt`."""
+
+        async def get() -> GetPromptResult:
+            return await self._client.get_prompt(
+                name, arguments, timeout=timeout, on_progress=on_progress
+            )
+
+        return self._started().call(get)
+
+    def complete(
+        self,
+        ref: PromptReference | ResourceTemplateReference,
+        argument: Mapping[str, str],
+        context: Mapping[str, str] | None = None,
+    ) -> CompleteResult:
+        """As `MCPClient.complete`."""
+        return self._started().call(self._client.complete, ref, argument, context)
+
+    def set_logging_level(self, level: LoggingLevel) -> None:
+        """As `MCPClient.set_logging_level`."""
+        self._started().call(self._client.set_logging_level, level)
+
     def health_check(self) -> dict[str, Any]:
         """As `MCPClient.health_check`."""
         return self._started().call(self._client.health_check)
@@ -139,7 +216,11 @@ def call_mcp_tool(
         return client.call_tool(name, arguments)
 
 
-def check_mcp_health(base_url: str | None = None, **options: Any) -> dict[str, Any]:
+def check_mcp_health(base_url: str | None = None, **options: Any) -> bool:
     """As the coroutine of this name, but it blocks."""
-    with SyncMCPClient(base_url, **options) as client:
-        return client.health_check()
+
+    async def look() -> bool:
+        return await oneshot.check_mcp_health(base_url, **options)
+
+    with start_blocking_portal("asyncio", name="archon-sessions") as portal:
+        return portal.call(look)

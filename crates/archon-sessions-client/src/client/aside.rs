@@ -53,7 +53,14 @@ impl Inner {
         }
         let retry_after = retry_after(response.headers(), Timestamp::now());
         let body = read_refusal(response).await;
-        Err(Refusal { status, retry_after, body: &body, has_handle: link.handle.is_some() }.fault())
+        Err(Refusal {
+            status,
+            retry_after,
+            body: &body,
+            has_handle: link.handle.is_some(),
+            bound: None,
+        }
+        .fault())
     }
 
     /// Sends a message that has no answer, beside everything else.

@@ -22,7 +22,7 @@ use crate::session::{ChangeCause, Era};
 use crate::state::Secret;
 use crate::wire::headers::{self, MCP_SESSION_ID, PROTOCOL_VERSION, X_ARCHON_SESSION_ID};
 use crate::wire::http::{Sent, read, read_refusal, retry_after};
-use crate::wire::message::{self, Incoming};
+use crate::wire::message::{self, Incoming, names};
 
 impl Inner {
     /// Sends a request once.
@@ -65,6 +65,8 @@ impl Inner {
         id: u64,
         sent: &Sent,
     ) -> Result<Answered, Fault> {
+        // Whether it is sent in a session, which the server can forget.
+        let is_bound = link.era == Era::Legacy && outgoing.method != "initialize";
         let (headers, params) = self.dress(link, outgoing, id);
         let body = Bytes::from(message::request(id, &outgoing.method, &params));
         let response =
@@ -79,21 +81,42 @@ impl Inner {
             let retry_after = retry_after(response.headers(), Timestamp::now());
             let body = read_refusal(response).await;
             let has_handle = link.handle.is_some();
-            return Err(Refusal { status, retry_after, body: &body, has_handle }.fault());
+            let bound = is_bound.then_some(id);
+            return Err(Refusal { status, retry_after, body: &body, has_handle, bound }.fault());
         }
         let handle = header_text(&response, &MCP_SESSION_ID).map(Secret::new);
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        let outcome = match kind {
-            "application/json" => read_json(response, id).await?,
-            "text/event-stream" => self.follow(link, outgoing, id, response).await?,
-            other => {
-                let message =
-                    format!("the server answered {status} with {other:?}; the call may have run");
-                return Err(lost(UnknownReason::ConnectionLost, message));
-            }
+        let outcome = match is_stream(&response) {
+            true => self.follow(link, outgoing, id, response).await?,
+            // Some servers leave the type out, or give another one.
+            false => self.read_document(link, outgoing, id, response).await?,
         };
-        outcome.map(|result| Answered { result, handle }).map_err(fault::answered)
+        let meaning = if is_bound { fault::answered_in_session } else { fault::answered };
+        outcome.map(|result| Answered { result, handle }).map_err(meaning)
+    }
+
+    /// Reads an answer that is a document, and not a stream.
+    pub(super) async fn read_document(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        outgoing: &Outgoing,
+        id: u64,
+        response: Response,
+    ) -> Result<Result<Value, ErrorData>, Fault> {
+        let status = response.status();
+        let body = read(response).await.map_err(|error| {
+            let message = format!("{error}; the call may have run, check before you call again");
+            let unknown = OutcomeUnknown::new(UnknownReason::ConnectionLost, message);
+            Fault::Lost(unknown.caused(error))
+        })?;
+        for message in Incoming::all(&body) {
+            if let Some(outcome) = self.take_message(link, outgoing, id, message) {
+                return Ok(outcome);
+            }
+        }
+        let message = format!(
+            "the server sent something else than an answer ({status}); the call may have run"
+        );
+        Err(lost(UnknownReason::ConnectionLost, message))
     }
 
     /// Returns what a request looks like on the wire: its headers and its params.
@@ -192,32 +215,16 @@ pub(super) struct Settled {
     pub capabilities: Value,
 }
 
-/// Reads an answer that is one JSON message.
-async fn read_json(response: Response, id: u64) -> Result<Result<Value, ErrorData>, Fault> {
-    let unknown = |message: String| OutcomeUnknown::new(UnknownReason::ConnectionLost, message);
-    let body = read(response).await.map_err(|error| {
-        Fault::Lost(
-            unknown(format!("{error}; the call may have run, check before you call again"))
-                .caused(error),
-        )
-    })?;
-    match Incoming::parse(&body) {
-        Some(Incoming::Answer { id: answered, outcome }) if is_ours(answered.as_ref(), id) => {
-            Ok(outcome)
-        }
-        _ => Err(Fault::Lost(unknown(
-            "the server sent something else than an answer; the call may have run".to_owned(),
-        ))),
-    }
+/// Returns whether an answer is a stream of events.
+pub(super) fn is_stream(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/event-stream")
 }
 
 /// Returns whether an answer is to this request. One without an id is to whatever was asked on its stream.
 pub(super) fn is_ours(answered: Option<&Value>, id: u64) -> bool {
-    match answered {
-        None | Some(Value::Null) => true,
-        Some(Value::String(text)) => text.parse() == Ok(id),
-        Some(value) => value.as_u64() == Some(id),
-    }
+    answered.is_none_or(|answered| names(answered, id))
 }
 
 /// What it is to a request that its client was closed.

@@ -245,6 +245,13 @@ impl Inner {
 
 /// Returns a tool's result, or its error.
 pub(super) fn read_result(result: Value) -> Result<CallToolResult, Error> {
+    // A tool that returns nothing returns no content.
+    let mut result = if result.is_null() { json!({}) } else { result };
+    if let Some(members) =
+        result.as_object_mut().filter(|members| members.get("content").is_none_or(Value::is_null))
+    {
+        members.insert("content".to_owned(), json!([]));
+    }
     let result: CallToolResult = serde_json::from_value(result).map_err(|error| {
         ToolError::new(format!("the tool has run, and its result cannot be understood: {error}"))
     })?;

@@ -6,12 +6,13 @@ use http::StatusCode;
 use rmcp::model::ErrorData;
 use serde_json::Value;
 
+use super::forgotten;
 use crate::error::{
     ConnectionError, ConnectionReason, Error, OutcomeUnknown, SessionError, SessionReason,
     ToolError, UnknownReason,
 };
 use crate::retry::RetryPolicy;
-use crate::wire::message::Incoming;
+use crate::wire::message::{Incoming, names};
 
 /// The gateway's own codes; what they mean is said in its `docs/operations.md`.
 mod codes {
@@ -26,7 +27,6 @@ mod codes {
     pub const UNAUTHENTICATED: i64 = -31009;
     /// MCP 2026-07-28: a header is missing or unlike the body.
     pub const HEADER_MISMATCH: i64 = -32020;
-    pub const METHOD_NOT_FOUND: i64 = -32601;
 }
 
 /// What went wrong with one attempt.
@@ -36,8 +36,9 @@ pub(crate) enum Fault {
     NotSent(ConnectionError),
     /// It was refused without being run; perhaps with a time to wait.
     Refused(ConnectionError),
-    /// The handle is not known. What it was sent with did not run.
-    UnknownSession(String),
+    /// The session is forgotten. What was sent in it did not run; the error is what its caller is told if another
+    /// handshake does not help.
+    UnknownSession(Error),
     /// Headers did not repeat the arguments as they should: the tool's schema is not known, or has changed.
     HeaderMismatch(Error),
     /// It may have run.
@@ -103,10 +104,9 @@ impl Tries {
                 self.has_relisted = true;
                 return Next::Relist;
             }
-            Fault::UnknownSession(message) => {
-                return Next::GiveUp(SessionError::new(SessionReason::Unknown, message).into());
+            Fault::UnknownSession(error) | Fault::HeaderMismatch(error) => {
+                return Next::GiveUp(error);
             }
-            Fault::HeaderMismatch(error) => return Next::GiveUp(error),
             Fault::Lost(error) => return Next::GiveUp(error.into()),
             Fault::Final(error) => return Next::GiveUp(error),
         };
@@ -128,35 +128,46 @@ pub(crate) struct Refusal<'a> {
     pub body: &'a [u8],
     /// Whether it was sent with a legacy handle.
     pub has_handle: bool,
+    /// The request's id, if it was sent in a legacy session, which can be forgotten.
+    pub bound: Option<u64>,
 }
 
 impl Refusal<'_> {
     /// Returns what this is to the request that was refused.
     pub fn fault(self) -> Fault {
-        let rpc = match Incoming::parse(self.body) {
-            Some(Incoming::Answer { outcome: Err(error), .. }) => Some(error),
-            _ => None,
+        let (rpc, named) = match Incoming::parse(self.body) {
+            Some(Incoming::Answer { id, outcome: Err(error) }) => (Some(error), id),
+            _ => (None, None),
         };
+        let is_own = named.zip(self.bound).is_some_and(|(named, id)| names(&named, id));
+        let is_forgotten = (self.has_handle || self.bound.is_some())
+            && forgotten::says_status(
+                self.status,
+                rpc.as_ref().map(|error| (error, is_own)),
+                self.body,
+                self.has_handle,
+            );
         let code = rpc.as_ref().map(code_of);
         let says =
             rpc.as_ref().map_or_else(|| self.status.to_string(), |error| error.message.to_string());
         let connection =
             |reason| ConnectionError::new(reason, says.clone()).retry_after(self.retry_after);
         match (self.status, code) {
+            _ if is_forgotten => {
+                Fault::UnknownSession(SessionError::new(SessionReason::Unknown, says).into())
+            }
             (StatusCode::TOO_MANY_REQUESTS, _) => {
                 Fault::Refused(connection(ConnectionReason::Busy))
             }
             (StatusCode::SERVICE_UNAVAILABLE, _) if self.retry_after.is_some() => {
                 Fault::Refused(connection(ConnectionReason::Busy))
             }
-            (StatusCode::NOT_FOUND, code)
-                if self.has_handle && code != Some(codes::METHOD_NOT_FOUND) =>
-            {
-                Fault::UnknownSession(says)
-            }
-            // Servers on some SDKs answer so to a session that they do not know.
-            (StatusCode::BAD_REQUEST, _) if self.has_handle && mentions_session(self.body) => {
-                Fault::UnknownSession(says)
+            (status, _) if status.is_redirection() => {
+                let message = format!(
+                    "{status}: the server redirects to another origin, which is not followed"
+                );
+                let reason = ConnectionReason::Refused(status);
+                Fault::Final(ConnectionError::new(reason, message).into())
             }
             (StatusCode::UNAUTHORIZED, _) => {
                 Fault::Final(connection(ConnectionReason::Unauthorized).into())
@@ -173,6 +184,15 @@ impl Refusal<'_> {
                 None => Fault::Final(connection(ConnectionReason::Refused(self.status)).into()),
             },
         }
+    }
+}
+
+/// Returns what a JSON-RPC error is to the request that it answers, in a legacy session that may be forgotten.
+pub(crate) fn answered_in_session(error: ErrorData) -> Fault {
+    let is_forgotten = forgotten::says_error(&error);
+    match answered(error) {
+        Fault::Final(error) if is_forgotten => Fault::UnknownSession(error),
+        fault => fault,
     }
 }
 
@@ -212,10 +232,6 @@ fn lost(reason: UnknownReason, says: String) -> Fault {
 
 fn code_of(error: &ErrorData) -> i64 {
     i64::from(error.code.0)
-}
-
-fn mentions_session(body: &[u8]) -> bool {
-    body.to_ascii_lowercase().windows(7).any(|word| word == b"session")
 }
 
 #[cfg(test)]

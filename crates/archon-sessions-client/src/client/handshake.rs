@@ -92,7 +92,8 @@ impl Inner {
         match self.run(&ping, Place::On(&link), deadline).await {
             // A server that does not know pings knows the session, or it would have said so first.
             Ok(_) | Err(Error::Tool(_)) => {
-                self.settle(link, Greeting::default());
+                self.settle(link.clone(), Greeting::default());
+                self.listen(&link).await;
                 Ok(())
             }
             Err(Error::Session(_)) => self.open(deadline).await,
@@ -206,7 +207,8 @@ impl Inner {
         }
         let link = self.new_link(Era::Legacy, version, answered.handle);
         self.say_initialized(&link, deadline).await?;
-        self.settle(link, Greeting::of(&answered.result));
+        self.settle(link.clone(), Greeting::of(&answered.result));
+        self.listen(&link).await;
         Ok(())
     }
 

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
 use reqwest::Response;
 use rmcp::model::ErrorData;
 use serde_json::Value;
 
-use super::attempt::{is_ours, lost, refused_stream};
+use super::attempt::{is_ours, is_stream, lost, refused_stream};
 use super::call::Outgoing;
 use super::fault::Fault;
 use super::{Inner, Link};
@@ -25,7 +24,7 @@ use crate::wire::sse::{Decoder, Event};
 /// gateway's restart takes, and nothing is run by it.
 const RESUMES_MAX: u32 = 8;
 /// A server that asks to wait longer than this before one comes back is not waited for so long.
-const RETRY_MS_MAX: u64 = 30_000;
+pub(super) const RETRY_MS_MAX: u64 = 30_000;
 /// What comes after an answer is read for so long, so that the connection can be used again.
 const REST_LIMIT: Duration = Duration::from_millis(200);
 
@@ -57,6 +56,10 @@ impl Inner {
     ) -> Result<Result<Value, ErrorData>, Fault> {
         let mut place = StreamPlace::default();
         loop {
+            if !is_stream(&response) {
+                // Only what is come back to can be that: a document that holds the answer.
+                return self.read_document(link, outgoing, id, response).await;
+            }
             let cause = match self.read_events(link, outgoing, id, &mut response, &mut place).await
             {
                 Ended::Answered(outcome) => {
@@ -82,7 +85,12 @@ impl Inner {
         loop {
             let piece = match response.chunk().await {
                 Ok(Some(piece)) => piece,
-                Ok(None) => return Ended::Early(None),
+                Ok(None) => {
+                    let last = decoder.finish().map(|event| Incoming::all(event.data.as_bytes()));
+                    let mut last = last.into_iter().flatten();
+                    let found = last.find_map(|one| self.take_message(link, outgoing, id, one));
+                    return found.map_or(Ended::Early(None), Ended::Answered);
+                }
                 Err(error) => return Ended::Early(Some(error.without_url().into())),
             };
             let events = match decoder.take(&piece) {
@@ -114,31 +122,42 @@ impl Inner {
         if event.data.is_empty() {
             return None;
         }
-        match Incoming::parse(event.data.as_bytes()) {
-            Some(Incoming::Answer { id: answered, outcome }) if is_ours(answered.as_ref(), id) => {
+        let mut messages = Incoming::all(event.data.as_bytes()).into_iter();
+        messages.find_map(|message| self.take_message(link, outgoing, id, message))
+    }
+
+    /// Takes a message; returns the answer, if it is that.
+    pub(super) fn take_message(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        outgoing: &Outgoing,
+        id: u64,
+        message: Incoming,
+    ) -> Option<Result<Value, ErrorData>> {
+        match message {
+            Incoming::Answer { id: answered, outcome } if is_ours(answered.as_ref(), id) => {
                 return Some(outcome);
             }
-            Some(Incoming::Request { id, method, params }) => {
+            Incoming::Request { id, method, params } => {
                 self.answer_beside(link, id, &method, params);
             }
-            Some(Incoming::Notification { method, params }) => self.hear(outgoing, &method, params),
-            Some(Incoming::Answer { .. }) | None => {
-                tracing::debug!("the server sent something that means nothing here");
+            Incoming::Notification { method, params } => self.hear(Some(outgoing), &method, params),
+            Incoming::Answer { .. } => {
+                tracing::debug!("the server sent the answer to another request");
             }
         }
         None
     }
 
-    fn hear(&self, outgoing: &Outgoing, method: &str, params: Value) {
+    /// Hears a notification, of the call on whose stream it came if it came on one.
+    pub(super) fn hear(&self, outgoing: Option<&Outgoing>, method: &str, params: Value) {
         match method {
             "notifications/progress" => {
                 let Ok(progress) = serde_json::from_value(params) else { return };
-                match &outgoing.on_progress {
+                let tool = outgoing.and_then(Outgoing::tool).unwrap_or_default();
+                match outgoing.and_then(|outgoing| outgoing.on_progress.as_ref()) {
                     Some(hear) => hear(progress),
-                    None => self
-                        .settings
-                        .handler
-                        .progress(outgoing.tool().unwrap_or_default(), progress),
+                    None => self.settings.handler.progress(tool, progress),
                 }
             }
             "notifications/tools/list_changed" => {
@@ -178,7 +197,7 @@ impl Inner {
                 }
             };
             match response.status() {
-                status if status.is_success() && is_stream(&response) => return Ok(response),
+                status if status.is_success() => return Ok(response),
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                     let wait = retry_after(response.headers(), Timestamp::now());
                     let wait =
@@ -203,11 +222,6 @@ impl Inner {
             .await;
         });
     }
-}
-
-fn is_stream(response: &Response) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 fn broken_off(cause: Option<Source>) -> Fault {

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::Inner;
 use super::call::{Outgoing, Place};
-use crate::error::Error;
+use crate::error::{Error, ToolError};
 
-/// A list of more pages is cut off: a server that never ends its list does not keep us.
-const PAGES_MAX: usize = 64;
+/// A list of more pages is an error: a server that never ends its list does not keep us.
+const PAGES_MAX: usize = 100;
 /// Where the gateway marks a tool as its own, and says which it is, whatever its name.
 const OURS: &str = "dev.archon-sessions/tool";
 
@@ -28,6 +28,15 @@ impl Tools {
 
     pub fn find(&self, name: &str) -> Option<&Tool> {
         self.all.iter().find(|tool| tool.name == name)
+    }
+
+    /// Adds tools; of several with one name the first counts.
+    fn add(&mut self, tools: impl Iterator<Item = Tool>) {
+        for tool in tools {
+            if self.find(&tool.name).is_none() {
+                self.all.push(tool);
+            }
+        }
     }
 
     /// Returns the name of one of the gateway's own tools, which may be `archon_…`.
@@ -74,16 +83,30 @@ impl Inner {
     ) -> Result<(), Error> {
         let mut tools = Tools::default();
         let mut params = Map::new();
-        for _ in 0..PAGES_MAX {
+        let mut asked: Vec<Value> = Vec::new();
+        loop {
             let listing = Outgoing::new("tools/list", params);
             let mut page = self.run(&listing, place, deadline).await?.result;
             if let Some(Value::Array(listed)) = page.get_mut("tools").map(Value::take) {
-                tools.all.extend(listed.into_iter().filter_map(read_tool));
+                tools.add(listed.into_iter().filter_map(read_tool));
             }
-            let Some(Value::String(cursor)) = page.get_mut("nextCursor").map(Value::take) else {
+            let cursor = page.get_mut("nextCursor").map(Value::take).unwrap_or_default();
+            let is_cursor = matches!(&cursor, Value::Number(_))
+                || cursor.as_str().is_some_and(|cursor| !cursor.is_empty());
+            if !is_cursor {
                 break;
-            };
-            params = Map::from_iter([("cursor".to_owned(), cursor.into())]);
+            }
+            // From there on the pages are those that were read.
+            if asked.contains(&cursor) {
+                tracing::warn!("the list of tools begins again and was ended there");
+                break;
+            }
+            if asked.len() + 1 >= PAGES_MAX {
+                let message = format!("the list of tools has more than {PAGES_MAX} pages");
+                return Err(ToolError::new(message).into());
+            }
+            asked.push(cursor.clone());
+            params = Map::from_iter([("cursor".to_owned(), cursor)]);
         }
         *self.tools.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(tools));
         Ok(())

@@ -141,9 +141,14 @@ impl Http {
         request.send().await
     }
 
-    /// Opens a stream of the server's own, or comes back to one.
+    /// Comes back to a stream.
     pub async fn get(&self, headers: HeaderMap) -> reqwest::Result<Response> {
-        self.request(Method::GET, headers).header(ACCEPT, "text/event-stream").send().await
+        self.stream_request(headers).send().await
+    }
+
+    /// Returns the request that opens a stream of the server's own; it needs nothing of this to be sent.
+    pub fn stream_request(&self, headers: HeaderMap) -> reqwest::RequestBuilder {
+        self.request(Method::GET, headers).header(ACCEPT, "text/event-stream")
     }
 
     /// Says goodbye.

@@ -27,7 +27,11 @@ pub(crate) struct Decoder {
     has_data: bool,
     has_other: bool,
     after_cr: bool,
+    has_begun: bool,
 }
+
+/// A byte order mark, which may stand before the first line.
+const BOM: &[u8] = "\u{feff}".as_bytes();
 
 impl Decoder {
     /// Takes a piece of the stream, and returns the events that it completes.
@@ -52,8 +56,17 @@ impl Decoder {
         if self.line.len() > EVENT_BYTES_MAX { Err(TooLarge) } else { Ok(events) }
     }
 
+    /// Returns the event at the end of a stream that lacks the empty line after it. It may have been cut off.
+    pub fn finish(mut self) -> Option<Event> {
+        let unfinished = if self.line.is_empty() { None } else { self.end_line().ok()? };
+        unfinished.or_else(|| self.end_line().ok()?).filter(|event| !event.data.is_empty())
+    }
+
     fn end_line(&mut self) -> Result<Option<Event>, TooLarge> {
-        let line = std::mem::take(&mut self.line);
+        let mut line = std::mem::take(&mut self.line);
+        if !std::mem::replace(&mut self.has_begun, true) && line.starts_with(BOM) {
+            line.drain(..BOM.len());
+        }
         if line.is_empty() {
             let is_event = std::mem::take(&mut self.has_data) | std::mem::take(&mut self.has_other);
             let event = std::mem::take(&mut self.event);
@@ -107,6 +120,26 @@ mod tests {
                 events.extend(decoder.take(piece).unwrap());
             }
             assert_eq!(events, expected(), "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_field_and_the_last_event_needs_no_empty_line() {
+        let mut decoder = Decoder::default();
+        let events = decoder.take("\u{feff}data: a\n\ndata: \u{feff}b\n\n".as_bytes()).unwrap();
+        let data: Vec<&str> = events.iter().map(|event| &*event.data).collect();
+        assert_eq!(data, ["a", "\u{feff}b"]);
+        for (stream, last) in [
+            ("data: a\n", Some("a")),
+            ("data: a", Some("a")),
+            ("data: a\ndata: b", Some("a\nb")),
+            ("id: 1\ndata:", None),
+            ("data: a\n\n", None),
+            ("", None),
+        ] {
+            let mut decoder = Decoder::default();
+            decoder.take(stream.as_bytes()).unwrap();
+            assert_eq!(decoder.finish().map(|event| event.data).as_deref(), last, "{stream:?}");
         }
     }
 

@@ -35,6 +35,44 @@ async fn curious() -> Peer {
     .await
 }
 
+#[tokio::test]
+async fn a_server_asks_on_its_own_stream_where_there_is_a_handler() {
+    let asks =
+        json!({ "jsonrpc": "2.0", "id": "q1", "method": "elicitation/create", "params": {} });
+    let peer = Peer::start(move |seen, before| {
+        (seen.verb == "GET").then(|| match before {
+            0 => Reply::Events(vec![event("e1", &asks)]),
+            1 => Reply::bare(409),
+            2 => Reply::bare(404),
+            _ => Reply::Silent(vec![event("e2", &Value::Null)]),
+        })
+    })
+    .await;
+    let builder = Client::builder(peer.url()).era(Era::Legacy).heartbeat(Heartbeat::Off);
+    let client = builder.retry(quick()).handler(Named).connect().await.unwrap();
+    peer.until(|peer| answer_to(peer, "q1").is_some() && peer.count("GET") == 4).await;
+    assert_eq!(answer_to(&peer, "q1").unwrap()["result"]["asked"], "elicitation/create");
+    let from: Vec<String> =
+        peer.of("GET").iter().map(|seen| seen.header("last-event-id").to_owned()).collect();
+    // Where it was, until the server says that this is gone.
+    assert_eq!(from, ["", "e1", "e1", ""]);
+    assert_eq!(call(&client, "plain").await.unwrap(), "done");
+    assert_eq!(peer.count("initialize"), 1);
+    client.close().await;
+}
+
+#[tokio::test]
+async fn nobody_who_hears_nothing_opens_a_stream_and_none_is_asked_for_twice() {
+    let peer = Peer::start(|_, _| None).await;
+    let client = connect(&peer.url(), quick()).await;
+    call(&client, "plain").await.unwrap();
+    assert_eq!(peer.count("GET"), 0);
+    let builder = Client::builder(peer.url()).era(Era::Legacy).heartbeat(Heartbeat::Off);
+    let client = builder.handler(Named).connect().await.unwrap();
+    call(&client, "plain").await.unwrap();
+    assert_eq!(peer.count("GET"), 1);
+}
+
 fn answer_to(peer: &Peer, id: &str) -> Option<Value> {
     peer.all().into_iter().map(|seen| seen.body).find(|body| body["id"] == id)
 }

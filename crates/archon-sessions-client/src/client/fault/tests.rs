@@ -64,7 +64,7 @@ fn a_server_that_asks_to_wait_is_waited_for_unless_it_asks_for_too_much() {
 fn an_unknown_session_is_made_anew_once() {
     let policy = RetryPolicy::default();
     let mut tries = Tries::default();
-    let unknown = || Fault::UnknownSession("x".to_owned());
+    let unknown = || Fault::UnknownSession(SessionError::new(SessionReason::Unknown, "x").into());
     assert!(matches!(tries.next(unknown(), allowed(&policy), 1.0, || true), Next::Reopen));
     let next = tries.next(unknown(), allowed(&policy), 1.0, || true);
     assert!(matches!(next, Next::GiveUp(Error::Session(_))));
@@ -86,7 +86,7 @@ fn tools_are_listed_again_once_and_never_for_a_listing() {
 fn refused(status: u16, retry_after: Option<u64>, body: &str, has_handle: bool) -> Fault {
     let status = StatusCode::from_u16(status).unwrap();
     let retry_after = retry_after.map(Duration::from_secs);
-    Refusal { status, retry_after, body: body.as_bytes(), has_handle }.fault()
+    Refusal { status, retry_after, body: body.as_bytes(), has_handle, bound: Some(1) }.fault()
 }
 
 fn rpc(code: i64) -> String {
@@ -103,6 +103,16 @@ fn a_refusal_says_whether_the_request_ran() {
     assert!(matches!(refused(404, None, "", true), Fault::UnknownSession(_)));
     let sdk = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: No valid session ID provided"},"id":null}"#;
     assert!(matches!(refused(400, None, sdk, true), Fault::UnknownSession(_)));
+    let sdk = sdk.replace("No valid session ID provided", "Server not initialized");
+    assert!(matches!(refused(400, None, &sdk, false), Fault::UnknownSession(_)));
+    for status in [401, 410, 503] {
+        let gone = refused(status, None, "Session not found", true);
+        assert!(matches!(gone, Fault::UnknownSession(_)), "{status}");
+        let page = refused(status, None, "<p>log in to begin a session</p>", false);
+        assert!(!matches!(page, Fault::UnknownSession(_)), "{status}");
+    }
+    assert!(matches!(refused(404, None, &rpc(-32000), true), Fault::Final(Error::Tool(_))));
+    assert!(matches!(refused(307, None, "", true), Fault::Final(Error::Connection(_))));
     assert!(matches!(refused(400, None, &rpc(-32602), true), Fault::Final(Error::Tool(_))));
     assert!(matches!(refused(400, None, &rpc(-32020), false), Fault::HeaderMismatch(_)));
     assert!(matches!(refused(404, None, &rpc(-32601), true), Fault::Final(Error::Tool(_))));
