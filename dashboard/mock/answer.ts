@@ -195,6 +195,7 @@ function session(world: World, id: string, asked: Asked, now: number): Answered 
       after: world.sessions.filter((other) => other.continues === id).map(chained),
     },
     reconnect_attempts: [],
+    loses_state: false,
     continues: found.continues,
     continued_by: world.sessions.find((other) => other.continues === id)?.session_id ?? null,
   });

@@ -39,7 +39,10 @@ def test_crossing_conforms(start_fixture, start_archon, tmp_path, monkeypatch, c
     # The extension's tasks do not cross.
     core = [["--suite", "all", "--spec-version", "2026-07-28"]]
     monkeypatch.setitem(suite.RUNS, "2026-07-28 without tasks", core)
-    gateway = start_archon(upstream=start_fixture(server))
+    # The suite speaks the modern era alone, and begins with `server/discover`.
+    settings = f'[upstreams.fixture]\nurl = "{start_fixture(server).url}"\nbridge = "always"\n'
+    (tmp_path / "archon.toml").write_text(settings)
+    gateway = start_archon("--config", str(tmp_path / "archon.toml"))
     checks = suite.run(gateway.url, version, tmp_path / "suite")
     failures = suite.failures(checks)
     unexpected = [f for f in failures if not f.startswith(tuple(not_passed))]

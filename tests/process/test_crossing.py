@@ -300,7 +300,8 @@ def test_a_cancelled_call_is_cancelled_at_the_upstream(gateway):
     assert send(gateway.url, "POST", note, client.headers()).status == 202
     wait_for("the upstream knows", lambda: counted("cancelled"))
     caller.join()
-    assert "cancelled" in answers[0].error["message"]
+    # What was cancelled is not answered (MCP 2025-11-25, Cancellation).
+    assert answers[0].messages == []
 
 
 def test_a_client_goes_on_after_a_restart_of_the_gateway(gateway):
@@ -398,11 +399,76 @@ def legacy_over_http(start_archon, legacy_upstream):
     return start_archon(upstream=legacy_upstream)
 
 
+@pytest.fixture
+def start_crossed(config, start_archon):
+    """Starts a gateway with a setting of `bridge` for its upstream, a process or a command."""
+
+    def start(upstream, bridge):
+        where = "command" if isinstance(upstream, str) else "url"
+        settings = {where: getattr(upstream, "url", upstream), "bridge": bridge}
+        return start_archon(*config(**{"upstreams.fixture": settings}))
+
+    return start
+
+
 @libraries
-@pytest.mark.parametrize("mode", ["auto", MODERN])
-def test_a_modern_library_does_all_that_it_can(legacy, library, mode):
+def test_a_library_of_both_eras_falls_back_to_the_servers(legacy, library):
     async def use():
-        async with connect(library, legacy.url, mode) as client:
+        async with connect(library, legacy.url, "auto") as client:
+            assert await client.version() == LEGACY
+            assert await client.text("echo", text="grüße 🎉") == "grüße 🎉"
+
+    run(use())
+    # It keeps what it has at the server, and `server/discover` left nothing.
+    rows.expect(
+        legacy.db, [("legacy", LEGACY)], "SELECT era, protocol_version FROM archon_mcp_sessions"
+    )
+
+
+@pytest.mark.parametrize("transport", ["http", "stdio"])
+def test_how_a_legacy_server_is_discovered_is_a_setting(
+    start_fixture, start_crossed, transport
+):
+    is_http = transport == "http"
+    upstream = start_fixture("--legacy-only") if is_http else fixture_command("--legacy-only")
+    for bridge in ("auto", "never"):
+        client = ModernClient(start_crossed(upstream, bridge).url)
+        for _ in range(2):
+            refused = client.request("server/discover")
+            assert (refused.status, refused.error["code"]) == (404, -32601)
+            assert LEGACY in refused.error["data"]["supported"]
+            assert refused.session is None
+        called = client.call("echo", {"text": "x"})
+        if bridge == "auto":
+            assert called.text == "x"
+        else:
+            assert (called.status, called.error["code"]) == (400, -32022)
+            assert LEGACY in called.error["data"]["supported"]
+
+
+def test_a_modern_server_may_be_left_to_refuse_handshakes(start_fixture, start_crossed):
+    hello = encoded(message("initialize", {"protocolVersion": LEGACY, "capabilities": {}}, 1))
+    for upstream in (start_fixture("--modern-only"), fixture_command("--modern-only")):
+        gateway = start_crossed(upstream, "never")
+        refused = send(gateway.url, "POST", hello, JSON_HEADERS)
+        assert refused.error and refused.handle is None
+        assert ModernClient(gateway.url).text("echo", text="x") == "x"
+
+
+def test_calls_without_the_state_of_those_before_are_told_of(legacy):
+    client = ModernClient(legacy.url)
+    session = client.call("echo", {"text": "first"}).session
+    assert Api(legacy.api_url).get(f"/sessions/{session}")["loses_state"] is False
+    for _ in range(2):
+        assert client.call("echo", {"text": "x"}).session == session
+    assert Api(legacy.api_url).get(f"/sessions/{session}")["loses_state"] is True
+    assert legacy.log().count("without the state of those before") == 1
+
+
+@libraries
+def test_a_modern_library_does_all_that_it_can(legacy, library):
+    async def use():
+        async with connect(library, legacy.url, MODERN) as client:
             assert await client.version() == MODERN
             assert {"echo", "big", "session_info"} <= await client.tools()
             assert await client.text("echo", text="grüße 🎉") == "grüße 🎉"
@@ -436,8 +502,9 @@ def test_a_modern_client_hears_the_logs_that_it_asks_for(legacy):
     assert [m for m in said.messages if "method" in m] == []
 
 
-def test_a_legacy_server_is_discovered(legacy):
-    found = ModernClient(legacy.url).request("server/discover").result
+def test_a_legacy_server_is_discovered(start_crossed):
+    gateway = start_crossed(fixture_command("--legacy-only"), "always")
+    found = ModernClient(gateway.url).request("server/discover").result
     assert found["supportedVersions"] == [MODERN]
     assert found["instructions"] == "A server to test against"
     assert found["capabilities"]["tools"] == {"listChanged": True}
@@ -561,6 +628,35 @@ def test_a_state_is_good_for_its_own_call_once(legacy):
     assert retry(client, tool, state, NAMED).error["code"] == -31002
 
 
+def test_what_a_session_has_at_a_legacy_server_outlasts_its_silence(
+    start_fixture, config, start_archon
+):
+    sessions = {"idle_timeout_seconds": 1, "reap_every_seconds": 0.1}
+    fixture = {"url": start_fixture("--legacy-only").url}
+    gateway = start_archon(*config(sessions=sessions, **{"upstreams.fixture": fixture}))
+
+    def seen(by: KeepingClient) -> tuple[str | None, str]:
+        answer = by.call("headers")
+        return answer.session, answer.result["structuredContent"]["mcp-session-id"][0]
+
+    silent = KeepingClient(gateway.url, name="silent")
+    session, at_upstream = seen(silent)
+    # A question is not over, so that its session is not either.
+    asked = KeepingClient(gateway.url, name="asked", capabilities=ABLE)
+    asked.call("echo", {"text": "x"})
+    tool = "test_input_required_result_elicitation"
+    question = asked.call(tool)
+    rows.expect_session(gateway.db, session, disconnect_reason="timeout_no_activity")
+
+    params = {"name": tool, "arguments": {}, "inputResponses": NAMED}
+    state = {"requestState": question.result["requestState"]}
+    done = asked.request("tools/call", {**params, **state}, {"cookie": asked.cookie})
+    assert (done.text, done.session) == ("Hello, Ada!", question.session)
+    # The session that goes on from the silent one has what that had.
+    again, still_at_upstream = seen(silent)
+    assert again != session and still_at_upstream == at_upstream
+
+
 def test_a_parked_call_does_not_outlive_the_gateway(legacy):
     client = ModernClient(legacy.url, capabilities=ABLE)
     tool = "test_input_required_result_elicitation"
@@ -654,8 +750,9 @@ def test_a_server_that_we_did_not_write_serves_modern_clients(
 
 
 @pytest.mark.parametrize(("era", "server"), [("legacy", "modern"), ("modern", "legacy")])
-def test_the_inspector_crosses(start_fixture, start_archon, tmp_path, era, server):
-    gateway = start_archon(upstream=start_fixture(f"--{server}-only"))
+def test_the_inspector_crosses(start_fixture, start_crossed, tmp_path, era, server):
+    # It begins with `server/discover` where it speaks the modern era alone.
+    gateway = start_crossed(start_fixture(f"--{server}-only"), "always")
     listed = inspect(gateway.url, tmp_path, "tools/list", era=era)
     assert {"echo", "session_info"} <= {tool["name"] for tool in listed["tools"]}
     args = ("--tool-name", "echo", "--tool-arg", "text=hello")

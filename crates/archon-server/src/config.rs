@@ -17,7 +17,7 @@ pub use digest::SecretDigest;
 pub use forwarding::{Forwarding, X_API_KEY};
 pub use reconnect::TokenVariables;
 pub use stdio::StdioConfig;
-pub use upstream::{HttpConfig, Reached, UpstreamConfig, split_variable};
+pub use upstream::{Crossing, HttpConfig, Reached, UpstreamConfig, split_variable};
 
 use std::path::Path;
 use std::time::Duration;

@@ -104,6 +104,10 @@ impl Observer for Telemetry {
         self.metrics.add(described::REAPED, ended as u64);
     }
 
+    fn state_lost(&self, upstream: &str, _session: &Session) {
+        self.metrics.counter(described::STATE_LOST, &[("upstream", upstream)]).increment(1);
+    }
+
     fn wants_trace_context(&self) -> bool {
         self.spans.is_some()
     }

@@ -228,6 +228,10 @@ pub struct SessionPage {
     pub summary: SessionSummary,
     /// The upstreams that it used, in the order in which it came to them; the first eight.
     pub upstreams: Vec<String>,
+    /// Whether its calls run without the upstream state of those before: its client speaks another era than the upstream
+    /// and shows no proof that it is the same. Known while the session is present.
+    #[serde(default)]
+    pub loses_state: bool,
     /// The session that it goes on from.
     pub continues: Option<Uuid>,
     /// The session that goes on from it.

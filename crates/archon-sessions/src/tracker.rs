@@ -34,7 +34,7 @@ pub use call::{Arrival, Call, Carried, Ending};
 pub use find::NotActive;
 pub use log::{Missing, Purpose, Reader, Sent, StreamLog};
 pub use observer::{EndedRequest, ErrorType, Observer};
-pub use presence::{LiveConnection, Presence, StreamPlace};
+pub use presence::{LiveConnection, Presence, Stay, StreamPlace};
 pub use reconnect::{Holder, ReconnectRate, ReconnectRefusal, ReconnectSettings, Reconnected};
 pub use setup::ConnectionSetup;
 pub use writer::{Durable, WriterHealth};
@@ -333,6 +333,15 @@ impl Tracker {
     /// Returns who hears what happens.
     fn observer(&self) -> Option<&dyn Observer> {
         self.inner.settings.observer.as_deref()
+    }
+
+    /// Notes that calls of a session run without the upstream state of those before; returns true the first time.
+    pub(crate) fn lost_state(&self, presence: &Presence, upstream: &str) -> bool {
+        let is_news = presence.lost_state();
+        if let Some(observer) = self.observer().filter(|_| is_news) {
+            observer.state_lost(upstream, &presence.session());
+        }
+        is_news
     }
 
     /// Returns the active sessions, from memory.

@@ -2300,6 +2300,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/mcp/usage/minutes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says how many requests arrived in each of the last minutes. */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description How many, the present one included; 60 if left out. */
+                    minutes?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description The last minutes */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["UsageMinutes"];
+                    };
+                };
+                /** @description Who are you? */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description Not for you, or from a page elsewhere */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description A parameter or the body is wrong; it is named */
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description Too many tries; Retry-After says when to go on */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description The session store cannot be asked right now */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/mcp/usage/summary": {
         parameters: {
             query?: never;
@@ -3373,6 +3457,11 @@ export interface components {
              * @description The session that it goes on from.
              */
             continues: string | null;
+            /**
+             * @description Whether its calls run without the upstream state of those before: its client speaks another era than the upstream
+             *     and shows no proof that it is the same. Known while the session is present.
+             */
+            loses_state: boolean;
             /** @description What to send as `cursor` for earlier requests; `null` on the last page. */
             next_cursor: string | null;
             /**
@@ -3706,7 +3795,38 @@ export interface components {
              */
             tokens: number;
         };
-        /** @description What was used in a period. */
+        /**
+         * @description The requests that arrived in a minute, at whichever gateway of the database; calls that are not over yet are not in
+         *     it, nor is what was imported.
+         */
+        UsageMinute: {
+            /**
+             * Format: int64
+             * @description How many of them ended with an error.
+             */
+            errors: number;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            minute: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            requests: number;
+            /**
+             * Format: int64
+             * @description How many were not answered in time.
+             */
+            timeouts: number;
+        };
+        /** @description `GET /api/mcp/usage/minutes` */
+        UsageMinutes: {
+            /** @description Each minute, with or without requests, the present one last. */
+            minutes: components["schemas"]["UsageMinute"][];
+        };
+        /** @description `GET /api/mcp/usage/summary`: what was used in a period. */
         UsageSummary: {
             /** @description By client type. */
             by_client: {

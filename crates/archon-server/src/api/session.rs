@@ -67,11 +67,13 @@ async fn show(
     let page = reports.requests(&query).await.map_err(super::store_failed)?;
     let chain = reports.chain(id).await.map_err(super::store_failed)?;
     let attempts = reports.attempts(id).await.map_err(super::store_failed)?;
+    let presence = overview.tracker.presence(id);
     let requests = page.rows.into_iter().map(|record| wire::request(Some(record.id), record.row));
     Ok(Answer(SessionPage {
         requests: requests.collect(),
         next_cursor: page.next,
         summary: wire::summary(record.totals),
+        loses_state: presence.is_some_and(|presence| presence.loses_state()),
         continues: record.session.continues.map(SessionId::as_uuid),
         continued_by: chain.after.first().map(|next| next.id.as_uuid()),
         chain: wire::chain(chain),

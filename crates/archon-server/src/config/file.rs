@@ -8,7 +8,7 @@ use archon_sessions_api::access::Role;
 use serde::Deserialize;
 
 use super::auth::Auth;
-use super::{Durability, LogFormat};
+use super::{Crossing, Durability, LogFormat};
 
 /// The whole file. An unknown key is an error: a misspelt limit must not pass for a limit.
 #[derive(Debug, Default, Deserialize)]
@@ -147,6 +147,8 @@ pub struct Upstream {
     pub default: bool,
     #[serde(default)]
     pub trust_annotations: bool,
+    #[serde(default)]
+    pub bridge: Crossing,
     pub call_timeout_seconds: Option<f64>,
     // One that is reached over HTTP:
     pub url: Option<String>,

@@ -284,6 +284,7 @@ fn mistakes_are_named() {
         ("[upstreams.a]\nurl = \"http://x\"\nshared = true", Overrides::default(), "shared"),
         ("[upstreams.a]\ncommand = \"x\"\ncwd = \"/no/such\"", Overrides::default(), "cwd"),
         ("[upstreams.a]\ncommand = \"x\"\nchildren_max = 0", Overrides::default(), "positive"),
+        ("[upstreams.a]\nurl = \"http://x\"\nbridge = \"yes\"", Overrides::default(), "always"),
         ("", host, "allowed_hosts"),
         ("", database("postgres://me:secret@h:x/d"), "URL"),
         ("[store]\ndatabase = \"mysql://me:secret@h/d\"", Overrides::default(), "PostgreSQL"),

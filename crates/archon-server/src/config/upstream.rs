@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use serde::Deserialize;
 
 use super::{Forwarding, StdioConfig, file, forwarding, seconds, stdio};
 
@@ -29,8 +30,23 @@ pub struct UpstreamConfig {
     /// Whether its word is taken for which tools only read or are idempotent: their calls are sent again
     /// where an answer was lost.
     pub trust_annotations: bool,
+    /// Whether clients of the era that it does not speak are served all the same.
+    pub crossing: Crossing,
     /// Where it is.
     pub reached: Reached,
+}
+
+/// Whether the gateway stands between clients of one era and an upstream of the other: `bridge` in `archon.toml`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Crossing {
+    /// Clients that can speak the upstream's era are led to do so; the others are served.
+    #[default]
+    Auto,
+    /// Each client is served in the era that it asks for first.
+    Always,
+    /// Clients of the other era are refused, as the upstream would refuse them.
+    Never,
 }
 
 /// How an upstream is reached.
@@ -105,7 +121,13 @@ impl FromStr for UpstreamConfig {
                 StdioConfig::of_line(target).with_context(|| format!("upstream {name:?}"))?,
             )
         };
-        Ok(Self { name: name.into(), call_timeout: None, trust_annotations: false, reached })
+        Ok(Self {
+            name: name.into(),
+            call_timeout: None,
+            trust_annotations: false,
+            crossing: Crossing::default(),
+            reached,
+        })
     }
 }
 
@@ -144,14 +166,14 @@ fn one(name: String, mut upstream: file::Upstream) -> anyhow::Result<UpstreamCon
         .call_timeout_seconds
         .map(|own| seconds(&call_setting, Some(own), CONNECT_TIMEOUT))
         .transpose()?;
-    let trust_annotations = upstream.trust_annotations;
+    let (trust_annotations, crossing) = (upstream.trust_annotations, upstream.bridge);
     let reached = match (upstream.url.take(), upstream.command.take()) {
         (Some(url), None) => http(&name, &url, upstream).map(Reached::Http)?,
         (None, Some(command)) => stdio::read(&name, command, upstream).map(Reached::Stdio)?,
         (Some(_), Some(_)) => bail!("upstreams.{name}: `url` and `command` exclude each other"),
         (None, None) => bail!("upstreams.{name}: it needs a `url`, or a `command` to start"),
     };
-    Ok(UpstreamConfig { name, call_timeout, trust_annotations, reached })
+    Ok(UpstreamConfig { name, call_timeout, trust_annotations, crossing, reached })
 }
 
 fn http(name: &str, url: &str, upstream: file::Upstream) -> anyhow::Result<HttpConfig> {

@@ -4,23 +4,28 @@
 //! that asks a modern upstream; for a modern client, [`modern_client`] is the client of a legacy one. Messages are
 //! taken apart no further than has to be: what is not added or taken out stays the text that was sent.
 
+mod fallback;
 mod legacy_client;
 mod modern_client;
 mod refusal;
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
+use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, codes};
 use archon_sessions::protocol::Message;
 use archon_sessions::protocol::names::MCP_SESSION_ID;
-use archon_sessions::session::Era;
+use archon_sessions::session::{ClientInfo, Era};
 use http::header::HeaderValue;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::catalog::Catalog;
 use super::eras::Speaks;
 use super::plain::Plain;
-use super::wire::{Answer, Answering, envelope};
+use super::wire::answer::failure;
+use super::wire::{Answer, Answering, envelope, message};
+use crate::config::Crossing;
+use fallback::{Fallbacks, Verdict};
 use legacy_client::LegacyClients;
 use modern_client::ModernClients;
 use refusal::{Look, Refused};
@@ -31,6 +36,8 @@ const META_PREFIX: &str = "io.modelcontextprotocol/";
 /// See the module.
 pub struct Bridge {
     plain: Plain,
+    crossing: Crossing,
+    fallbacks: Fallbacks,
     catalog: Arc<Catalog>,
     legacy_clients: LegacyClients,
     modern_clients: ModernClients,
@@ -38,10 +45,11 @@ pub struct Bridge {
 
 impl Bridge {
     /// Returns the bridge to an upstream; must be called on a runtime.
-    pub fn new(plain: Plain, catalog: Arc<Catalog>) -> Arc<Self> {
+    pub fn new(plain: Plain, crossing: Crossing, catalog: Arc<Catalog>) -> Arc<Self> {
         let legacy_clients = LegacyClients::new(plain.clone(), catalog.clone());
         let modern_clients = ModernClients::new(plain.clone(), catalog.clone());
-        Arc::new(Self { plain, catalog, legacy_clients, modern_clients })
+        let fallbacks = Fallbacks::default();
+        Arc::new(Self { plain, crossing, fallbacks, catalog, legacy_clients, modern_clients })
     }
 
     /// Ends what it runs by itself.
@@ -72,7 +80,10 @@ impl Bridge {
         else {
             return self.plain.call(request).await;
         };
-        if self.plain.eras().is_some_and(|eras| eras.refuses_handshakes()) {
+        let info = ClientInfo::from_initialize(envelope.params.as_deref().unwrap_or_default());
+        self.fallbacks.shakes_hands(self.fallbacks.client(&request, &info), Instant::now());
+        let is_known = self.plain.eras().is_some_and(|eras| eras.refuses_handshakes());
+        if is_known && self.crossing != Crossing::Never {
             return self.legacy_clients.initialize(request, &envelope).await;
         }
         let (refused, answered) = match self.plain.call(request.clone()).await {
@@ -95,8 +106,19 @@ impl Bridge {
         if legacy_client::handshake(&envelope).is_none() {
             return answered;
         }
-        if !matches!(self.plain.speaks(&request).await, Ok(Some(Speaks::Modern(_)))) {
+        let Ok(Some(Speaks::Modern(spoken))) = self.plain.speaks(&request).await else {
             return answered;
+        };
+        if self.crossing == Crossing::Never {
+            // A server over HTTP has refused it in its own words.
+            return match answered {
+                Ok(answer) => Ok(answer),
+                Err(_) => {
+                    let asked = legacy_client::handshake(&envelope).map(|(_, version)| version);
+                    let asked = asked.unwrap_or_default();
+                    Err(CallFailed::unsupported_version(self.plain.name(), &asked, &spoken))
+                }
+            };
         }
         if let Some(eras) = self.plain.eras()
             && (has_ended || refused.is_some_and(Refused::is_of_handshakes))
@@ -108,10 +130,70 @@ impl Bridge {
 
     async fn modern(self: Arc<Self>, request: InnerRequest) -> Result<Answer, CallFailed> {
         match self.plain.speaks(&request).await? {
-            Some(Speaks::LegacyOnly(_)) => self.modern_clients.clone().call(request).await,
+            Some(Speaks::LegacyOnly(spoken)) => {
+                if let Some(refusal) = self.refusal(&request, &spoken) {
+                    return Err(refusal);
+                }
+                self.modern_clients.clone().call(request).await
+            }
             Some(Speaks::Modern(_)) | None => self.plain.call(request).await,
         }
     }
+
+    /// Returns how a modern client's request is refused, if it is, by a server that speaks only these versions.
+    fn refusal(&self, request: &InnerRequest, spoken: &[String]) -> Option<CallFailed> {
+        let envelope = message(request)?;
+        let discovers = &*envelope.method == "server/discover";
+        let name = self.plain.name();
+        let asked = envelope.meta.protocol_version.as_deref().unwrap_or_default();
+        match self.crossing {
+            Crossing::Always => None,
+            Crossing::Never if discovers => Some(no_discovery(name, asked, spoken)),
+            Crossing::Never => Some(CallFailed::unsupported_version(name, asked, spoken)),
+            Crossing::Auto if !discovers => None,
+            Crossing::Auto => {
+                let info = fallback::info(envelope);
+                let client = self.fallbacks.client(request, &info);
+                match self.fallbacks.discovers(client, Instant::now()) {
+                    Verdict::Cross => None,
+                    Verdict::CrossFirst => {
+                        let client = info.kind();
+                        tracing::info!(
+                            upstream = name,
+                            "{client} was refused the modern era by {name} and did no handshake: it is taken for a \
+                             client of that era alone, and served; `bridge = \"always\"` serves such clients at once"
+                        );
+                        None
+                    }
+                    Verdict::FallBack => Some(no_discovery(name, asked, spoken)),
+                }
+            }
+        }
+    }
+}
+
+/// Returns the refusal of `server/discover` by a server without it. -32022 says in so many words that the version is not
+/// spoken, but some clients of both eras (rmcp 3.9) take it for the end, and none does so with -32601; 404 is the status
+/// of both an unknown method (MCP 2026-07-28, Transports) and a server of the legacy era (Versioning, Backward
+/// Compatibility).
+fn no_discovery(upstream: &str, asked: &str, spoken: &[String]) -> CallFailed {
+    let unsupported = CallFailed::unsupported_version(upstream, asked, spoken);
+    let message = format!("method `server/discover` does not exist: {}", unsupported.message);
+    CallFailed { code: -32601, status: StatusCode::NOT_FOUND, message, ..unsupported }
+}
+
+/// Returns what a call's client is told whose stream has begun when the upstream's answer turns out to be none of the
+/// protocol's.
+fn unanswered(answer: &Answer) -> CallFailed {
+    let status = answer.status();
+    if status.is_server_error() {
+        let message = format!(
+            "the upstream answered HTTP {status}; the call may have run, check before you call again"
+        );
+        return failure(codes::OUTCOME_UNKNOWN, message);
+    }
+    let message = format!("the upstream answered HTTP {status}; the call did not run");
+    failure(codes::UPSTREAM_UNREACHABLE, message)
 }
 
 fn link_of(headers: &HeaderMap) -> Option<&HeaderValue> {

@@ -38,7 +38,7 @@ impl Upstream {
             Reached::Http(http) => Plain::Http(HttpUpstream::new(name, http, catalog.clone())?),
             Reached::Stdio(stdio) => Plain::Stdio(StdioUpstream::new(name, stdio, catalog.clone())),
         };
-        let bridge = Some(Bridge::new(plain.clone(), catalog.clone()));
+        let bridge = Some(Bridge::new(plain.clone(), config.crossing, catalog.clone()));
         Ok(Self { plain, catalog, bridge })
     }
 

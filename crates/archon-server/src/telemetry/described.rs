@@ -27,6 +27,7 @@ pub const INTERRUPTED: &str = "archon_calls_interrupted_total";
 pub const STORE_ERRORS: &str = "archon_store_errors_total";
 pub const ROWS_DROPPED: &str = "archon_rows_dropped_total";
 pub const ROWS_LOST: &str = "archon_rows_lost_total";
+pub const STATE_LOST: &str = "archon_sessions_without_state_total";
 pub const SPANS: &str = "archon_spans_total";
 
 pub const SESSIONS_ACTIVE: &str = "archon_sessions_active";
@@ -62,6 +63,10 @@ pub const LABELLED_COUNTERS: &[Described] = &[
     (COST, "Estimated cost in millionths of a dollar."),
     (SESSIONS_STARTED, "Sessions that began."),
     (SESSIONS_ENDED, "Sessions that ended, by reason."),
+    (
+        STATE_LOST,
+        "Sessions whose calls run without the upstream state of those before, since their clients show no proof.",
+    ),
     (
         SPANS,
         "Spans of requests, by result (exported, failed, dropped); only where they are traced.",

@@ -88,6 +88,15 @@ impl Session {
         self.presence.session()
     }
 
+    /// Notes that its calls run without the upstream state of those before, since its client shows no proof that it is
+    /// the same; returns true the first time. It is told to who watches ([`Observer::state_lost`]) and to who asks
+    /// ([`Presence::loses_state`]).
+    ///
+    /// [`Observer::state_lost`]: crate::tracker::Observer::state_lost
+    pub fn loses_state(&self, upstream: &str) -> bool {
+        self.tracker.lost_state(&self.presence, upstream)
+    }
+
     /// Begins to say what is known of this request.
     pub fn annotate(&self) -> Annotate<'_> {
         Annotate(self)

@@ -41,6 +41,10 @@ pub trait Observer: fmt::Debug + Send + Sync {
     /// The reaper looked for silent sessions, and ended so many.
     fn reaped(&self, _ended: usize) {}
 
+    /// Calls of a session run without the upstream state of those before, since its client shows no proof. Told once
+    /// for each session.
+    fn state_lost(&self, _upstream: &str, _session: &Session) {}
+
     /// Returns true if requests should keep where they stand in their clients' traces.
     fn wants_trace_context(&self) -> bool {
         false

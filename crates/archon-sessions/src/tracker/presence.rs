@@ -50,6 +50,10 @@ pub struct Presence {
     has_called: AtomicBool,
     /// Whether it may still be found by a guess.
     is_guessable: AtomicBool,
+    /// Whether calls of it run without the upstream state of those before.
+    loses_state: AtomicBool,
+    /// What keeps it here though its client is silent.
+    stays: AtomicU32,
     /// Held for single operations, never across an await.
     connections: Mutex<Vec<McpSessionId>>,
 }
@@ -71,6 +75,8 @@ impl Presence {
             learnt_user: Mutex::default(),
             has_called: AtomicBool::new(false),
             is_guessable: AtomicBool::new(matches!(kin, Some(Kin::Fingerprint(_)))),
+            loses_state: AtomicBool::new(false),
+            stays: AtomicU32::new(0),
             kin,
             connections: Mutex::default(),
         })
@@ -190,13 +196,43 @@ impl Presence {
         self.session.continues == Some(id)
     }
 
+    /// Returns true once the session has ended for good. One that ended in silence, or with its server, may be
+    /// continued by its client, so that what it has at upstreams is kept for a while.
+    pub fn is_gone(&self) -> bool {
+        self.end.get().is_some_and(|end| end.reason.is_none_or(DisconnectReason::ends_connections))
+    }
+
+    /// Returns the session that it continues.
+    pub fn continues_from(&self) -> Option<SessionId> {
+        self.session.continues
+    }
+
     pub(super) fn touch(&self, now: Timestamp) {
         self.last_activity.fetch_max(now.as_micros(), Relaxed);
     }
 
     /// A call in flight counts as activity; an open but silent stream does not.
     pub(super) fn is_idle_out(&self, now: Timestamp) -> bool {
-        self.in_flight.load(Relaxed) == 0 && now >= self.expires_at()
+        self.in_flight.load(Relaxed) == 0
+            && self.stays.load(Relaxed) == 0
+            && now >= self.expires_at()
+    }
+
+    /// Keeps it from ending by an idle timeout for as long as what is returned lives: something that is not over waits
+    /// for its client.
+    pub fn stay(self: &Arc<Self>) -> Stay {
+        self.stays.fetch_add(1, Relaxed);
+        Stay(self.clone())
+    }
+
+    /// Returns true if calls of it run without the upstream state of those before, since its client shows no proof.
+    pub fn loses_state(&self) -> bool {
+        self.loses_state.load(Relaxed)
+    }
+
+    /// Notes that; returns true the first time.
+    pub(super) fn lost_state(&self) -> bool {
+        !self.loses_state.swap(true, Relaxed)
     }
 
     /// Returns true if a call is in flight.
@@ -320,6 +356,16 @@ fn header(id: &impl std::fmt::Display) -> HeaderValue {
 
 fn take(counter: &AtomicU32, max: u32) -> bool {
     counter.fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1)).is_ok()
+}
+
+/// Keeps a session from ending by an idle timeout, until it is dropped.
+#[derive(Debug)]
+pub struct Stay(Arc<Presence>);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.stays.fetch_sub(1, Relaxed);
+    }
 }
 
 /// A place among a session's open streams, given back when dropped.

@@ -7,7 +7,7 @@ import { CopyText } from '@/parts/copy-text';
 import { Fact, Facts } from '@/parts/figure';
 import { Panel } from '@/parts/panel';
 
-export function Identity({ session }: { session: Session }) {
+export function Identity({ session, losesState }: { session: Session; losesState: boolean }) {
   const capabilities = Object.keys(session.client_capabilities ?? {});
   return (
     <Panel title="Client">
@@ -31,6 +31,11 @@ export function Identity({ session }: { session: Session }) {
           {session.protocol_version} <span className="quiet">{session.era}</span>
         </Fact>
         <Fact name="Capabilities">{capabilities.length === 0 ? NOTHING : capabilities.join(', ')}</Fact>
+        {losesState && (
+          <Fact name="State at its server">
+            Not kept between calls: the client shows no proof that it is the same. Give it a client key.
+          </Fact>
+        )}
         <Fact name="Connected">{moment(session.connected_at)}</Fact>
         {session.disconnected_at && <Fact name="Ended">{moment(session.disconnected_at)}</Fact>}
         <Fact name="Idle timeout">{span(session.idle_timeout_seconds)}</Fact>

@@ -65,7 +65,7 @@ function Shown({ page }: { page: SessionPage }) {
       </PageHead>
       <Summary session={session} summary={summary} />
       <Panels>
-        <Identity session={session} />
+        <Identity session={session} losesState={page.loses_state} />
         <Chain page={page} />
       </Panels>
       <Panel

@@ -2,18 +2,22 @@
 //! link of its own at the upstream, opened when it is first needed; where a session is only a guess, each request has
 //! one, since two clients must never meet in one session of the upstream's.
 
+mod asked;
 mod call;
+mod flight;
 mod link;
 mod links;
 mod news;
 mod parked;
+#[cfg(test)]
+mod tests;
 mod to_legacy;
 mod to_modern;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
+use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, Session};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::session::Era;
 use http::StatusCode;
@@ -151,6 +155,9 @@ impl ModernClients {
         let presence = exchange.and_then(|exchange| exchange.presence.as_ref());
         let shared = &self.shared;
         let Some(presence) = presence.filter(|_| is_proven) else {
+            if to_modern::may_ask(&envelope.method) {
+                self.loses_state(request);
+            }
             return Ok(match Link::open(&shared.plain, request, envelope).await? {
                 Ok(link) => Leased::Link(Lease::own(link, shared.clone())),
                 Err(refused) => Leased::Refused(Box::new(refused)),
@@ -182,11 +189,30 @@ impl ModernClients {
     }
 }
 
+impl ModernClients {
+    /// Says, once for each session, that a call is about to run without the upstream state of those before: its client
+    /// shows no proof that it is the same, and would not find out.
+    fn loses_state(&self, request: &InnerRequest) {
+        let name = self.shared.plain.name();
+        let Some(session) = request.extensions().get::<Session>() else { return };
+        if session.loses_state(name) {
+            let (id, client) = (session.id(), session.client().kind());
+            tracing::warn!(
+                session_id = %id, upstream = name,
+                "session {id}: calls of {client} at {name} run each on their own, without the state of those \
+                 before, since {client} shows no proof that it is the same client; give it a client key \
+                 (`archon client-config`) or let it keep cookies, or leave `bridge` of this upstream at \"auto\" \
+                 where it can do a handshake"
+            );
+        }
+    }
+}
+
 impl Shared {
     /// Ends what nobody needs any more.
     fn look(self: &Arc<Self>, now: Instant) {
         self.parked.expire(now);
-        for link in self.links.take_ended() {
+        for link in self.links.take_ended(now) {
             self.close_later(link);
         }
     }

@@ -2,10 +2,11 @@
 //! event streams in the gateway: what looks for one message in an answer, and what passes the others on, asks here.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use archon_sessions::layer::{BoxError, CallFailed};
 use archon_sessions::protocol::sse::is_event_stream;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::StatusCode;
 use http::response::Parts;
@@ -31,6 +32,10 @@ pub struct Incoming {
     form: Form,
     /// Complete, and not taken yet. A JSON body is one event whose bytes are its data.
     complete: VecDeque<Event>,
+    /// The id of the latest event that has one, and of the stream that this one goes on from.
+    last_id: Option<Bytes>,
+    /// How long the server wants us to wait before we come back.
+    retry: Option<Duration>,
 }
 
 enum Form {
@@ -73,7 +78,14 @@ impl Incoming {
         } else {
             Form::Json(BytesMut::new())
         };
-        Self { status: parts.status, body, form, complete: VecDeque::new() }
+        Self {
+            status: parts.status,
+            body,
+            form,
+            complete: VecDeque::new(),
+            last_id: None,
+            retry: None,
+        }
     }
 
     /// Returns the next message; `None` at the end. What is not a message is left out. Nothing is lost when this is
@@ -83,6 +95,10 @@ impl Incoming {
     /// If the upstream breaks off, or a message is too large.
     pub async fn next(&mut self) -> Result<Option<Message>, BoxError> {
         while let Some(event) = self.next_event(MESSAGE_BYTES_MAX).await? {
+            if let Some(id) = event.id {
+                self.last_id = Some(id).filter(|id| !id.is_empty());
+            }
+            self.retry = event.retry.or(self.retry);
             if let Some(message) = event.data.and_then(Message::read) {
                 return Ok(Some(message));
             }
@@ -164,6 +180,21 @@ impl Incoming {
         not_running(format!("upstream {upstream:?} answered HTTP {status}; the call did not run"))
     }
 
+    /// Returns this stream as the rest of one that ended after the event `last`, and said when to come back.
+    pub fn after(self, last: Bytes, retry: Option<Duration>) -> Self {
+        Self { last_id: Some(last), retry, ..self }
+    }
+
+    /// Returns the id of the latest event that was taken as a message or before one.
+    pub fn last_id(&self) -> Option<&Bytes> {
+        self.last_id.as_ref()
+    }
+
+    /// Returns how long to wait before the stream is asked for again, where the server said so.
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
     /// Takes what has arrived beyond the answer, so that a connection whose body is over can be used again.
     pub fn finish(&mut self) {
         let _ = self.next().now_or_never();
@@ -219,6 +250,18 @@ mod tests {
         assert_eq!(all("text/event-stream", lines).await, ["{\"id\":1,\n\"result\":{}}"]);
         assert_eq!(all("text/html", "<p>no</p>").await, [""; 0]);
         assert_eq!(all("text/event-stream", "data: {\"method\":\"cut").await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_says_where_and_when_to_come_back() {
+        let stream = "id: 7\nretry: 30\ndata: \n\ndata: {\"method\":\"n\"}\n\nid: 8\n\n";
+        let mut incoming = incoming("text/event-stream", stream);
+        assert_eq!((incoming.last_id(), incoming.retry()), (None, None));
+        incoming.next().await.unwrap().unwrap();
+        assert_eq!(incoming.last_id().map(|id| &id[..]), Some(&b"7"[..]));
+        assert_eq!(incoming.retry(), Some(Duration::from_millis(30)));
+        assert!(incoming.next().await.unwrap().is_none());
+        assert_eq!(incoming.last_id().map(|id| &id[..]), Some(&b"8"[..]));
     }
 
     #[tokio::test]

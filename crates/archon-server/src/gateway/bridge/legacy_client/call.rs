@@ -12,18 +12,24 @@ use super::connection::{Connection, Reply, Running};
 use super::to_legacy::{self, Answered, Asked};
 use super::to_modern::{self, Round};
 use super::{LegacyClients, json};
+use crate::gateway::bridge::unanswered;
 use crate::gateway::catalog::{ASK_LIMIT, Page};
 use crate::gateway::wire::Answer;
-use crate::gateway::wire::answer::{KEEP_ALIVE, failure};
+use crate::gateway::wire::answer::failure;
 use crate::gateway::wire::incoming::{Incoming, Said};
-use crate::gateway::wire::message::Message;
+use crate::gateway::wire::message::{Kind, Message};
 use crate::gateway::wire::object::{Object, text};
 use crate::gateway::wire::written::{self, Out};
 
 /// Rounds of questions in one call; more than any dialogue has.
 const ROUNDS_MAX: u32 = 32;
+/// An answer that has not begun by then is a stream: most calls are answered within it, and few that take longer by much.
+const STREAM_AFTER: Duration = Duration::from_millis(500);
 /// A server that only wants to be asked again is not asked at once.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// The layer ends a call that its client has taken back, as soon as it has told us; it is not ours to end before.
+const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(5);
 
 impl LegacyClients {
     /// Passes a request on, and its answer back.
@@ -72,60 +78,106 @@ struct Call {
 
 /// What a message of the server's is to the call.
 enum Step {
+    /// Nothing that concerns the client.
+    Nothing,
     News(Bytes),
     Answer(Bytes),
     Asks(Asked),
 }
 
+/// How an upstream's answer begins.
+enum First {
+    /// With a message of the protocol's.
+    Message(Incoming, Message),
+    /// It is not one, and passes as it is.
+    Refused(Answer),
+}
+
 impl Call {
-    /// Waits for the first message: an answer that comes alone is no stream.
+    /// Waits a moment for the first message: an answer that comes at once is no stream. One that does not is a stream
+    /// from then on, so that a client that loses its connection can come back to it.
     async fn begin(self) -> Result<Answer, CallFailed> {
-        let mut is_relearned = false;
         let cancelled = self.running.cancelled.clone();
-        loop {
-            let said = async {
-                match self.send(&Round::default()).await? {
-                    Said::Messages(mut incoming) => {
-                        let first = tokio::time::timeout(KEEP_ALIVE, incoming.next()).await;
-                        Ok::<_, CallFailed>((Said::Messages(incoming), Some(first)))
-                    }
-                    refusal => Ok((refusal, None)),
-                }
-            };
-            // When the client cancels it wants no answer; dropping the request cancels it at the server.
-            let (mut incoming, first) = tokio::select! {
-                said = said => match said? {
-                    (Said::Messages(incoming), Some(first)) => (incoming, first),
-                    (Said::Messages(incoming), None) => {
-                        return Err(incoming.broken(self.clients.plain.name()));
-                    }
-                    (Said::Refusal(answer), _) => return Ok(answer),
-                },
-                () = cancelled.cancelled() => return Ok(json(self.cancelled())),
-            };
-            let message = match first {
-                Ok(Ok(Some(message))) => message,
-                Ok(Ok(None) | Err(_)) => return Err(incoming.broken(self.clients.plain.name())),
-                Err(_) => return Ok(written::stream(|out| self.run(incoming, None, out))),
-            };
-            if message.method.is_empty() {
-                match to_legacy::answered(&message.bytes, &self.id, &self.envelope.method) {
-                    Answered::Mismatch if !is_relearned => {
-                        is_relearned = true;
-                        self.clients.catalog.forget();
-                        self.clients.list_tools(&self.connection, &self.request).await;
-                        continue;
-                    }
-                    Answered::Stranger => return Ok(self.clients.forget(&self.connection)),
-                    Answered::Whole(answer) => {
-                        incoming.finish();
-                        return Ok(json(answer));
-                    }
-                    Answered::Asks(_) | Answered::Mismatch => {}
-                }
+        let mut first = Box::pin(async move {
+            let first = self.first().await;
+            (self, first)
+        });
+        let (call, first) = tokio::select! {
+            first = &mut first => first,
+            () = cancelled.cancelled() => {
+                // That cancels it at the server.
+                drop(first);
+                let _ = unanswered_for_good().await;
+                return Ok(written::stream(async |_| Ok(())));
             }
-            return Ok(written::stream(|out| self.run(incoming, Some(message), out)));
+            () = tokio::time::sleep(STREAM_AFTER) => {
+                return Ok(written::stream(|out| async move {
+                    let (call, first) = tokio::select! {
+                        first = &mut first => first,
+                        () = cancelled.cancelled() => {
+                            drop(first);
+                            return unanswered_for_good().await;
+                        }
+                    };
+                    call.run_from(first, out).await
+                }));
+            }
+        };
+        let (mut incoming, message) = match first? {
+            First::Message(incoming, message) => (incoming, message),
+            First::Refused(answer) => return Ok(answer),
+        };
+        if message.method.is_empty() {
+            match to_legacy::answered(&message.bytes, &call.id, &call.envelope.method) {
+                Answered::Stranger => return Ok(call.clients.forget(&call.connection)),
+                Answered::Whole(answer) => {
+                    incoming.finish();
+                    return Ok(json(answer));
+                }
+                Answered::Asks(_) | Answered::Mismatch => {}
+            }
         }
+        Ok(written::stream(|out| call.run(incoming, Some(message), out)))
+    }
+
+    /// Sends the call and waits for the first message; once more where headers did not mirror what the server's tools
+    /// want now, since then it did not run.
+    async fn first(&self) -> Result<First, CallFailed> {
+        let mut is_relearned = false;
+        loop {
+            let mut incoming = match self.send(&Round::default()).await? {
+                Said::Messages(incoming) => incoming,
+                Said::Refusal(answer) => return Ok(First::Refused(answer)),
+            };
+            let Ok(Some(message)) = incoming.next().await else {
+                return Err(incoming.broken(self.clients.plain.name()));
+            };
+            let is_mismatch = message.method.is_empty()
+                && to_legacy::answered(&message.bytes, &self.id, &self.envelope.method)
+                    == Answered::Mismatch;
+            if !is_mismatch || std::mem::replace(&mut is_relearned, true) {
+                return Ok(First::Message(incoming, message));
+            }
+            self.clients.catalog.forget();
+            self.clients.list_tools(&self.connection, &self.request).await;
+        }
+    }
+
+    /// Writes what the server says on a stream that has begun.
+    async fn run_from(self, first: Result<First, CallFailed>, out: Out) -> Result<(), BoxError> {
+        let failed = match first {
+            Ok(First::Message(incoming, message)) => {
+                return self.run(incoming, Some(message), out).await;
+            }
+            Ok(First::Refused(answer)) => unanswered(&answer),
+            // The layer knows what to do with a stream that breaks off.
+            Err(failed) if failed.code == codes::OUTCOME_UNKNOWN => {
+                return Err(failed.message.into());
+            }
+            Err(failed) => failed,
+        };
+        out.send(failed.message_for(Some(&self.id)).as_bytes()).await;
+        Ok(())
     }
 
     /// Writes what the server says, until it has answered.
@@ -147,12 +199,13 @@ impl Call {
                         None => return Err("the upstream's stream ended before its answer".into()),
                     },
                     () = cancelled.cancelled() => {
-                        out.send(&self.cancelled()).await;
-                        return Ok(());
+                        drop(incoming);
+                        return unanswered_for_good().await;
                     }
                 },
             };
             let asked = match self.step(&message) {
+                Step::Nothing => continue,
                 Step::News(news) => {
                     out.send(&news).await;
                     continue;
@@ -167,7 +220,7 @@ impl Call {
             incoming.finish();
             let next = tokio::select! {
                 next = self.next_round(asked, &out) => next,
-                () = cancelled.cancelled() => Err(self.cancelled()),
+                () = cancelled.cancelled() => return unanswered_for_good().await,
             };
             match next {
                 Ok(next) => incoming = next,
@@ -180,8 +233,11 @@ impl Call {
     }
 
     fn step(&self, message: &Message) -> Step {
-        if !message.method.is_empty() {
-            return Step::News(to_legacy::news(&message.bytes));
+        match message.kind {
+            Kind::Notification => return Step::News(to_legacy::news(&message.bytes)),
+            // A server of the modern era asks nothing in this way, and could not be answered.
+            Kind::Request => return Step::Nothing,
+            Kind::Answer { .. } => {}
         }
         match to_legacy::answered(&message.bytes, &self.id, &self.envelope.method) {
             Answered::Whole(answer) => Step::Answer(answer),
@@ -207,8 +263,7 @@ impl Call {
         match self.send(&round).await {
             Ok(Said::Messages(incoming)) => Ok(incoming),
             Ok(Said::Refusal(answer)) => {
-                let message = format!("the upstream answered {}", answer.status());
-                Err(to_legacy::failed(&self.id, codes::UPSTREAM_UNREACHABLE, &message))
+                Err(unanswered(&answer).message_for(Some(&self.id)).into())
             }
             Err(failed) => Err(failed.message_for(Some(&self.id)).into()),
         }
@@ -267,8 +322,10 @@ impl Call {
         }
         Ok(Said::of(self.clients.plain.call(request).await?))
     }
+}
 
-    fn cancelled(&self) -> Bytes {
-        to_legacy::failed(&self.id, -32603, "the call was cancelled by its client")
-    }
+/// A client that cancels wants no answer (MCP 2025-11-25, Cancellation).
+async fn unanswered_for_good() -> Result<(), BoxError> {
+    tokio::time::sleep(TAKEN_BACK_WITHIN).await;
+    Ok(())
 }

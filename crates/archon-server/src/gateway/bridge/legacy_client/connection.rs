@@ -1,7 +1,7 @@
 //! A legacy connection to a modern server: what a legacy server would remember of it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,13 +36,21 @@ pub struct Connection {
     used: Mutex<Instant>,
     level: Mutex<String>,
     asked: Mutex<Asked>,
-    /// Calls in flight by their ids.
-    calls: Mutex<HashMap<String, CancellationToken>>,
+    /// Calls in flight, as many as a session may have: some clients give the same id to several.
+    calls: Mutex<Vec<InFlight>>,
+    calls_begun: AtomicU64,
     wanted: watch::Sender<Wanted>,
     /// The turn of `wanted` that the server has acknowledged last.
     heard: watch::Sender<u64>,
     /// Open GET streams.
     listeners: AtomicUsize,
+}
+
+struct InFlight {
+    number: u64,
+    /// What the client knows it by.
+    id: String,
+    cancelled: CancellationToken,
 }
 
 /// What the client wants to be told of.
@@ -92,6 +100,7 @@ impl Connection {
             level: Mutex::new(LEVEL.to_owned()),
             asked: Mutex::default(),
             calls: Mutex::default(),
+            calls_begun: AtomicU64::new(0),
             wanted: watch::Sender::default(),
             heard: watch::Sender::default(),
             listeners: AtomicUsize::new(0),
@@ -161,7 +170,13 @@ impl Connection {
         }
         let params = envelope.params.as_deref().and_then(Object::read);
         let id = params.as_ref().and_then(|params| params.get("requestId"));
-        if let Some(call) = id.and_then(|id| lock(&self.calls).get(&canonical(id)).cloned()) {
+        let Some(id) = id.map(canonical) else { return };
+        let mut calls: Vec<_> = {
+            let calls = lock(&self.calls);
+            calls.iter().filter(|call| call.id == id).map(|call| call.cancelled.clone()).collect()
+        };
+        // Of several nobody knows which one is meant.
+        if let (Some(call), true) = (calls.pop(), calls.is_empty()) {
             call.cancel();
         }
     }
@@ -196,9 +211,14 @@ impl Connection {
 
     /// Notes a call in flight, for as long as what is returned lives.
     pub fn begin(self: &Arc<Self>, id: &str) -> Running {
-        let (id, cancelled) = (canonical(id), CancellationToken::new());
-        lock(&self.calls).insert(id.clone(), cancelled.clone());
-        Running { connection: self.clone(), id, cancelled }
+        let (number, cancelled) =
+            (self.calls_begun.fetch_add(1, Relaxed), CancellationToken::new());
+        lock(&self.calls).push(InFlight {
+            number,
+            id: canonical(id),
+            cancelled: cancelled.clone(),
+        });
+        Running { connection: self.clone(), number, cancelled }
     }
 
     /// Notes an open GET stream, for as long as what is returned lives.
@@ -224,14 +244,14 @@ impl Drop for Asking {
 /// A call in flight.
 pub struct Running {
     connection: Arc<Connection>,
-    id: String,
+    number: u64,
     /// Set once its client does not want it any more.
     pub cancelled: CancellationToken,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        lock(&self.connection.calls).remove(&self.id);
+        lock(&self.connection.calls).retain(|call| call.number != self.number);
     }
 }
 

@@ -7,19 +7,21 @@ use std::time::Instant;
 use archon_sessions::layer::{BoxError, CallFailed, Exchange, InnerRequest, codes};
 use archon_sessions::protocol::{Envelope, Text};
 use archon_sessions::session::Principal;
-use archon_sessions::tracker::Proof;
+use archon_sessions::tracker::{Presence, Proof};
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::link::{Inbox, Link, is_forgotten};
-use super::links::{Lease, Leased};
+use super::asked::{CANNOT_BE_ASKED, reply, unasked};
+use super::flight::{Flight, Next};
+use super::link::Link;
+use super::links::Leased;
 use super::parked::{Lost, Owner, Waiting};
 use super::to_legacy::{self, Wishes};
-use super::{ModernClients, Shared, to_modern};
+use super::{ModernClients, to_modern};
+use crate::gateway::bridge::unanswered;
 use crate::gateway::catalog::{ASK_LIMIT, Page};
 use crate::gateway::wire::Answer;
 use crate::gateway::wire::answer::{self, KEEP_ALIVE, failure, refused};
-use crate::gateway::wire::incoming::{Incoming, Said};
 use crate::gateway::wire::message::{Kind, Message};
 use crate::gateway::wire::object::{Object, text};
 use crate::gateway::wire::written::{self, Out};
@@ -29,66 +31,20 @@ const REOPENS_MAX: usize = 3;
 /// The key of a question: a legacy server asks one thing at a time.
 const QUESTION: &str = "question";
 
-/// A call at the upstream. Dropped before its end, it is cancelled there.
-pub struct Flight {
-    shared: Arc<Shared>,
-    /// `None` once it is over.
-    lease: Option<Lease>,
-    /// Where its answer comes from, once it was sent.
-    incoming: Option<Incoming>,
-    /// What the server says to it on the GET stream; `None` while it is parked.
-    inbox: Option<Inbox>,
-    /// Its id, and progress token, at the upstream: JSON text.
-    id: String,
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.inbox = None;
-        if let Some(lease) = self.lease.take() {
-            self.shared.cancel_later(lease, self.id.clone(), self.incoming.take());
-        }
-    }
-}
-
-impl Flight {
-    /// The upstream has answered, or will not.
-    fn is_over(&mut self) {
-        if let Some(incoming) = &mut self.incoming {
-            incoming.finish();
-        }
-        (self.lease, self.inbox) = (None, None);
-    }
-
-    /// Returns what the server says next, on either stream. Nothing is lost when this is dropped before it is done.
-    async fn next(&mut self) -> Result<Option<Message>, BoxError> {
-        let Some(incoming) = &mut self.incoming else { return Ok(None) };
-        let Some(inbox) = &mut self.inbox else { return incoming.next().await };
-        tokio::select! {
-            biased;
-            // It never ends: its sender is with the link, for as long as the inbox lives.
-            Some(message) = inbox.messages.recv() => Ok(Some(message)),
-            next = incoming.next() => next,
-        }
-    }
-
-    async fn tell(&mut self, message: String) -> Result<(), CallFailed> {
-        match &self.lease {
-            Some(lease) => lease.tell(&self.shared.plain, message).await,
-            None => Ok(()),
-        }
-    }
-}
-
 /// A client's request, and the call that it is at the upstream.
 struct Call {
     clients: ModernClients,
-    flight: Flight,
+    request: InnerRequest,
     envelope: Envelope,
     /// What the client knows it by, as JSON text.
     id: Text,
     wishes: Wishes,
     owner: Owner,
+    /// `None` before it is sent.
+    flight: Option<Flight>,
+    /// How often it was sent on a link that the upstream did not know, and the latest of those.
+    reopened: usize,
+    forgotten: Option<Arc<Link>>,
 }
 
 /// What a message of the server's is to the call.
@@ -97,6 +53,8 @@ enum Step {
     News(Bytes),
     /// The call's answer, and its HTTP status.
     Answer(StatusCode, Bytes),
+    /// An answer that passes as it is.
+    Refused(Answer),
     /// Nothing that concerns the client.
     Nothing,
 }
@@ -109,79 +67,37 @@ impl ModernClients {
         envelope: Envelope,
         id: Text,
     ) -> Result<Answer, CallFailed> {
-        let wishes = Wishes::of(&envelope);
-        let owner = owner_of(&request, &envelope);
-        let flight = match &wishes.state {
-            Some(state) => match self.go_on(state, &request, &wishes, &owner, &id).await? {
-                Ok(flight) => flight,
-                Err(answer) => return Ok(answer),
-            },
-            None => match self.send(&request, &envelope, &wishes).await? {
-                Ok(flight) => flight,
-                Err(answer) => return Ok(answer),
-            },
-        };
-        Call { clients: self.clone(), flight, envelope, id, wishes, owner }.begin().await
+        let (wishes, owner) = (Wishes::of(&envelope), owner_of(&request, &envelope));
+        let (clients, flight, reopened, forgotten) = (self.clone(), None, 0, None);
+        let call =
+            Call { clients, request, envelope, id, wishes, owner, flight, reopened, forgotten };
+        call.begin().await
     }
 
-    /// Sends a call to the upstream, on a new link where the one it has is not known there any more: then it did not
-    /// run. Returns the upstream's refusal where it has one.
+    /// Sends a call to the upstream; returns the upstream's refusal where it has one. `forgotten` is a link that the
+    /// upstream does not know any more: then it did not run there.
     async fn send(
         &self,
         request: &InnerRequest,
         envelope: &Envelope,
         wishes: &Wishes,
+        forgotten: Option<&Arc<Link>>,
     ) -> Result<Result<Flight, Answer>, CallFailed> {
         let shared = &self.shared;
-        let mut forgotten = None;
-        for _ in 0..REOPENS_MAX {
-            let lease = match self.lease(request, envelope, forgotten.as_ref()).await? {
-                Leased::Link(lease) => lease,
-                Leased::Refused(answer) => return Ok(Err(*answer)),
-            };
-            self.check_mirrored(&lease, request, envelope).await?;
-            if wishes.level.is_some() || can_be_asked(envelope) {
-                shared.feed(lease.link()).await;
-            }
-            if let Some(level) = &wishes.level {
-                // Without it the client misses messages, and not the answer.
-                let _ = lease.set_level(&shared.plain, level).await;
-            }
-            let (link, wire_id) = (lease.link().clone(), lease.new_id());
-            let mut flight = Flight {
-                shared: shared.clone(),
-                lease: Some(lease),
-                incoming: None,
-                inbox: Some(link.begin_call()),
-                id: wire_id,
-            };
-            let body = to_legacy::body(envelope, &flight.id);
-            let answered = shared.plain.call(link.request(request, body)).await;
-            let answer = match answered {
-                Ok(answer) => answer,
-                Err(failed) => {
-                    flight.is_over();
-                    return Err(failed);
-                }
-            };
-            let (is_forgotten, answer) = is_forgotten(answer).await;
-            if is_forgotten {
-                flight.is_over();
-                forgotten = Some(link);
-                continue;
-            }
-            return Ok(match Said::of(answer) {
-                Said::Messages(incoming) => {
-                    flight.incoming = Some(incoming);
-                    Ok(flight)
-                }
-                Said::Refusal(answer) => {
-                    flight.is_over();
-                    Err(answer)
-                }
-            });
+        let lease = match self.lease(request, envelope, forgotten).await? {
+            Leased::Link(lease) => lease,
+            Leased::Refused(answer) => return Ok(Err(*answer)),
+        };
+        self.check_mirrored(&lease, request, envelope).await?;
+        if wishes.level.is_some() || can_be_asked(envelope) {
+            shared.feed(lease.link()).await;
         }
-        Err(CallFailed::unreachable(shared.plain.name()))
+        if let Some(level) = &wishes.level {
+            // Without it the client misses messages, and not the answer.
+            let _ = lease.set_level(&shared.plain, level).await;
+        }
+        let body = |id: &str| to_legacy::body(envelope, id);
+        Ok(Ok(Flight::send(shared.clone(), lease, request, body)))
     }
 
     /// Checks the headers that mirror a call's arguments. Schemas are learned from the lists that pass by; before the
@@ -246,13 +162,9 @@ impl ModernClients {
                 Err(_) => refused(StatusCode::OK, Some(id), codes::TOO_MANY, TOO_MANY),
             }));
         };
-        let asked = &waiting.asked;
-        let said = format!(r#"{{"jsonrpc":"2.0","id":{asked},"result":{response}}}"#);
+        let said = reply(&waiting.asked, &format!(r#""result":{response}"#));
         let mut flight = waiting.flight;
-        if let Some(lease) = &flight.lease {
-            lease.refresh(request);
-            flight.inbox = Some(lease.link().begin_call());
-        }
+        flight.go_on(request);
         if flight.tell(said).await.is_err() {
             flight.is_over();
             return Err(CallFailed::lost(self.shared.plain.name()));
@@ -267,53 +179,90 @@ const TOO_MANY: &str =
 
 impl Call {
     /// Waits for the first message: some answers have a status of their own.
-    async fn begin(mut self) -> Result<Answer, CallFailed> {
-        loop {
-            // Nothing is lost when the time is up: what was read of a message is kept.
-            let message = match tokio::time::timeout(KEEP_ALIVE, self.flight.next()).await {
-                Ok(Ok(Some(message))) => message,
-                Ok(Ok(None) | Err(_)) => {
-                    let name = self.clients.shared.plain.name();
-                    let incoming = self.flight.incoming.as_ref();
-                    let failed = incoming
-                        .map_or_else(|| CallFailed::lost(name), |incoming| incoming.broken(name));
-                    self.flight.is_over();
-                    return Err(failed);
-                }
-                Err(_) => return Ok(written::stream(|out| self.run(None, out))),
-            };
-            match self.step(&message).await {
-                Step::Nothing => {}
-                Step::Answer(status, answer) => return Ok(answer::json(status, answer)),
-                Step::News(news) => return Ok(written::stream(|out| self.run(Some(news), out))),
+    async fn begin(self) -> Result<Answer, CallFailed> {
+        let mut first = Box::pin(async move {
+            let mut call = self;
+            let step = call.next().await;
+            (call, step)
+        });
+        let Ok((call, step)) = tokio::time::timeout(KEEP_ALIVE, &mut first).await else {
+            return Ok(written::stream(|out| async move {
+                let (call, step) = first.await;
+                call.run(step, out).await
+            }));
+        };
+        match step? {
+            Step::Answer(status, answer) => Ok(answer::json(status, answer)),
+            Step::Refused(answer) => Ok(answer),
+            step @ (Step::News(_) | Step::Nothing) => {
+                Ok(written::stream(|out| call.run(Ok(step), out)))
             }
         }
     }
 
-    /// Writes what the server says, until it has answered or asked something.
-    async fn run(mut self, first: Option<Bytes>, out: Out) -> Result<(), BoxError> {
-        if let Some(first) = first {
-            out.send(&first).await;
-        }
+    /// Writes what the server says, from this step on, until it has answered or asked something.
+    async fn run(mut self, first: Result<Step, CallFailed>, out: Out) -> Result<(), BoxError> {
+        let mut step = first;
         loop {
-            let message = match self.flight.next().await {
-                Ok(Some(message)) => message,
-                Ok(None) => {
-                    self.flight.is_over();
-                    return Err("the upstream's stream ended before its answer".into());
-                }
-                Err(error) => {
-                    self.flight.is_over();
-                    return Err(error);
-                }
-            };
-            match self.step(&message).await {
-                Step::Nothing => {}
-                Step::News(news) => out.send(&news).await,
-                Step::Answer(_, answer) => {
+            match step {
+                Ok(Step::Nothing) => {}
+                Ok(Step::News(news)) => out.send(&news).await,
+                Ok(Step::Answer(_, answer)) => {
                     out.send(&answer).await;
                     return Ok(());
                 }
+                Ok(Step::Refused(answer)) => {
+                    let failed = unanswered(&answer).message_for(Some(&self.id));
+                    out.send(failed.as_bytes()).await;
+                    return Ok(());
+                }
+                // The layer knows what to do with a stream that breaks off.
+                Err(failed) if failed.code == codes::OUTCOME_UNKNOWN => {
+                    return Err(failed.message.into());
+                }
+                Err(failed) => {
+                    out.send(failed.message_for(Some(&self.id)).as_bytes()).await;
+                    return Ok(());
+                }
+            }
+            step = self.next().await;
+        }
+    }
+
+    /// Sends the call, if it was not, and waits for what concerns the client next.
+    async fn next(&mut self) -> Result<Step, CallFailed> {
+        loop {
+            let Some(flight) = &mut self.flight else {
+                let Self { clients, request, envelope, id, wishes, owner, forgotten, .. } = self;
+                let sent = match &wishes.state {
+                    Some(state) => clients.go_on(state, request, wishes, owner, id).await,
+                    None => clients.send(request, envelope, wishes, forgotten.as_ref()).await,
+                };
+                match sent? {
+                    Ok(flight) => self.flight = Some(flight),
+                    Err(answer) => return Ok(Step::Refused(answer)),
+                }
+                continue;
+            };
+            let next = flight.next().await;
+            if !matches!(next, Next::Message(_)) {
+                self.forgotten = flight.link().cloned();
+                flight.is_over();
+            }
+            match next {
+                Next::Message(message) => match self.step(&message).await {
+                    Step::Nothing => {}
+                    step => return Ok(step),
+                },
+                Next::Forgotten if self.reopened < REOPENS_MAX => {
+                    self.reopened += 1;
+                    self.flight = None;
+                }
+                Next::Forgotten => {
+                    return Err(CallFailed::unreachable(self.clients.shared.plain.name()));
+                }
+                Next::Refused(answer) => return Ok(Step::Refused(answer)),
+                Next::Failed(failed) => return Err(failed),
             }
         }
     }
@@ -321,12 +270,13 @@ impl Call {
     async fn step(&mut self, message: &Message) -> Step {
         match message.kind {
             Kind::Answer { .. } => {
-                let lease = self.flight.lease.as_ref();
-                let initialized = lease.map_or("", |lease| lease.initialized());
-                let method = &self.envelope.method;
+                let link = self.flight.as_ref().and_then(Flight::link);
+                let initialized = link.map_or("", |link| link.initialized());
                 let (status, answer) =
-                    to_modern::answer(&message.bytes, &self.id, method, initialized);
-                self.flight.is_over();
+                    to_modern::answer(&message.bytes, &self.id, &self.envelope.method, initialized);
+                if let Some(flight) = &mut self.flight {
+                    flight.is_over();
+                }
                 Step::Answer(status, answer)
             }
             Kind::Notification => self.notified(message),
@@ -337,8 +287,8 @@ impl Call {
     fn notified(&self, message: &Message) -> Step {
         match message.method.as_str() {
             "notifications/progress" => {
-                let is_ours = message.token.as_ref().map(|place| message.canonical(place))
-                    == Some(self.flight.id.clone());
+                let token = message.token.as_ref().map(|place| message.canonical(place));
+                let is_ours = token.as_deref() == self.flight.as_ref().map(Flight::id);
                 match self.wishes.token.as_deref().filter(|_| is_ours) {
                     Some(token) => Step::News(message.with(&[(message.token.clone(), token)])),
                     None => Step::Nothing,
@@ -350,8 +300,8 @@ impl Call {
             }
             "notifications/message" | "notifications/cancelled" => Step::Nothing,
             _ => {
-                if let Some(lease) = &self.flight.lease {
-                    lease.publish(message.bytes.clone());
+                if let Some(link) = self.flight.as_ref().and_then(Flight::link) {
+                    link.publish(message.bytes.clone());
                 }
                 Step::Nothing
             }
@@ -363,25 +313,28 @@ impl Call {
         let Some(id) = message.id.as_ref().map(|id| message.text(id).to_owned()) else {
             return Step::Nothing;
         };
-        let reply = |said: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},{said}}}"#);
-        let cannot = r#""error":{"code":-32601,"message":"the client cannot be asked this"}"#;
-        if message.method == "ping" {
-            let _ = self.flight.tell(reply(r#""result":{}"#)).await;
-            return Step::Nothing;
-        }
         let capability = to_modern::capability_for(&message.method);
-        let Some(capability) = capability.filter(|_| to_modern::may_ask(&self.envelope.method))
-        else {
-            let _ = self.flight.tell(reply(cannot)).await;
-            return Step::Nothing;
-        };
+        let capability = capability.filter(|_| to_modern::may_ask(&self.envelope.method));
         let declared = self.envelope.meta.client_capabilities.as_deref().and_then(Object::read);
-        if declared.is_none_or(|declared| declared.get(capability).is_none()) {
-            let _ = self.flight.tell(reply(cannot)).await;
-            let (status, error) = to_modern::missing_capability(&self.id, capability);
-            return Step::Answer(status, error);
+        let is_declared =
+            |name| declared.as_ref().is_some_and(|declared| declared.get(name).is_some());
+        if capability.is_some_and(is_declared) {
+            return self.park(message, id);
         }
-        self.park(message, id)
+        let said = match capability {
+            Some(_) => Some(reply(&id, CANNOT_BE_ASKED)),
+            None => unasked(message),
+        };
+        if let (Some(flight), Some(said)) = (&mut self.flight, said) {
+            let _ = flight.tell(said).await;
+        }
+        match capability {
+            Some(capability) => {
+                let (status, error) = to_modern::missing_capability(&self.id, capability);
+                Step::Answer(status, error)
+            }
+            None => Step::Nothing,
+        }
     }
 
     /// Holds the call until its client has answered.
@@ -396,15 +349,10 @@ impl Call {
         let mut requests = Object::default();
         requests.add(QUESTION, question.to_string());
         let requests = requests.to_string();
-        let flight = Flight {
-            shared: self.flight.shared.clone(),
-            lease: self.flight.lease.take(),
-            incoming: self.flight.incoming.take(),
-            inbox: None,
-            id: self.flight.id.clone(),
-        };
-        self.flight.inbox = None;
-        let waiting = Waiting { flight, asked, requests: requests.clone() };
+        let Some(mut flight) = self.flight.take() else { return Step::Nothing };
+        flight.pause();
+        let stay = presence_of(&self.request).map(Presence::stay);
+        let waiting = Waiting { flight, asked, requests: requests.clone(), _stay: stay };
         let parked = &self.clients.shared.parked;
         match parked.park(waiting, self.owner.clone(), Instant::now()) {
             Ok(state) => {
@@ -428,17 +376,21 @@ fn can_be_asked(envelope: &Envelope) -> bool {
         && ["elicitation", "sampling", "roots"].map(declares).contains(&true)
 }
 
+fn presence_of(request: &InnerRequest) -> Option<&Arc<Presence>> {
+    request.extensions().get::<Exchange>()?.presence.as_ref()
+}
+
 fn owner_of(request: &InnerRequest, envelope: &Envelope) -> Owner {
     let exchange = request.extensions().get::<Exchange>();
-    let is_proven = exchange.and_then(|e| e.proof).is_some_and(|proof| match proof {
-        Proof::Header | Proof::Connection | Proof::Cookie | Proof::Principal => true,
-        // A new session's client may not know it yet when it comes again.
-        Proof::Fingerprint | Proof::New => false,
-    });
-    let presence = exchange.and_then(|exchange| exchange.presence.as_ref());
+    // A new session's client may not know it yet when it comes again.
+    let is_proven = exchange
+        .and_then(|exchange| exchange.proof)
+        .is_some_and(|proof| proof != Proof::New && proof.reaches_upstream_state());
+    let presence = presence_of(request).filter(|_| is_proven);
     Owner {
         principal: exchange.map_or(Principal::Anonymous, |exchange| exchange.principal.clone()),
-        session: presence.filter(|_| is_proven).map(|presence| presence.id()),
+        session: presence.map(|presence| presence.id()),
+        continues: presence.and_then(|presence| presence.continues_from()),
         digest: to_legacy::digest(envelope),
     }
 }

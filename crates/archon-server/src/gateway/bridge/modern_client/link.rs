@@ -16,10 +16,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::asked::unasked;
 use super::to_legacy;
 use crate::gateway::plain::Plain;
-use crate::gateway::wire::incoming::Said;
-use crate::gateway::wire::message::{self, Message};
+use crate::gateway::wire::incoming::{Incoming, Said};
+use crate::gateway::wire::message::{self, Kind, Message};
 use crate::gateway::wire::object::{Object, text};
 use crate::gateway::wire::post;
 use crate::gateway::wire::{Answer, GatewayBody};
@@ -78,7 +79,9 @@ impl Link {
             Said::Messages(incoming) => incoming,
             Said::Refusal(answer) => return Ok(Err(answer)),
         };
-        let answer = incoming.answer(plain.name()).await;
+        let handle_sent = handle.clone();
+        let say = |reply| legacy_post(like, reply, handle_sent.as_ref(), None);
+        let answer = answered(&mut incoming, plain, say).await;
         // Whatever became of our own handshake, the request that waits for it did not run.
         let answer = answer.map_err(|_| CallFailed::unreachable(plain.name()))?;
         let result = message::result(&answer.bytes);
@@ -180,11 +183,7 @@ impl Link {
     /// # Errors
     /// If the upstream does not take it.
     pub async fn tell(&self, plain: &Plain, body: String) -> Result<(), CallFailed> {
-        let answer = plain.call(self.request(&self.like(), body)).await?;
-        let is_taken = answer.status().is_success();
-        // Read to its end, so that the connection can be used again.
-        let _ = Limited::new(answer.into_body(), REFUSAL_MAX).collect().await;
-        if is_taken { Ok(()) } else { Err(CallFailed::unreachable(plain.name())) }
+        told(plain, self.request(&self.like(), body)).await
     }
 
     /// Asks something for ourselves; returns the answer, `None` if we are not let in.
@@ -202,7 +201,8 @@ impl Link {
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
         match Said::of(plain.call(self.request(&self.like(), body)).await?) {
             Said::Messages(mut incoming) => {
-                let answer = incoming.answer(plain.name()).await?;
+                let say = |reply| self.request(&self.like(), reply);
+                let answer = answered(&mut incoming, plain, say).await?;
                 incoming.finish();
                 Ok(Some(answer))
             }
@@ -285,6 +285,38 @@ pub struct Inbox {
 impl Drop for Inbox {
     fn drop(&mut self) {
         self.link.calls().remove(&self.number);
+    }
+}
+
+/// Sends what wants no answer.
+async fn told(plain: &Plain, request: InnerRequest) -> Result<(), CallFailed> {
+    let answer = plain.call(request).await?;
+    let is_taken = answer.status().is_success();
+    // Read to its end, so that the connection can be used again.
+    let _ = Limited::new(answer.into_body(), REFUSAL_MAX).collect().await;
+    if is_taken { Ok(()) } else { Err(CallFailed::unreachable(plain.name())) }
+}
+
+/// Waits for the answer to a request of our own. What the server asks before it is answered at once, since it may wait
+/// for that; `say` makes a request of such a reply.
+async fn answered(
+    incoming: &mut Incoming,
+    plain: &Plain,
+    say: impl Fn(String) -> InnerRequest,
+) -> Result<Message, CallFailed> {
+    loop {
+        match incoming.next().await {
+            Ok(Some(message)) => match message.kind {
+                Kind::Answer { .. } => return Ok(message),
+                Kind::Request => {
+                    if let Some(reply) = unasked(&message) {
+                        let _ = told(plain, say(reply)).await;
+                    }
+                }
+                Kind::Notification => {}
+            },
+            Ok(None) | Err(_) => return Err(incoming.broken(plain.name())),
+        }
     }
 }
 

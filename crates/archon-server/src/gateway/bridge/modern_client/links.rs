@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use archon_sessions::session::SessionId;
 use archon_sessions::tracker::Presence;
@@ -14,6 +14,9 @@ use crate::gateway::wire::Answer;
 
 /// Links kept. The one that was used least recently gives way; its session has another when it needs one.
 const LINKS_MAX: usize = 10_000;
+/// How long a link is kept that was not used while its session ended in silence: a client that comes back after lunch
+/// finds its state. As long as a command is kept by default.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
 
 /// See the module.
 #[derive(Default)]
@@ -51,23 +54,31 @@ impl Links {
             *slot.used.lock().unwrap_or_else(PoisonError::into_inner) = now;
             return (slot.clone(), None);
         }
+        // What the session had that this one continues is its own.
+        let before = presence.continues_from().and_then(|before| slots.remove(&before));
+        let link = before.as_ref().and_then(|slot| slot.take().ok().flatten());
+        if let (Some(before), None) = (before, &link) {
+            // It has none, or one is being opened for a request of it that is not over.
+            slots.insert(before.presence.id(), before);
+        }
         let mut displaced = None;
         if slots.len() >= LINKS_MAX {
             let oldest = slots.iter().min_by_key(|(_, slot)| slot.used()).map(|(id, _)| *id);
             let oldest = oldest.and_then(|id| slots.remove(&id));
             displaced = oldest.and_then(|slot| slot.take().ok().flatten());
         }
-        let (link, presence) = (tokio::sync::Mutex::default(), presence.clone());
+        let (link, presence) = (tokio::sync::Mutex::new(link), presence.clone());
         let slot = Arc::new(Slot { link, presence, used: Mutex::new(now) });
         slots.insert(slot.presence.id(), slot.clone());
         (slot, displaced)
     }
 
-    /// Takes out the links of sessions that have ended.
-    pub fn take_ended(&self) -> Vec<Arc<Link>> {
+    /// Takes out the links of sessions that have ended for good, and of those that ended and did not come back in time.
+    pub fn take_ended(&self, now: Instant) -> Vec<Arc<Link>> {
         let mut ended = Vec::new();
         self.slots().retain(|_, slot| {
-            if !slot.presence.has_ended() {
+            let is_old = || now.saturating_duration_since(slot.used()) >= KEPT_FOR;
+            if !slot.presence.is_gone() && !(slot.presence.has_ended() && is_old()) {
                 return true;
             }
             let Ok(link) = slot.take() else { return true };

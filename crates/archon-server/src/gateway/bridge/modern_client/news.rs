@@ -7,18 +7,22 @@ use std::time::{Duration, Instant};
 
 use archon_sessions::layer::{BoxError, CallFailed, InnerRequest};
 use archon_sessions::protocol::Envelope;
+use archon_sessions::protocol::names::LAST_EVENT_ID;
 use archon_sessions::protocol::sse::is_event_stream;
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::HeaderValue;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::asked::unasked;
+use super::flight::RETRY_MAX;
 use super::link::{Link, is_forgotten};
 use super::links::{Lease, Leased};
 use super::{ModernClients, Shared, to_modern};
 use crate::gateway::wire::Answer;
 use crate::gateway::wire::incoming::Said;
 use crate::gateway::wire::message::{Kind, Message};
-use crate::gateway::wire::object::{Object, text};
+use crate::gateway::wire::object::Object;
 use crate::gateway::wire::written::{self, Out};
 
 /// Pauses before a stream that ended is opened again: from the first to the longest.
@@ -216,11 +220,11 @@ impl Shared {
 
     /// Reads a link's GET stream until the link is lost.
     async fn read_news(&self, link: &Arc<Link>) {
-        let mut pause = PAUSE_MIN;
+        let (mut pause, mut place) = (PAUSE_MIN, Place::default());
         while !link.lost.is_cancelled() {
             // What is said on a lost link concerns nobody.
             let goes_on = tokio::select! {
-                goes_on = self.read_stream(link) => goes_on,
+                goes_on = self.read_stream(link, &mut place) => goes_on,
                 () = link.lost.cancelled() => return,
             };
             if !goes_on {
@@ -228,14 +232,23 @@ impl Shared {
                 link.is_open.send_replace(true);
                 return;
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(place.retry.unwrap_or(pause)) => {}
+                () = link.lost.cancelled() => return,
+            }
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// Reads the stream once; false if the server has none for us.
-    async fn read_stream(&self, link: &Arc<Link>) -> bool {
-        let Ok(answer) = self.plain.call(link.get()).await else { return true };
+    /// Reads the stream once, from where it was read to; false if the server has none for us.
+    async fn read_stream(&self, link: &Arc<Link>, place: &mut Place) -> bool {
+        let mut request = link.get();
+        let last = place.last.as_ref().and_then(|last| HeaderValue::from_bytes(last).ok());
+        let is_resumed = last.is_some();
+        if let Some(last) = last {
+            request.headers_mut().insert(LAST_EVENT_ID, last);
+        }
+        let Ok(answer) = self.plain.call(request).await else { return true };
         let (is_forgotten, answer) = is_forgotten(answer).await;
         if is_forgotten {
             link.lost.cancel();
@@ -247,7 +260,9 @@ impl Shared {
                 // The next request may come with a better token.
                 link.is_fed.store(false, Relaxed);
             }
-            return status.is_success() || status.is_server_error();
+            // It may not know the event, and have the stream.
+            *place = Place::default();
+            return is_resumed || status.is_success() || status.is_server_error();
         }
         let Said::Messages(mut incoming) = Said::of(answer) else { return true };
         link.is_open.send_replace(true);
@@ -258,6 +273,8 @@ impl Shared {
                     let _ = link.hand_to_oldest(message);
                 }
                 Kind::Notification => link.publish(message.bytes),
+                // It asks whether we are here, not a client.
+                Kind::Request if message.method == "ping" => self.refuse(link, &message).await,
                 Kind::Request => {
                     if let Some(message) = link.hand_to_oldest(message) {
                         self.refuse(link, &message).await;
@@ -266,20 +283,24 @@ impl Shared {
                 Kind::Answer { .. } => {}
             }
         }
+        place.last = incoming.last_id().cloned().or(place.last.take());
+        place.retry = incoming.retry().map(|retry| retry.min(RETRY_MAX)).or(place.retry);
         true
     }
 
     /// Answers what a server asks outside of any call: no client can be asked then.
     async fn refuse(&self, link: &Arc<Link>, message: &Message) {
-        let Some(id) = message.id.as_ref().map(|id| message.text(id)) else { return };
-        let said = match message.method.as_str() {
-            "ping" => r#""result":{}"#.to_owned(),
-            _ => {
-                let why = text("the client cannot be asked outside of a call");
-                format!(r#""error":{{"code":-32601,"message":{why}}}"#)
-            }
-        };
-        let reply = format!(r#"{{"jsonrpc":"2.0","id":{id},{said}}}"#);
-        let _ = link.tell(&self.plain, reply).await;
+        if let Some(reply) = unasked(message) {
+            let _ = link.tell(&self.plain, reply).await;
+        }
     }
+}
+
+/// Where a GET stream goes on (MCP 2025-11-25, Transports, Resumability).
+#[derive(Debug, Default)]
+struct Place {
+    /// The latest event.
+    last: Option<Bytes>,
+    /// How long to wait before it is asked for again, where the server said so.
+    retry: Option<Duration>,
 }

@@ -6,9 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use archon_sessions::session::{Principal, SessionId};
+use archon_sessions::tracker::Stay;
 use uuid::Uuid;
 
-use super::call::Flight;
+use super::flight::Flight;
 
 /// People take their time to answer; the upstream holds a call for as long.
 const PARKED_FOR: Duration = Duration::from_secs(600);
@@ -38,6 +39,8 @@ pub struct Waiting {
     pub asked: String,
     /// What the client was asked: JSON text of `inputRequests`.
     pub requests: String,
+    /// Its session does not end while its client thinks.
+    pub _stay: Option<Stay>,
 }
 
 /// Who may go on with a call.
@@ -47,6 +50,8 @@ pub struct Owner {
     pub principal: Principal,
     /// The session, where it was proven.
     pub session: Option<SessionId>,
+    /// The session that it continues.
+    pub continues: Option<SessionId>,
     /// What the call is: see [`super::to_legacy::digest`].
     pub digest: [u8; 32],
 }
@@ -111,10 +116,12 @@ impl Parked {
 
 impl Owner {
     /// Returns whether a call that comes again is the one that was parked. A session that was only guessed may be
-    /// guessed otherwise the next time.
+    /// guessed otherwise the next time, and one that has ended meanwhile is continued by another.
     fn is(&self, again: &Self) -> bool {
         self.principal == again.principal
             && self.digest == again.digest
-            && (self.session.is_none() || self.session == again.session)
+            && (self.session.is_none()
+                || self.session == again.session
+                || self.session == again.continues)
     }
 }
