@@ -109,7 +109,8 @@ def test_a_stream_that_the_server_closes_is_resumed(gateway, connect, kind, serv
     assert client.call("hang_up") == "answered after the stream was closed"
 
 
-@pytest.mark.parametrize("server", SERVERS)
+# How an event gets its number: from us, from the server, and from us for a server that has no streams at all.
+@pytest.mark.parametrize("server", ["1-stateful", "2-resumable", "1-stdio"])
 @clients
 def test_a_client_comes_back_for_nothing_that_was_answered(gateway, connect, kind, server):
     # As quick as it can, so that a loop is one.
@@ -134,7 +135,7 @@ def wait_for_rest(count, most):
         assert value <= most
 
 
-@pytest.mark.parametrize("server", ["1-stateful", "2-stateful", "1-resumable", "2-resumable"])
+@pytest.mark.parametrize("server", ["1-stateful", "2-resumable"])
 @clients
 def test_clients_outlive_server_and_gateway(start_sdk_server, start_archon, connect, kind, server):
     upstream = start_sdk_server(*server.split("-"))
