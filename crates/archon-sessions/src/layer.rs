@@ -19,7 +19,6 @@ mod reject;
 mod renew;
 mod restore;
 mod standing;
-mod transport;
 
 pub use body::SessionBody;
 pub use current::{Annotate, Session};
@@ -28,7 +27,6 @@ pub use exchange::{Exchange, Rebound, Repeatable};
 pub use failure::{CallFailed, codes};
 pub use limits::InitializeRate;
 pub use reject::{error_response, json_response};
-pub use transport::ClientTransport;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -194,9 +192,6 @@ impl<S: Inner> Flow<S> {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
-        if let Some(transport) = parts.extensions.get::<ClientTransport>() {
-            transport.was_read();
-        }
         if let Err(refusal) = self.shared.limits.hosts.check(&parts.headers, &parts.uri) {
             return reject::edge(&refusal);
         }

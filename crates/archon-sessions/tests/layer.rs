@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // Also in the helpers of tests, which clippy does not know for them.
 
+#[path = "layer/forgotten.rs"]
+mod forgotten;
 #[path = "layer/server.rs"]
 mod server;
+#[path = "layer/streams.rs"]
+mod streams;
 
 use std::time::Duration;
 
