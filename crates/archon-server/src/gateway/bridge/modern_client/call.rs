@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use archon_sessions::layer::{BoxError, CallFailed, Exchange, InnerRequest, codes};
+use archon_sessions::protocol::forgotten::Asked;
 use archon_sessions::protocol::{Envelope, Text};
 use archon_sessions::session::Principal;
 use archon_sessions::tracker::Proof;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::link::{Inbox, Link, is_forgotten};
+use super::link::{Inbox, Link};
 use super::links::{Lease, Leased};
 use super::parked::{Lost, Owner, Waiting};
 use super::to_legacy::{self, Wishes};
@@ -164,7 +165,8 @@ impl ModernClients {
                     return Err(failed);
                 }
             };
-            let (is_forgotten, answer) = is_forgotten(answer).await;
+            let asked = Asked::Messages(&[&*flight.id]);
+            let (is_forgotten, answer) = link.is_forgotten(&shared.plain, asked, answer).await;
             if is_forgotten {
                 flight.is_over();
                 forgotten = Some(link);

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use archon_sessions::layer::{BoxError, CallFailed, InnerRequest};
 use archon_sessions::protocol::Envelope;
+use archon_sessions::protocol::forgotten::Asked;
 use archon_sessions::protocol::sse::is_event_stream;
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::link::{Link, is_forgotten};
+use super::link::Link;
 use super::links::{Lease, Leased};
 use super::{ModernClients, Shared, to_modern};
 use crate::gateway::wire::Answer;
@@ -236,7 +237,7 @@ impl Shared {
     /// Reads the stream once; false if the server has none for us.
     async fn read_stream(&self, link: &Arc<Link>) -> bool {
         let Ok(answer) = self.plain.call(link.get()).await else { return true };
-        let (is_forgotten, answer) = is_forgotten(answer).await;
+        let (is_forgotten, answer) = link.is_forgotten(&self.plain, Asked::Stream, answer).await;
         if is_forgotten {
             link.lost.cancel();
             return true;
