@@ -158,7 +158,7 @@ impl<S: Inner> Flow<S> {
             Said::Now(Err(failed)) => return label(reject::failure(None, &failed), &admission),
             Said::Later(awaited) => {
                 let opening = Opening { awaited, request, link, after };
-                return self.standing_later(opening, place, admission, missed);
+                return self.standing_later(opening, place, &admission, missed.events);
             }
             Said::Never => return streamed(SessionBody::default(), &admission),
         };
@@ -210,11 +210,11 @@ impl<S: Inner> Flow<S> {
         self,
         opening: Opening<S::Answer>,
         place: StreamPlace,
-        admission: Admission,
-        missed: Missed,
+        admission: &Admission,
+        missed: VecDeque<Bytes>,
     ) -> Answer<S> {
         let Some(connection) = admission.connection.clone() else {
-            return streamed(SessionBody::default(), &admission);
+            return streamed(SessionBody::default(), admission);
         };
         let (tracker, limit) = (self.shared.tracker.clone(), self.shared.call_timeout());
         let upstream = self.shared.upstream.clone();
@@ -241,7 +241,7 @@ impl<S: Inner> Flow<S> {
             let renew = Some(Box::new(StandingOrigin::new(self, request, connection)) as Box<_>);
             Ok(Arrived { rest: Rest { response, after, link: now }, read_ahead, renew })
         });
-        streamed(SessionBody::coming(coming, watch, limit).after(missed.events), &admission)
+        streamed(SessionBody::coming(coming, watch, limit).after(missed), admission)
     }
 }
 
