@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // Also in the helpers of tests, which clippy does not know for them.
 
+#[path = "layer/forgotten.rs"]
+mod forgotten;
 #[path = "layer/forms.rs"]
 mod forms;
 #[path = "layer/patience.rs"]
 mod patience;
 #[path = "layer/server.rs"]
 mod server;
+#[path = "layer/streams.rs"]
+mod streams;
 
 use std::time::Duration;
 

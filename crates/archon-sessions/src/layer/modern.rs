@@ -7,7 +7,7 @@ use http::header::{HeaderValue, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http_body_util::Full;
 
-use super::body::{Nature, Observer, SessionBody, Watch};
+use super::body::{InFlight, Nature, Observer, SessionBody, Watch};
 use super::cancel::no_answer;
 use super::early::Said;
 use super::edge::PeerAddress;
@@ -143,9 +143,9 @@ impl<S: Inner> Flow<S> {
             upstream: self.shared.upstream.clone(),
             calls,
             logged: None,
-            transport: None,
             place,
             nature,
+            in_flight: InFlight::default(),
             status: parts.status,
             observer: Observer::new(&parts.headers),
         };

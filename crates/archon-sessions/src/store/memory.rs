@@ -66,6 +66,11 @@ impl MemoryStore {
         self.tables().attempts.iter().cloned().collect()
     }
 
+    /// Returns the kept events of all streams, by stream and number.
+    pub fn events(&self) -> Vec<StoredEvent> {
+        self.tables().events.values().cloned().collect()
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }

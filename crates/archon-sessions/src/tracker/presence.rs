@@ -1,5 +1,6 @@
 //! A session and a connection as memory holds them.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -394,6 +395,22 @@ pub struct LiveConnection {
     opened_at: Timestamp,
 }
 
+/// An id of a call in flight, free again when dropped.
+#[derive(Debug)]
+pub struct IdInUse {
+    connection: Arc<LiveConnection>,
+    hash: u64,
+}
+
+impl Drop for IdInUse {
+    fn drop(&mut self) {
+        let mut state = self.connection.state();
+        if let Some(at) = state.ids.iter().position(|id| *id == self.hash) {
+            state.ids.swap_remove(at);
+        }
+    }
+}
+
 #[derive(Debug)]
 struct State {
     presence: Arc<Presence>,
@@ -403,6 +420,8 @@ struct State {
     logs: Vec<Arc<StreamLog>>,
     /// Calls in flight: as many as its session may have.
     calls: Vec<Arc<CallFacts>>,
+    /// Hashes of the ids of calls in flight: as many as a session may have, or fewer.
+    ids: Vec<u64>,
     /// `None` for the many that set nothing up.
     setup: Option<Box<ConnectionSetup>>,
 }
@@ -411,8 +430,8 @@ impl LiveConnection {
     pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
         let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
         let setup = record.setup.as_deref().map(ConnectionSetup::from_stored).map(Box::new);
-        let ended_at = record.ended_at;
-        let state = State { presence, link, ended_at, logs: Vec::new(), calls: Vec::new(), setup };
+        let (ended_at, logs, calls, ids) = (record.ended_at, Vec::new(), Vec::new(), Vec::new());
+        let state = State { presence, link, ended_at, logs, calls, ids, setup };
         Arc::new(Self {
             state: Mutex::new(state),
             reopening: tokio::sync::Mutex::default(),
@@ -499,11 +518,27 @@ impl LiveConnection {
         self.state().calls.iter().filter(|call| &*call.request == id).cloned().collect()
     }
 
+    /// Notes that a call with this id (JSON text) is in flight, for as long as what is returned lives; `None` if
+    /// another is.
+    pub fn use_id(connection: &Arc<Self>, id: &str) -> Option<IdInUse> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let hash = hasher.finish();
+        let mut state = connection.state();
+        if state.ids.contains(&hash) {
+            return None;
+        }
+        state.ids.push(hash);
+        Some(IdInUse { connection: connection.clone(), hash })
+    }
+
     /// Adds a stream that its client may come back to.
     pub(super) fn add_log(&self, log: Arc<StreamLog>) {
         let mut state = self.state();
         if state.logs.len() >= LOGS_MAX {
-            state.logs.remove(0);
+            // The oldest whose rest is in the store; one that still goes on is found only here.
+            let oldest = state.logs.iter().position(|log| log.is_over()).unwrap_or(0);
+            state.logs.remove(oldest);
         }
         state.logs.push(log);
     }
@@ -513,13 +548,12 @@ impl LiveConnection {
         self.state().logs.iter().find(|log| log.id() == id).cloned()
     }
 
-    /// Returns the stream on which the server speaks by itself, if its client left it a moment ago.
-    pub fn lonely_log(&self) -> Option<Arc<StreamLog>> {
+    /// Returns the stream on which the server speaks by itself, if there is one.
+    pub fn standing_log(&self) -> Option<Arc<StreamLog>> {
         let state = self.state();
-        let is_lonely = |log: &&Arc<StreamLog>| {
-            *log.purpose() == Purpose::Standing && !log.is_over() && !log.has_reader()
-        };
-        state.logs.iter().rev().find(is_lonely).cloned()
+        let is_standing =
+            |log: &&Arc<StreamLog>| *log.purpose() == Purpose::Standing && !log.is_over();
+        state.logs.iter().rev().find(is_standing).cloned()
     }
 
     pub(super) fn remove_log(&self, id: StreamId) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archon_sessions::layer::{CallFailed, InnerRequest};
+use archon_sessions::protocol::forgotten::Asked;
 use archon_sessions::protocol::names::LAST_EVENT_ID;
 use archon_sessions::protocol::sse::is_event_stream;
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use http::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::link::{Inbox, Link, is_forgotten};
+use super::link::{Inbox, Link};
 use super::links::Lease;
 use crate::gateway::wire::Answer;
 use crate::gateway::wire::incoming::{Incoming, Said};
@@ -90,7 +91,11 @@ impl Flight {
     ) -> Self {
         let (link, id) = (lease.link().clone(), lease.new_id());
         let (plain, request) = (shared.plain.clone(), link.request(like, body(&id)));
-        let answer = async move { Ok(is_forgotten(plain.call(request).await?).await) };
+        let (asking, call) = (link.clone(), id.clone());
+        let answer = async move {
+            let answer = plain.call(request).await?;
+            Ok(asking.is_forgotten(&plain, Asked::Messages(&[&*call]), answer).await)
+        };
         Self {
             shared,
             lease: Some(lease),
