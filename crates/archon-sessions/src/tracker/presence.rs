@@ -189,6 +189,17 @@ impl Presence {
         self.session.continues == Some(id)
     }
 
+    /// Returns true once the session has ended for good. One that ended in silence, or with its server, may be
+    /// continued by its client, so that what it has at upstreams is kept for a while.
+    pub fn is_gone(&self) -> bool {
+        self.end.get().is_some_and(|end| end.reason.is_none_or(DisconnectReason::ends_connections))
+    }
+
+    /// Returns the session that it continues.
+    pub fn continues_from(&self) -> Option<SessionId> {
+        self.session.continues
+    }
+
     pub(super) fn touch(&self, now: Timestamp) {
         self.last_activity.fetch_max(now.as_micros(), Relaxed);
     }
