@@ -6,6 +6,7 @@ mod builtin;
 mod catalog;
 mod demo;
 mod eras;
+mod health;
 mod http;
 mod plain;
 mod pool;
