@@ -16,7 +16,7 @@ use super::handshake::read_answer;
 use super::{CallFailed, Exchange, Flow, Inner, InnerRequest};
 use crate::protocol::legacy;
 use crate::protocol::names::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
-use crate::tracker::LiveConnection;
+use crate::tracker::{Affinity, LiveConnection};
 
 /// A connection is opened again so often for one request.
 const RESTORES_MAX: usize = 3;
@@ -79,13 +79,11 @@ impl<S: Inner> Flow<S> {
             let mut again = request.clone();
             // The new link knows no event of the old one.
             again.headers_mut().remove(LAST_EVENT_ID);
-            let Some(renewed) = connection.link() else {
-                again.headers_mut().remove(MCP_SESSION_ID);
-                return self.call_inner(again).await.map(Answered::from);
-            };
-            again.headers_mut().insert(MCP_SESSION_ID, renewed.clone());
+            again.headers_mut().remove(MCP_SESSION_ID);
+            let renewed = connection.link();
+            let response = self.call_linked(&again, connection, renewed.as_ref()).await?;
+            let Some(renewed) = renewed else { return Ok(response.into()) };
             link = renewed;
-            let response = self.call_inner(again).await?;
             match response.status() {
                 StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => refused = response.into(),
                 _ => return Ok(response.into()),
@@ -111,40 +109,46 @@ impl<S: Inner> Flow<S> {
             return Ok(());
         }
         // Whatever became of our own handshake, the request that waits for it did not run.
-        let opened = self.open_again(request, connection).await;
+        let affinity = Affinity::default();
+        let opened = self.open_again(request, connection, &affinity).await;
         let link = opened.map_err(|_| CallFailed::unreachable(&upstream))?;
-        self.shared.tracker.relink(connection, link);
+        self.shared.tracker.relink(connection, link, affinity);
         let id = connection.presence().id();
         tracing::info!(session_id = %id, "session {id} opened again at {upstream}");
         Ok(())
     }
 
     /// Sends `initialize` and `notifications/initialized` as the client did, and sets up again what it had
-    /// set up since; returns the new link.
+    /// set up since; returns the new link, with what goes with it in `affinity`.
     async fn open_again(
         &mut self,
         like: &InnerRequest,
         connection: &LiveConnection,
+        affinity: &Affinity,
     ) -> Result<Option<HeaderValue>, CallFailed> {
         let upstream = self.shared.upstream.clone();
+        let post = |body, link, version| {
+            let mut request = post(like, body, link, version);
+            request.extensions_mut().insert(affinity.clone());
+            request
+        };
         let params = connection.initialize();
         let initialize = format!(
             r#"{{"jsonrpc":"2.0","id":"archon-restore","method":"initialize","params":{params}}}"#
         );
-        let response = self.call_inner(post(like, initialize, None, None)).await?;
+        let response = self.call_inner(post(initialize, None, None)).await?;
         let opened = read_answer(response, &upstream).await?;
         let version = opened.answer.as_deref().and_then(legacy::negotiated_version);
         let Some(version) = version else { return Err(CallFailed::unreachable(&upstream)) };
         let link = opened.parts.headers.get(MCP_SESSION_ID).cloned();
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
         let version = HeaderValue::try_from(version).ok();
-        self.call_inner(post(like, initialized, link.clone(), version.clone())).await?;
+        self.call_inner(post(initialized, link.clone(), version.clone())).await?;
         for (method, params) in connection.setup().requests() {
             let again = format!(
                 r#"{{"jsonrpc":"2.0","id":"archon-restore","method":"{method}","params":{params}}}"#
             );
-            let response =
-                self.call_inner(post(like, again, link.clone(), version.clone())).await?;
+            let response = self.call_inner(post(again, link.clone(), version.clone())).await?;
             // What the upstream does not take again is lost; the call at hand is not.
             let _ = read_answer(response, &upstream).await;
         }
