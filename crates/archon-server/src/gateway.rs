@@ -16,7 +16,7 @@ mod wire;
 
 pub use batch::{FromBatch, Unbatched};
 pub use builtin::Builtin;
-pub use http::{is_of_one_hop, tls_client};
+pub use http::is_of_one_hop;
 pub use repeats::Repeats;
 pub use upstream::Upstream;
 pub use wire::GatewayBody;

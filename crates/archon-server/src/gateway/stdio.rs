@@ -9,14 +9,14 @@
 mod backoff;
 mod child;
 mod children;
-mod events;
+pub(super) mod events;
 mod launch;
 mod lines;
-mod mailbox;
+pub(super) mod mailbox;
 mod modern;
 mod probe;
 mod stderr;
-mod table;
+pub(super) mod table;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
