@@ -8,6 +8,7 @@ mod demo;
 mod eras;
 mod health;
 mod http;
+mod looks;
 mod plain;
 mod pool;
 mod repeats;
@@ -17,7 +18,8 @@ mod wire;
 
 pub use batch::{FromBatch, Unbatched};
 pub use builtin::Builtin;
-pub use http::{is_of_one_hop, tls_client};
+pub use http::is_of_one_hop;
+pub use looks::Looks;
 pub use repeats::Repeats;
 pub use upstream::Upstream;
 pub use wire::GatewayBody;

@@ -6,6 +6,7 @@
 
 mod admit;
 mod adopt;
+mod affinity;
 mod annotations;
 mod call;
 mod cancellation;
@@ -29,6 +30,7 @@ mod tokens;
 mod writer;
 
 pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
+pub use affinity::Affinity;
 pub use annotations::Annotations;
 pub use call::{Arrival, Call, Carried, Ending};
 pub use find::NotActive;

@@ -34,6 +34,45 @@ async fn a_handshake_makes_a_session_and_a_connection() {
 }
 
 #[tokio::test]
+async fn the_inner_service_is_told_again_what_goes_with_a_link() {
+    let told = |all: &[(&str, &str)]| {
+        all.iter().map(|(what, text)| (what.to_string(), text.to_string())).collect::<Vec<_>>()
+    };
+    let mut setup = Setup::new().await;
+    let client = setup.connect().await;
+    setup.restart(|_| {}).await;
+    setup.send(client.post(&call(1, "echo"))).await;
+    setup.send(client.request(Method::GET, "")).await;
+    let set_level =
+        r#"{"jsonrpc":"2.0","id":2,"method":"logging/setLevel","params":{"level":"info"}}"#;
+    setup.send(client.post(set_level)).await;
+    let expected = [
+        ("initialize", ""),
+        ("notifications/initialized", "of inner-1"),
+        ("tools/call", "of inner-1"),
+        ("GET", "of inner-1"),
+        ("logging/setLevel", "of inner-1"),
+    ];
+    assert_eq!(setup.server.take_affinities(), told(&expected));
+
+    // A new link begins with nothing; what is said to it goes with it from then on.
+    setup.restart(|_| {}).await;
+    setup.server.forget(404);
+    setup.send(client.post(&call(3, "echo"))).await;
+    setup.restart(|_| {}).await;
+    setup.send(client.request(Method::DELETE, "")).await;
+    let expected = [
+        ("tools/call", "of inner-1, set"),
+        ("initialize", ""),
+        ("notifications/initialized", "of inner-2"),
+        ("logging/setLevel", "of inner-2"),
+        ("tools/call", "of inner-2, set"),
+        ("DELETE", "of inner-2, set"),
+    ];
+    assert_eq!(setup.server.take_affinities(), told(&expected));
+}
+
+#[tokio::test]
 async fn calls_are_tracked_with_their_outcomes() {
     let setup = Setup::new().await;
     let client = setup.connect().await;

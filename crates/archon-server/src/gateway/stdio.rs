@@ -9,17 +9,17 @@
 mod backoff;
 mod child;
 mod children;
-mod events;
+pub(super) mod events;
 mod handshake;
 mod launch;
 mod layout;
 mod lines;
-mod mailbox;
+pub(super) mod mailbox;
 mod modern;
 mod probe;
 mod starting;
 mod stderr;
-mod table;
+pub(super) mod table;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -17,7 +17,7 @@ use crate::protocol::names::{MCP_SESSION_ID, X_ARCHON_SESSION_ID};
 use crate::protocol::{Envelope, Message, Presented, legacy};
 use crate::session::Era;
 use crate::store::Outcome;
-use crate::tracker::{Arrival, Ending, Handshake};
+use crate::tracker::{Affinity, Arrival, Ending, Handshake};
 
 /// What an answer to `initialize` may be long, and what comes before it: instructions can be long, and icons be
 /// written into it, but not this long.
@@ -56,7 +56,9 @@ impl<S: Inner> Flow<S> {
             connection: None,
             principal: caller.principal.clone(),
         };
-        let request = inner_request(parts, body, exchange, None);
+        let affinity = Affinity::default();
+        let mut request = inner_request(parts, body, exchange, None);
+        request.extensions_mut().insert(affinity.clone());
         let opened = match self.call_inner(request).await {
             Ok(response) => read_answer(response, &shared.upstream).await,
             Err(failed) => Err(failed),
@@ -76,8 +78,8 @@ impl<S: Inner> Flow<S> {
             tracing::warn!(upstream = &*shared.upstream, "initialize was refused by the upstream");
             return response;
         };
-        let handshake =
-            Handshake { upstream: shared.upstream.clone(), initialize, protocol_version, link };
+        let upstream = shared.upstream.clone();
+        let handshake = Handshake { upstream, initialize, protocol_version, link, affinity };
         let admission = match tracker.open(&presented, handshake, &caller, arrival.at).await {
             Ok(admission) => admission,
             Err(refusal) => return reject::admission(id, refusal),

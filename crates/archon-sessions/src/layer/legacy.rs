@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
@@ -120,11 +120,13 @@ impl<S: Inner> Flow<S> {
         };
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
         let durable = self.shared.tracker.close(&admission, arrival.at);
-        if let Some(link) = admission.connection.as_ref().and_then(|c| c.link()) {
+        let connection = admission.connection.as_ref();
+        if let Some((connection, link)) = connection.and_then(|c| Some((c, c.link()?))) {
             let session = Session::of(&self.shared.tracker, &admission.presence, &[]);
             let exchange = exchange_of(&admission);
             let mut request = inner_request(parts, Bytes::new(), exchange, Some(session));
             request.headers_mut().insert(MCP_SESSION_ID, link);
+            request.extensions_mut().insert(connection.affinity());
             // The connection has ended whatever the upstream says to it.
             let _ = tokio::time::timeout(DELETE_LIMIT, self.call_inner(request)).await;
         }
@@ -149,6 +151,23 @@ impl<S: Inner> Flow<S> {
             }
             answered => answered,
         }
+    }
+
+    /// Calls the inner service in the name of a link, if the connection has one, and with what goes with that.
+    pub(super) async fn call_linked(
+        &mut self,
+        request: &InnerRequest,
+        connection: &Arc<LiveConnection>,
+        link: Option<&HeaderValue>,
+    ) -> Result<Response<S::Answer>, CallFailed> {
+        let mut request = request.clone();
+        if let Some(link) = link {
+            request.headers_mut().insert(MCP_SESSION_ID, link.clone());
+        }
+        request.extensions_mut().insert(connection.affinity());
+        let answered = self.call_inner(request).await;
+        self.shared.tracker.keep_affinity(connection);
+        answered
     }
 
     /// Makes the answer of the inner service the client's.

@@ -201,6 +201,7 @@ fn resumption(
     *resumed.method_mut() = Method::GET;
     *resumed.uri_mut() = request.uri().clone();
     *resumed.headers_mut() = request.headers().clone();
+    resumed.extensions_mut().insert(connection.affinity());
     let headers = resumed.headers_mut();
     headers.remove(CONTENT_TYPE);
     headers.remove(CONTENT_LENGTH);

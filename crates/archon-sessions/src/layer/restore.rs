@@ -23,7 +23,7 @@ use crate::protocol::forgotten::{Asked, LinkState, REFUSAL_BYTES_MAX, is_refusal
 use crate::protocol::names::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use crate::protocol::sse::is_event_stream;
 use crate::protocol::{Envelope, legacy};
-use crate::tracker::LiveConnection;
+use crate::tracker::{Affinity, LiveConnection};
 
 /// A connection is opened again so often for one request: a server that forgets at once again may be restarting.
 const RESTORES_MAX: usize = 3;
@@ -100,12 +100,14 @@ impl<S: Inner> Flow<S> {
         request: &InnerRequest,
         connection: Option<&Arc<LiveConnection>>,
     ) -> Result<Answered<S::Answer>, CallFailed> {
-        let Some((connection, mut link)) = connection.and_then(|c| Some((c, c.link()?))) else {
+        let Some(connection) = connection else {
             return self.call_inner(request.clone()).await.map(Answered::from);
         };
-        let mut first = request.clone();
-        first.headers_mut().insert(MCP_SESSION_ID, link.clone());
-        let mut answered = Answered::from(self.call_inner(first).await?);
+        let Some(mut link) = connection.link() else {
+            return self.call_linked(request, connection, None).await.map(Answered::from);
+        };
+        let first = self.call_linked(request, connection, Some(&link)).await?;
+        let mut answered = Answered::from(first);
         for _ in 0..RESTORES_MAX {
             if !self.is_forgotten(&mut answered, request, connection, &link).await? {
                 return Ok(answered);
@@ -119,13 +121,12 @@ impl<S: Inner> Flow<S> {
             let mut again = request.clone();
             // The new link knows no event of the old one.
             again.headers_mut().remove(LAST_EVENT_ID);
-            let Some(renewed) = connection.link() else {
-                again.headers_mut().remove(MCP_SESSION_ID);
-                return self.call_inner(again).await.map(Answered::from);
-            };
-            again.headers_mut().insert(MCP_SESSION_ID, renewed.clone());
+            again.headers_mut().remove(MCP_SESSION_ID);
+            let renewed = connection.link();
+            let response = self.call_linked(&again, connection, renewed.as_ref()).await?;
+            let Some(renewed) = renewed else { return Ok(response.into()) };
             link = renewed;
-            answered = self.call_inner(again).await?.into();
+            answered = response.into();
         }
         if self.is_forgotten(&mut answered, request, connection, &link).await?
             && answered.response.status() == StatusCode::NOT_FOUND
@@ -180,7 +181,8 @@ impl<S: Inner> Flow<S> {
         link: &HeaderValue,
     ) -> bool {
         let version = HeaderValue::from_str(connection.protocol_version()).ok();
-        let ping = post(like, PING.to_owned(), Some(link.clone()), version);
+        let mut ping = post(like, PING.to_owned(), Some(link.clone()), version);
+        ping.extensions_mut().insert(connection.affinity());
         let upstream = self.shared.upstream.clone();
         let asked = async {
             let opened = read_answer(self.call_inner(ping).await?, &upstream).await?;
@@ -207,45 +209,51 @@ impl<S: Inner> Flow<S> {
         if connection.link().as_ref() != Some(link) {
             return Ok(());
         }
-        let link = match self.open_again(request, connection).await {
+        let affinity = Affinity::default();
+        let link = match self.open_again(request, connection, &affinity).await {
             Ok(link) => link,
             // That an answer is too large is not over by the next try.
             Err(failed) if failed.code == codes::REFUSED => return Err(failed),
             // Whatever became of our own handshake, the request that waits for it did not run.
             Err(_) => return Err(CallFailed::unreachable(&upstream)),
         };
-        self.shared.tracker.relink(connection, link);
+        self.shared.tracker.relink(connection, link, affinity);
         let id = connection.presence().id();
         tracing::info!(session_id = %id, "session {id} opened again at {upstream}");
         Ok(())
     }
 
     /// Sends `initialize` and `notifications/initialized` as the client did, and sets up again what it had
-    /// set up since; returns the new link.
+    /// set up since; returns the new link, with what goes with it in `affinity`.
     async fn open_again(
         &mut self,
         like: &InnerRequest,
         connection: &LiveConnection,
+        affinity: &Affinity,
     ) -> Result<Option<HeaderValue>, CallFailed> {
         let upstream = self.shared.upstream.clone();
+        let post = |body, link, version| {
+            let mut request = post(like, body, link, version);
+            request.extensions_mut().insert(affinity.clone());
+            request
+        };
         let params = connection.initialize();
         let initialize = format!(
             r#"{{"jsonrpc":"2.0","id":"archon-restore","method":"initialize","params":{params}}}"#
         );
-        let response = self.call_inner(post(like, initialize, None, None)).await?;
+        let response = self.call_inner(post(initialize, None, None)).await?;
         let opened = read_answer(response, &upstream).await?;
         let version = opened.result().and_then(legacy::negotiated_version);
         let Some(version) = version else { return Err(CallFailed::unreachable(&upstream)) };
         let link = opened.parts.headers.get(MCP_SESSION_ID).cloned();
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
         let version = HeaderValue::try_from(version).ok();
-        self.call_inner(post(like, initialized, link.clone(), version.clone())).await?;
+        self.call_inner(post(initialized, link.clone(), version.clone())).await?;
         for (method, params) in connection.setup().requests() {
             let again = format!(
                 r#"{{"jsonrpc":"2.0","id":"archon-restore","method":"{method}","params":{params}}}"#
             );
-            let response =
-                self.call_inner(post(like, again, link.clone(), version.clone())).await?;
+            let response = self.call_inner(post(again, link.clone(), version.clone())).await?;
             // What the upstream does not take again is lost; the call at hand is not.
             let _ = read_answer(response, &upstream).await;
         }

@@ -4,11 +4,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
-use super::{ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
+use super::{Affinity, ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
 use crate::protocol::{Envelope, Handle, Presented};
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, McpSessionId,
@@ -98,6 +98,8 @@ pub struct Handshake {
     pub protocol_version: String,
     /// The inner service's own `Mcp-Session-Id`.
     pub link: Option<HeaderValue>,
+    /// What it is told again on that link.
+    pub affinity: Affinity,
 }
 
 /// What joins requests that show no handle: the principal's client, or a fingerprint.
@@ -319,7 +321,7 @@ impl Tracker {
             protocol_version: handshake.protocol_version.into(),
             initialize: handshake.initialize,
             link: handshake.link.and_then(|link| link.to_str().ok().map(Box::from)),
-            setup: None,
+            setup: ConnectionSetup::to_stored(None, Some(&handshake.affinity)),
             opened_at: now,
             ended_at: None,
         };
@@ -358,9 +360,21 @@ impl Tracker {
     }
 
     /// Writes down that the upstream knows this connection by another id now.
-    pub fn relink(&self, connection: &LiveConnection, link: Option<HeaderValue>) -> Durable {
-        let record = connection.set_link(link);
+    pub fn relink(
+        &self,
+        connection: &LiveConnection,
+        link: Option<HeaderValue>,
+        affinity: Affinity,
+    ) -> Durable {
+        let record = connection.set_link(link, affinity);
         self.inner.writer.durably(|batch| batch.connections.push(record))
+    }
+
+    /// Writes down a connection's affinity, if that has changed and is due.
+    pub fn keep_affinity(&self, connection: &LiveConnection) {
+        if let Some(record) = connection.changed_affinity(Instant::now()) {
+            self.inner.writer.durably(|batch| batch.connections.push(record));
+        }
     }
 
     /// Writes down what a request of the client's sets up on its connection, if it is such a request.

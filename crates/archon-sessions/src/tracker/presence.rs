@@ -3,11 +3,12 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
 use super::admit::{Kin, Proof};
+use super::affinity::Affinity;
 use super::census::Place;
 use super::ledger::CallFacts;
 use super::log::{Purpose, StreamLog};
@@ -415,6 +416,8 @@ impl Drop for IdInUse {
 struct State {
     presence: Arc<Presence>,
     link: Option<HeaderValue>,
+    /// `None` until it is asked for.
+    affinity: Option<Affinity>,
     ended_at: Option<Timestamp>,
     /// Streams that its client may come back to, oldest first.
     logs: Vec<Arc<StreamLog>>,
@@ -429,9 +432,11 @@ struct State {
 impl LiveConnection {
     pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
         let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
-        let setup = record.setup.as_deref().map(ConnectionSetup::from_stored).map(Box::new);
+        let stored = record.setup.as_deref().map(ConnectionSetup::from_stored);
+        let (setup, affinity) = stored.unwrap_or_default();
+        let setup = Some(setup).filter(|setup| !setup.is_empty()).map(Box::new);
         let (ended_at, logs, calls, ids) = (record.ended_at, Vec::new(), Vec::new(), Vec::new());
-        let state = State { presence, link, ended_at, logs, calls, ids, setup };
+        let state = State { presence, link, affinity, ended_at, logs, calls, ids, setup };
         Arc::new(Self {
             state: Mutex::new(state),
             reopening: tokio::sync::Mutex::default(),
@@ -473,6 +478,17 @@ impl LiveConnection {
     /// Returns the upstream's own id for this connection.
     pub fn link(&self) -> Option<HeaderValue> {
         self.state().link.clone()
+    }
+
+    /// Returns what the service behind the layer is told again on its link.
+    pub fn affinity(&self) -> Affinity {
+        self.state().affinity.get_or_insert_default().clone()
+    }
+
+    /// Returns what to store if its affinity has changed and is due.
+    pub(super) fn changed_affinity(&self, now: Instant) -> Option<Connection> {
+        let affinity = self.state().affinity.clone()?;
+        affinity.is_due(now).then(|| self.record())
     }
 
     /// Returns the session it is bound to.
@@ -588,8 +604,11 @@ impl LiveConnection {
         state.logs.retain(|log| log.is_of_use());
     }
 
-    pub(super) fn set_link(&self, link: Option<HeaderValue>) -> Connection {
-        self.state().link = link;
+    pub(super) fn set_link(&self, link: Option<HeaderValue>, affinity: Affinity) -> Connection {
+        {
+            let mut state = self.state();
+            (state.link, state.affinity) = (link, Some(affinity));
+        }
         self.record()
     }
 
@@ -620,7 +639,7 @@ impl LiveConnection {
             protocol_version: (&*self.protocol_version).into(),
             initialize: self.initialize.clone(),
             link: state.link.as_ref().and_then(|link| link.to_str().ok()).map(Box::from),
-            setup: state.setup.as_deref().and_then(ConnectionSetup::to_stored),
+            setup: ConnectionSetup::to_stored(state.setup.as_deref(), state.affinity.as_ref()),
             opened_at: self.opened_at,
             ended_at: state.ended_at,
         }

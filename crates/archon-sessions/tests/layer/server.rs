@@ -12,7 +12,7 @@ use archon_sessions::layer::{InnerRequest, Repeatable, SessionBody, SessionLayer
 use archon_sessions::session::DisconnectReason;
 use archon_sessions::store::RequestRow;
 use archon_sessions::store::memory::MemoryStore;
-use archon_sessions::tracker::{Settings, Tracker};
+use archon_sessions::tracker::{Affinity, Settings, Tracker};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
@@ -57,6 +57,8 @@ pub struct Server {
     runs: Arc<Mutex<HashMap<String, usize>>>,
     /// Target and `Accept` of the latest request.
     told: Arc<Mutex<(String, String)>>,
+    /// The affinity of each request, by its method.
+    affinities: Arc<Mutex<Vec<(String, String)>>>,
     released: watch::Sender<bool>,
     /// Whether it opens standing streams, and only once it is released.
     stands_later: Arc<AtomicBool>,
@@ -72,6 +74,7 @@ impl Server {
             initialized: Arc::default(),
             runs: Arc::default(),
             told: Arc::default(),
+            affinities: Arc::default(),
             released: watch::Sender::new(false),
             stands_later: Arc::default(),
             script: Arc::default(),
@@ -117,6 +120,11 @@ impl Server {
         self.stands_later.store(true, SeqCst);
     }
 
+    /// Takes what was told with each request since the last time.
+    pub fn take_affinities(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.affinities.lock().unwrap())
+    }
+
     /// Lets slow tools end.
     pub fn release(&self) {
         self.released.send_replace(true);
@@ -124,14 +132,18 @@ impl Server {
 
     async fn answer(self, request: InnerRequest) -> Response<Body> {
         let (method, headers) = (request.method().clone(), request.headers().clone());
+        let affinity = request.extensions().get::<Affinity>().cloned().unwrap_or_default();
         assert!(!headers.contains_key("x-archon-session-id"), "what is for the layer stays there");
         let accept = headers.get("accept").map(|accept| accept.to_str().unwrap().to_owned());
         *self.told.lock().unwrap() = (request.uri().to_string(), accept.unwrap_or_default());
+        let http_method = request.method().to_string();
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let message = serde_json::from_slice::<Value>(&body);
         let header = |name| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         let (link, last) = (header("mcp-session-id"), header("last-event-id"));
         let seen = message.as_ref().map_or(Value::Null, Value::clone);
+        let told = seen["method"].as_str().map_or(http_method, str::to_owned);
+        self.affinities.lock().unwrap().push((told, affinity.text().to_string()));
         let asked = Asked { method, link, last, message: seen };
         self.asked.lock().unwrap().push(asked.clone());
         let script = self.script.lock().unwrap().clone();
@@ -150,6 +162,7 @@ impl Server {
         if method == "initialize" {
             self.refusal.store(0, SeqCst);
             let session = format!("inner-{}", self.known.fetch_add(1, SeqCst) + 1);
+            affinity.change(|_| Some(format!("of {session}")));
             let version = &message["params"]["protocolVersion"];
             let mut answer = reply(&id, json!({ "protocolVersion": version, "capabilities": {} }));
             answer.headers_mut().insert("mcp-session-id", session.parse().unwrap());
@@ -161,6 +174,10 @@ impl Server {
             status => return text(status, "Bad Request: no valid Session ID"),
         }
         match method {
+            "logging/setLevel" => {
+                affinity.change(|before| Some(format!("{before}, set")));
+                reply(&id, json!({}))
+            }
             "notifications/initialized" => {
                 self.initialized.fetch_add(1, SeqCst);
                 text(202, "")

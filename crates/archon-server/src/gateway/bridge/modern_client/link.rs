@@ -12,6 +12,7 @@ use archon_sessions::protocol::forgotten::{
 use archon_sessions::protocol::names::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use archon_sessions::protocol::{self, Envelope};
 use archon_sessions::session::Era;
+use archon_sessions::tracker::Affinity;
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderValue};
 use http::{Method, StatusCode};
@@ -44,6 +45,8 @@ pub struct Link {
     /// be another by now. Held for single operations.
     like: Mutex<InnerRequest>,
     handle: Option<HeaderValue>,
+    /// What the upstream is told again with each request on it.
+    affinity: Affinity,
     version: HeaderValue,
     /// The result of `initialize`, as JSON text.
     initialized: String,
@@ -76,7 +79,9 @@ impl Link {
         like: &InnerRequest,
         envelope: &Envelope,
     ) -> Result<Result<Arc<Self>, Answer>, CallFailed> {
-        let request = legacy_post(like, to_legacy::initialize(envelope), None, None);
+        let affinity = Affinity::default();
+        let mut request = legacy_post(like, to_legacy::initialize(envelope), None, None);
+        request.extensions_mut().insert(affinity.clone());
         let answer = plain.call(request).await?;
         let handle = answer.headers().get(MCP_SESSION_ID).cloned();
         let mut incoming = match Said::of(answer) {
@@ -98,6 +103,7 @@ impl Link {
         let link = Self {
             like: Mutex::new(post(like, Era::Legacy, String::new())),
             handle,
+            affinity,
             version,
             initialized,
             next: AtomicU64::new(1),
@@ -165,7 +171,9 @@ impl Link {
 
     /// Returns the request that says this on the link, in the name of a request of the client's.
     pub fn request(&self, like: &InnerRequest, body: String) -> InnerRequest {
-        legacy_post(like, body, self.handle.as_ref(), Some(&self.version))
+        let mut request = legacy_post(like, body, self.handle.as_ref(), Some(&self.version));
+        request.extensions_mut().insert(self.affinity.clone());
+        request
     }
 
     /// Returns the request for the stream on which the server speaks by itself.
