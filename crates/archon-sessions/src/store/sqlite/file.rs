@@ -14,7 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection as _, Executor, SqliteConnection};
 use tokio::time::Instant;
 
-use super::{damage, schema};
+use super::{damage, private, schema};
 use crate::store::{LostHistory, StoreError};
 
 /// How long a statement waits for another process's lock before the store counts as unavailable.
@@ -256,9 +256,11 @@ async fn open(
     let mut options = place.options().create_if_missing(true).foreign_keys(false);
     if !place.is_in_memory() {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+            private::create_folder(folder).map_err(sqlx::Error::Io)?;
         }
         damage::look_for(path).await?;
+        private::create_file(path).map_err(sqlx::Error::Io)?;
+        PARTS.iter().for_each(|part| private::keep_to_owner(&with(path, part)));
         options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
     }
     let named = |error: StoreError| damage::named(error, path);

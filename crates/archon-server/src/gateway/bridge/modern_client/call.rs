@@ -431,7 +431,9 @@ fn can_be_asked(envelope: &Envelope) -> bool {
 fn owner_of(request: &InnerRequest, envelope: &Envelope) -> Owner {
     let exchange = request.extensions().get::<Exchange>();
     let is_proven = exchange.and_then(|e| e.proof).is_some_and(|proof| match proof {
-        Proof::Header | Proof::Connection | Proof::Cookie | Proof::Principal => true,
+        Proof::Header | Proof::Connection | Proof::Cookie | Proof::ClientKey | Proof::Principal => {
+            true
+        }
         // A new session's client may not know it yet when it comes again.
         Proof::Fingerprint | Proof::New => false,
     });
