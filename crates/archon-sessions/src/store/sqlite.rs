@@ -122,7 +122,9 @@ impl SqliteStore {
             .execute(&mut *writer)
             .await?;
         let key = sqlx::query_scalar("SELECT value FROM archon_mcp_keys WHERE name = ?").bind(name);
-        Ok(key.fetch_one(writer).await?)
+        let key: String = key.fetch_one(writer).await?;
+        file.remember_key(name, &key);
+        Ok(key)
     }
 
     /// Closes the file, which folds the write-ahead log into it.
