@@ -17,6 +17,7 @@ mod log;
 mod nodes;
 mod observer;
 mod presence;
+mod proofs;
 mod reaper;
 mod reconnect;
 mod recovery;
@@ -194,6 +195,8 @@ struct Inner {
     /// Sessions whose clients have not been heard of since our restart.
     orphans: Orphans,
     fingerprint_key: FingerprintKey,
+    /// Since when cookies have seals: see [`proofs`].
+    sealed_since: Timestamp,
     token_key: TokenKey,
     reconnects: ReconnectLimiter,
     names: Names,
@@ -217,6 +220,7 @@ impl Tracker {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         let fingerprint_key = store.fingerprint_key().await?;
+        let sealed_since = store.sealed_since(Timestamp::now()).await?;
         let token_key = match &settings.reconnect.key {
             Some(key) => key.clone(),
             None => TokenKey::new(store.token_secret().await?.as_bytes()),
@@ -235,6 +239,7 @@ impl Tracker {
                 interrupted: Interrupted::default(),
                 orphans: Orphans::default(),
                 fingerprint_key,
+                sealed_since,
                 token_key,
                 names: Names::since(Timestamp::now()),
                 events: Events::starting(Timestamp::now()),

@@ -42,6 +42,8 @@ pub struct StoreHealth {
     pub reason: Option<String>,
     /// What waits to be written, could not wait any longer, or was in a file that is gone.
     rows: [(&'static str, u64); 3],
+    /// Rows that people wrote and nobody can read.
+    unreadable: u64,
 }
 
 /// Answers on the MCP port: 200 as long as calls are relayed, which needs no store.
@@ -101,6 +103,7 @@ async fn api(State(overview): State<Arc<Overview>>, _: NoParams) -> Response {
         queued_rows: queued,
         dropped_rows: dropped,
         lost_rows: lost,
+        unreadable_rows: Some(store.unreadable).filter(|rows| *rows > 0),
     };
     (code, Json(health)).into_response()
 }
@@ -118,6 +121,9 @@ impl StoreHealth {
     fn add_rows(&self, to: &mut Value) {
         for (name, count) in self.rows {
             to[name] = count.into();
+        }
+        if self.unreadable > 0 {
+            to["unreadable_rows"] = self.unreadable.into();
         }
     }
 }
@@ -144,7 +150,7 @@ pub async fn look_at_store(overview: &Overview) -> StoreHealth {
     };
     let queued = u64::try_from(queued).unwrap_or(u64::MAX);
     let rows = [(QUEUED, queued), ("dropped_rows", dropped), ("lost_rows", lost)];
-    StoreHealth { reason, rows }
+    StoreHealth { reason, rows, unreadable: overview.tracker.store().unreadable() }
 }
 
 /// An error and its cause, for an operator.
