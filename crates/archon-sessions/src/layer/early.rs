@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 
 use super::accept::Accepts;
 use super::body::{
-    Arrived, Coming, Logged, Nature, Observer, Rest, SILENCE_MAX, SessionBody, Watch,
+    Arrived, Coming, InFlight, Logged, Nature, Observer, Rest, SILENCE_MAX, SessionBody, Watch,
 };
 use super::cancel::taken_back;
 use super::exchange::Repeatable;
