@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, HeaderName, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -24,13 +24,13 @@ use super::renew::{CallOrigin, opens_stream};
 use super::restore::Answered;
 use super::transport::ClientTransport;
 use super::{Answer, BoxError, CallFailed, Flow, Inner, InnerRequest};
+use crate::protocol::names::X_ACCEL_BUFFERING;
 use crate::protocol::sse::is_event_stream;
 use crate::session::Era;
 use crate::tracker::{Admission, Call, LiveConnection, StreamPlace};
 
 /// An answer that is no message is read up to this length, for its text.
 const REFUSAL_MAX: usize = 64 * 1024;
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The head of an answer, which may be long in coming.
 pub(super) type Awaited<B> = BoxFuture<'static, Result<Answered<B>, CallFailed>>;

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::Response;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
-use http::{HeaderName, Response};
 
 use super::body::{Logged, Nature, Observer, Replay, SessionBody, Watch, event_of};
+use super::early::stream_head;
 use super::legacy::{exchange_of, label};
 use super::modern::inner_request;
 use super::renew::{StandingOrigin, opens_stream};
@@ -18,8 +19,6 @@ use crate::protocol::event_id::{EventId, EventOrigin, link_mark};
 use crate::protocol::names::LAST_EVENT_ID;
 use crate::session::Era;
 use crate::tracker::{Admission, Purpose, StreamLog, StreamPlace};
-
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What a client missed of a stream that is over.
 #[derive(Default)]
@@ -144,10 +143,5 @@ impl<S: Inner> Flow<S> {
 }
 
 fn streamed<B>(body: SessionBody<B>, admission: &Admission) -> Response<SessionBody<B>> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    label(response, admission)
+    label(stream_head(body), admission)
 }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http::{HeaderName, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -12,11 +12,11 @@ use super::BoxError;
 use super::body::SessionBody;
 use super::renew::opens_stream;
 use crate::protocol::answer::Scanner;
+use crate::protocol::names::X_ACCEL_BUFFERING;
 use crate::protocol::sse::{Events, Part};
 
 /// An answer longer than this stays an event of a stream: it is held whole to be sent as JSON.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Returns the answer as JSON if it is all there is. Where something comes before it, progress or a question, the
 /// stream goes to the client as it is: nothing of it may be lost.

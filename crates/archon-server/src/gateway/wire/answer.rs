@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use archon_sessions::layer::{CallFailed, codes};
+use archon_sessions::protocol::names::X_ACCEL_BUFFERING;
 use archon_sessions::store::Outcome;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::{Answer, GatewayBody};
 
 /// Proxies close a stream that is silent for a minute, some for half of one.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// Tells nginx and its kind not to gather an event stream before they pass it on.
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Returns an event stream with this body.
 pub fn event_stream(body: GatewayBody) -> Answer {
