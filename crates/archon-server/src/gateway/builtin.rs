@@ -118,8 +118,8 @@ impl<U: Relay> Builtin<U> {
         match incoming.next_event(PAGE_BYTES_MAX).await {
             Ok(Some(whole)) => {
                 let body = match self.spliced(&whole, &again).await {
-                    Some(Listed { json, .. }) => json.into(),
-                    None => whole.raw,
+                    Listed::Longer(json) => json.into(),
+                    Listed::Same | Listed::Other => whole.raw,
                 };
                 if parts.headers.contains_key(CONTENT_LENGTH) {
                     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -146,12 +146,17 @@ impl<U: Relay> Builtin<U> {
                 Err(error) if error.is::<TooLarge>() => break,
                 Err(error) => return Err(error),
             };
-            let Some(page) = self.spliced(&event, &request).await else {
-                out.pass(event.raw).await;
-                continue;
-            };
-            out.pass(if page.is_changed { event.with_data(&page.json) } else { event.raw }).await;
-            break;
+            match self.spliced(&event, &request).await {
+                Listed::Other => out.pass(event.raw).await,
+                Listed::Same => {
+                    out.pass(event.raw).await;
+                    break;
+                }
+                Listed::Longer(json) => {
+                    out.pass(event.with_data(&json)).await;
+                    break;
+                }
+            }
         }
         let mut rest = incoming.rest();
         while let Some(frame) = rest.frame().await {
@@ -162,22 +167,22 @@ impl<U: Relay> Builtin<U> {
         Ok(())
     }
 
-    /// Learns from a page, and returns it as the client is to see it; `None` if the event is not a page.
-    async fn spliced(&mut self, event: &Event, request: &InnerRequest) -> Option<Listed> {
-        let data = event.data.as_ref()?;
-        let page = Page::read(data)?;
+    /// Learns from a page, and returns what the client is to see of it.
+    async fn spliced(&mut self, event: &Event, request: &InnerRequest) -> Listed {
+        let read = event.data.as_ref().and_then(|data| Some((data, Page::read(data)?)));
+        let Some((data, page)) = read else { return Listed::Other };
         let shared = self.shared.clone();
         let is_first = !has_cursor(request);
         shared.catalog.learn(&page, is_first);
         if page.next.is_some() || !shared.is_on {
-            return Some(Listed { json: data.to_vec(), is_changed: false });
+            return Listed::Same;
         }
         if !is_first {
             shared.catalog.ask(&mut self.upstream, request).await;
         }
         let taken = self.taken();
         let added: Vec<String> = Tool::ALL.iter().map(|tool| tool.definition(&taken)).collect();
-        Some(Listed { json: page.with(data, &added), is_changed: true })
+        Listed::Longer(page.with(data, &added))
     }
 
     /// Answers a call of one of our names, unless the upstream uses it itself.
@@ -207,10 +212,14 @@ impl<U: Relay> Builtin<U> {
     }
 }
 
-/// A page as the client is to see it, as JSON text.
-struct Listed {
-    json: Vec<u8>,
-    is_changed: bool,
+/// What the client is to see of an event.
+enum Listed {
+    /// It is not a page: as it is.
+    Other,
+    /// A page without ours: as it is.
+    Same,
+    /// A page with ours, as JSON text.
+    Longer(Vec<u8>),
 }
 
 /// Returns true if this `tools/list` asks for a page that is not the first.

@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use page::Facts;
-use serde::Deserialize;
 
 /// Tools kept; servers have tens. What is beyond is not known.
 const TOOLS_MAX: usize = 10_000;
@@ -164,31 +163,31 @@ impl Catalog {
         self.known().tools.get(name).is_some_and(|facts| facts.is_repeatable)
     }
 
-    /// Checks the headers that mirror a call's arguments against its `params`, JSON text.
+    /// Checks the headers that mirror the arguments of a call of this tool against its `params`, JSON text.
     ///
     /// # Errors
     /// With what is wrong.
-    pub fn check_mirrors(&self, headers: &HeaderMap, params: &str) -> Result<(), String> {
-        match self.mirrors(params) {
+    pub fn check_mirrors(
+        &self,
+        tool: &str,
+        headers: &HeaderMap,
+        params: &str,
+    ) -> Result<(), String> {
+        match self.mirrors(tool) {
             Some(mirrors) => mirrors::check(&mirrors, headers, params),
             None => Ok(()),
         }
     }
 
-    /// Returns the headers that mirror the arguments of a call with these `params`, JSON text.
-    pub fn mirroring(&self, params: &str) -> HeaderMap {
-        self.mirrors(params).map_or_else(HeaderMap::new, |found| mirrors::headers(&found, params))
+    /// Returns the headers that mirror the arguments of a call of this tool with these `params`, JSON text.
+    pub fn mirroring(&self, tool: &str, params: &str) -> HeaderMap {
+        self.mirrors(tool).map_or_else(HeaderMap::new, |found| mirrors::headers(&found, params))
     }
 
-    fn mirrors(&self, params: &str) -> Option<Vec<mirrors::Mirror>> {
-        #[derive(Deserialize)]
-        struct Called<'a> {
-            #[serde(borrow)]
-            name: std::borrow::Cow<'a, str>,
-        }
-        let called: Called<'_> = serde_json::from_str(params).ok()?;
+    /// Few tools have any: the rest are to cost a call no more than this.
+    fn mirrors(&self, tool: &str) -> Option<Vec<mirrors::Mirror>> {
         let known = self.known();
-        let facts = known.tools.get(&*called.name)?;
+        let facts = known.tools.get(tool)?;
         (!facts.mirrors.is_empty()).then(|| facts.mirrors.clone())
     }
 
@@ -278,11 +277,11 @@ mod tests {
         let catalog = Catalog::default();
         let schema = r#""inputSchema":{"properties":{"region":{"x-mcp-header":"Region"}}}"#;
         let (headers, call) = (HeaderMap::new(), r#"{"name":"t","arguments":{"region":"eu"}}"#);
-        assert!(catalog.check_mirrors(&headers, call).is_ok());
+        assert!(catalog.check_mirrors("t", &headers, call).is_ok());
         catalog.learn(&page(&format!(r#"{{"name":"t",{schema}}}"#), "null"), true);
-        assert!(catalog.check_mirrors(&headers, call).is_err());
-        assert_eq!(catalog.mirroring(call)["mcp-param-region"], "eu");
+        assert!(catalog.check_mirrors("t", &headers, call).is_err());
+        assert_eq!(catalog.mirroring("t", call)["mcp-param-region"], "eu");
         catalog.learn(&page(r#"{"name":"t","inputSchema":{}}"#, "null"), true);
-        assert!(catalog.check_mirrors(&headers, call).is_ok());
+        assert!(catalog.check_mirrors("t", &headers, call).is_ok());
     }
 }

@@ -14,7 +14,7 @@ const NEEDLE: &[u8] = b"list_changed";
 #[derive(Debug)]
 pub struct Changes {
     catalog: Arc<Catalog>,
-    /// The end of what passed last, shorter than what is looked for.
+    /// The end of what passed last, shorter than what is looked for; kept, so that a stream costs one allocation.
     carry: Vec<u8>,
 }
 
@@ -26,14 +26,19 @@ impl Changes {
 
     /// Looks at the next bytes of the stream.
     pub fn saw(&mut self, bytes: &[u8]) {
-        let start = &bytes[..bytes.len().min(NEEDLE.len() - 1)];
-        let seam = [&self.carry[..], start].concat();
-        if memmem::find(&seam, NEEDLE).is_some() || memmem::find(bytes, NEEDLE).is_some() {
+        const KEPT: usize = NEEDLE.len() - 1;
+        let seam = &mut self.carry;
+        seam.extend_from_slice(&bytes[..bytes.len().min(KEPT)]);
+        if memmem::find(seam, NEEDLE).is_some() || memmem::find(bytes, NEEDLE).is_some() {
             self.catalog.forget();
         }
-        let end = if bytes.len() < NEEDLE.len() { &seam[..] } else { bytes };
-        let keep = end.len().saturating_sub(NEEDLE.len() - 1);
-        self.carry = end[keep..].to_vec();
+        match bytes.len().checked_sub(KEPT) {
+            Some(from) => {
+                seam.clear();
+                seam.extend_from_slice(&bytes[from..]);
+            }
+            None => drop(seam.drain(..seam.len().saturating_sub(KEPT))),
+        }
     }
 }
 

@@ -94,13 +94,14 @@ impl StdioUpstream {
         headers: &HeaderMap,
         envelope: &Envelope,
     ) -> Result<(), CallFailed> {
-        let params = envelope.params.as_deref().unwrap_or("{}");
-        if let Some(meta) = Object::read(params).as_ref().and_then(|params| params.get("_meta")) {
-            let ask = async |cursor| self.list_tools(child, owner, meta, cursor).await;
+        let Some(tool) = envelope.tool() else { return Ok(()) };
+        if let Some(meta) = envelope.meta.source.as_deref() {
+            let ask = |cursor| self.list_tools(child, owner, meta, cursor);
             self.catalog.complete(self.children.config().start_timeout, ask).await;
         }
         // MCP 2026-07-28, Transports: -32020 with 400.
-        self.catalog.check_mirrors(headers, params).map_err(|wrong| CallFailed {
+        let params = envelope.params.as_deref().unwrap_or("{}");
+        self.catalog.check_mirrors(tool, headers, params).map_err(|wrong| CallFailed {
             status: StatusCode::BAD_REQUEST,
             ..failure(-32020, wrong)
         })

@@ -316,9 +316,9 @@ impl Call {
         let body = to_modern::body(envelope, &id, &connection.meta, Some(&level), round);
         let target = envelope.target.as_deref();
         let mut request = to_modern::request(&self.request, &envelope.method, target, body);
-        if envelope.tool().is_some() {
+        if let Some(tool) = envelope.tool() {
             let params = envelope.params.as_deref().unwrap_or("{}");
-            request.headers_mut().extend(self.clients.catalog.mirroring(params));
+            request.headers_mut().extend(self.clients.catalog.mirroring(tool, params));
         }
         Ok(Said::of(self.clients.plain.call(request).await?))
     }

@@ -109,9 +109,7 @@ impl ModernClients {
         envelope: &Envelope,
     ) -> Result<(), CallFailed> {
         let shared = &self.shared;
-        if envelope.tool().is_none() {
-            return Ok(());
-        }
+        let Some(tool) = envelope.tool() else { return Ok(()) };
         let ask = |cursor: Option<String>| async move {
             let params = cursor.map(|cursor| format!(r#"{{"cursor":{cursor}}}"#));
             let params = params.as_deref().unwrap_or("{}");
@@ -121,7 +119,7 @@ impl ModernClients {
         shared.catalog.complete(ASK_LIMIT, ask).await;
         let params = envelope.params.as_deref().unwrap_or("{}");
         // MCP 2026-07-28, Transports: -32020 with 400.
-        shared.catalog.check_mirrors(request.headers(), params).map_err(|wrong| CallFailed {
+        shared.catalog.check_mirrors(tool, request.headers(), params).map_err(|wrong| CallFailed {
             status: StatusCode::BAD_REQUEST,
             ..failure(-32020, wrong)
         })
