@@ -6,8 +6,10 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback import LoopbackServer
 
 JSON = {"content-type": "application/json"}
 EVENTS = {"content-type": "text/event-stream"}
@@ -71,30 +73,20 @@ def as_events(*events: bytes) -> Reply:
     return Reply(200, EVENTS, list(events))
 
 
-class Peer(ThreadingHTTPServer):
+class Peer(LoopbackServer):
     """The server. `script` answers a request, given how many of its kind came before, or leaves it to `usual`."""
 
-    daemon_threads = True
-
     def __init__(self, script: Script):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/mcp"
+        super().__init__(Handler, "/mcp")
         self.script = script
         self.seen: list[Seen] = []
         # Set when the server ends, for streams that would stay open.
         self.ending = threading.Event()
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
-
-    def __enter__(self) -> Peer:
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.ending.set()
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
+        super().__exit__()
 
     def count(self, kind: str) -> int:
         """How many requests of a kind came."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from harness import tool
+from loopback import LoopbackServer
 
 # What only the page says.
 GREETING = "The page that is kept"
@@ -19,24 +19,11 @@ def playwright_mcp() -> str:
     return shlex.join([str(tool("playwright-mcp")), *chromium, "--isolated"])
 
 
-class Page(ThreadingHTTPServer):
+class Page(LoopbackServer):
     """A page on a free port of loopback."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/"
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
-
-    def __enter__(self) -> Page:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
+        super().__init__(Handler, "/")
 
 
 class Handler(BaseHTTPRequestHandler):

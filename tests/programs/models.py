@@ -11,8 +11,10 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback import LoopbackServer
 
 Json = dict[str, Any]
 
@@ -26,28 +28,15 @@ class Call:
     before: Callable[[], None] = lambda: None
 
 
-class Model(ThreadingHTTPServer):
+class Model(LoopbackServer):
     """A model on a free port of loopback. Its subclasses speak the API of one vendor each."""
 
-    daemon_threads = True
-
     def __init__(self, script: Iterable[Call]):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        super().__init__(Handler)
         self.script = list(script)
         self.results: list[str] = []
         self.failed: list[str] = []
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
-
-    def __enter__(self) -> Model:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
 
     def next(self, results: list[str]) -> tuple[int, Call | None]:
         """The step that follows these results, with its number; none is the end."""
