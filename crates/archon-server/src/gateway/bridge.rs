@@ -160,8 +160,9 @@ impl Bridge {
                         let client = info.kind();
                         tracing::info!(
                             upstream = name,
-                            "{client} was refused the modern era by {name} and did no handshake: it is taken for a \
-                             client of that era alone, and served; `bridge = \"always\"` serves such clients at once"
+                            "{client} asked {name} for server/discover again without a handshake: it speaks only the \
+                             modern era, and is bridged from now on; set `bridge = \"always\"` to bridge such \
+                             clients at once"
                         );
                         None
                     }

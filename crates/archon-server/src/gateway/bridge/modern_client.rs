@@ -199,10 +199,9 @@ impl ModernClients {
             let (id, client) = (session.id(), session.client().kind());
             tracing::warn!(
                 session_id = %id, upstream = name,
-                "session {id}: calls of {client} at {name} run each on their own, without the state of those \
-                 before, since {client} shows no proof that it is the same client; give it a client key \
-                 (`archon client-config`) or let it keep cookies, or leave `bridge` of this upstream at \"auto\" \
-                 where it can do a handshake"
+                "session {id}: each call of {client} at {name} runs in a session of its own, without the state of those \
+                 before, since {client} keeps no cookies and sends neither a token nor X-Archon-Session-Id; configure \
+                 one of these in the client, or set `bridge = \"auto\"` for {name} if the client can do a handshake"
             );
         }
     }

@@ -15,7 +15,7 @@ use crate::gateway::wire::Answer;
 /// Links kept. The one that was used least recently gives way; its session has another when it needs one.
 const LINKS_MAX: usize = 10_000;
 /// How long a link is kept that was not used while its session ended in silence: a client that comes back after lunch
-/// finds its state. As long as a command is kept by default.
+/// finds its state.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
 
 /// See the module.
