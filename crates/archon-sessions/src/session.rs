@@ -3,7 +3,9 @@
 //! Everything in this module is pure: no I/O, and the time is always passed in.
 
 mod client;
+mod client_key;
 mod connection;
+mod cookie;
 mod era;
 mod fingerprint;
 mod id;
@@ -15,7 +17,9 @@ mod timeouts;
 mod token;
 
 pub use client::{ClientInfo, client_type, is_product};
+pub use client_key::{ClientKey, KeyDigest, NoClientKey};
 pub use connection::Connection;
+pub use cookie::{Cookie, NoCookie};
 pub use era::Era;
 pub use fingerprint::{Fingerprint, FingerprintKey};
 pub use id::{McpSessionId, SessionId};
@@ -66,6 +70,8 @@ pub struct Session {
     /// Where its client called from and what it said of itself, as a keyed digest; `None` once the client
     /// has shown a handle, for then no guess is needed.
     pub fingerprint: Option<Fingerprint>,
+    /// What is kept of the key that its client sends; requests with that key belong to it.
+    pub client_key: Option<KeyDigest>,
     /// The session this one goes on from, after that one's idle timeout.
     pub continues: Option<SessionId>,
     /// How often its client took it back with a reconnect token.
@@ -97,6 +103,7 @@ impl Session {
             idle_timeout,
             end: None,
             fingerprint: None,
+            client_key: None,
             continues: None,
             reconnect_count: 0,
             revision: 0,

@@ -23,13 +23,14 @@ pub use steps::SchemaStep;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::event_id::StreamId;
 use crate::session::{
-    Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp, User,
+    Connection, FingerprintKey, KeyDigest, McpSessionId, Session, SessionId, Timestamp, User,
 };
 
 /// Why a store could not do its work.
@@ -81,6 +82,37 @@ pub struct LostHistory {
     pub requests: Option<u64>,
 }
 
+/// Returns the rows that can be read. One that cannot costs itself, never its list: tables may be written to by
+/// anybody.
+///
+/// # Errors
+/// If the store is not available.
+pub(crate) fn each_readable<T>(
+    table: &'static str,
+    rows: impl Iterator<Item = Result<T, StoreError>>,
+) -> Result<Vec<T>, StoreError> {
+    let mut readable = Vec::with_capacity(rows.size_hint().0);
+    for row in rows {
+        match row {
+            Ok(row) => readable.push(row),
+            Err(StoreError::Corrupt { what }) => say_unreadable(table, what),
+            Err(StoreError::Unavailable(
+                error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)),
+            )) => say_unreadable(table, &error.to_string()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(readable)
+}
+
+/// Says that a row cannot be read: once, for lists are read again and again.
+pub(crate) fn say_unreadable(table: &'static str, what: &str) {
+    static IS_SAID: AtomicBool = AtomicBool::new(false);
+    if !IS_SAID.swap(true, Relaxed) {
+        tracing::warn!(table, what, "a row of {table} cannot be read and is left out ({what})");
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Unavailable(error)
@@ -105,6 +137,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// If the store is not available or the row is not readable.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Returns the latest sessions whose client sent this key, ended ones as well, so many at most.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError>;
 
     /// Returns a connection.
     ///
@@ -135,6 +173,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// If the store is not available or a row is not readable.
     async fn events_of(&self, stream: StreamId) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// Returns since when the store's sessions have cookies that nobody can make: this moment, if it is asked for the first
+    /// time.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn sealed_since(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        Ok(now)
+    }
 
     /// Returns the key of the sessions' fingerprints, made when it was asked for first.
     ///
@@ -196,6 +243,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// If the store is not available.
     async fn price(&self, model: &str, now: Timestamp) -> Result<Option<Price>, StoreError>;
+
+    /// Returns how many rows that others wrote cannot be read, as [`check`](Self::check) counted them last. They are left
+    /// out of all that is read.
+    fn unreadable(&self) -> u64 {
+        0
+    }
 
     /// Does the least that shows the store is there.
     ///

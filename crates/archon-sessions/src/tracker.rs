@@ -6,16 +6,19 @@
 
 mod admit;
 mod adopt;
+mod affinity;
 mod annotations;
 mod call;
 mod cancellation;
 mod census;
+mod connection;
 mod find;
 mod ledger;
 mod log;
 mod nodes;
 mod observer;
 mod presence;
+mod proofs;
 mod reaper;
 mod reconnect;
 mod recovery;
@@ -29,12 +32,14 @@ mod tokens;
 mod writer;
 
 pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
+pub use affinity::Affinity;
 pub use annotations::Annotations;
 pub use call::{Arrival, Call, Carried, Ending};
+pub use connection::{IdInUse, LiveConnection};
 pub use find::NotActive;
-pub use log::{Missing, Purpose, Reader, Sent, StreamLog};
+pub use log::{Missing, Purpose, Reader, Sent, Source, StreamLog};
 pub use observer::{EndedRequest, ErrorType, Observer};
-pub use presence::{LiveConnection, Presence, Stay, StreamPlace};
+pub use presence::{Presence, Stay, StreamPlace};
 pub use reconnect::{Holder, ReconnectRate, ReconnectRefusal, ReconnectSettings, Reconnected};
 pub use setup::ConnectionSetup;
 pub use writer::{Durable, WriterHealth};
@@ -192,6 +197,8 @@ struct Inner {
     /// Sessions whose clients have not been heard of since our restart.
     orphans: Orphans,
     fingerprint_key: FingerprintKey,
+    /// Since when cookies have seals: see [`proofs`].
+    sealed_since: Timestamp,
     token_key: TokenKey,
     reconnects: ReconnectLimiter,
     names: Names,
@@ -215,6 +222,7 @@ impl Tracker {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         let fingerprint_key = store.fingerprint_key().await?;
+        let sealed_since = store.sealed_since(Timestamp::now()).await?;
         let token_key = match &settings.reconnect.key {
             Some(key) => key.clone(),
             None => TokenKey::new(store.token_secret().await?.as_bytes()),
@@ -233,6 +241,7 @@ impl Tracker {
                 interrupted: Interrupted::default(),
                 orphans: Orphans::default(),
                 fingerprint_key,
+                sealed_since,
                 token_key,
                 names: Names::since(Timestamp::now()),
                 events: Events::starting(Timestamp::now()),

@@ -22,13 +22,20 @@ impl FingerprintKey {
 
     /// Returns the digest of these parts, each told from the next by its length.
     pub fn digest<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
+        let hash = self.whole_digest(parts);
+        Fingerprint(hash.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    }
+}
+
+impl FingerprintKey {
+    /// Returns all of the digest: what is a proof must not be found by trying.
+    pub(super) fn whole_digest<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix(self.0);
         for part in parts {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let hash = hash.finalize();
-        Fingerprint(hash.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        hash.finalize().into()
     }
 }
 

@@ -145,6 +145,7 @@ impl Session {
         Session {
             continues: Some(self.id),
             fingerprint: self.fingerprint,
+            client_key: self.client_key,
             user: self.user.clone(),
             ..Session::new(
                 self.client.clone(),

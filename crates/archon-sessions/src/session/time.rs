@@ -1,5 +1,7 @@
 //! Time as this library keeps it: microseconds since the Unix epoch.
 
+mod forms;
+
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -52,11 +54,22 @@ impl Timestamp {
         Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// Returns true for a moment of the years 0000 to 9999, which its text can show.
+    pub(crate) fn is_of_our_calendar(self) -> bool {
+        forms::READABLE.contains(&self.0)
+    }
+
     /// Parses RFC 3339 text; `None` if it is not that.
     pub fn parse(text: &str) -> Option<Self> {
         fixed_width(text)
             .or_else(|| text.parse::<jiff::Timestamp>().ok().map(|t| t.as_microsecond()))
             .map(Self)
+    }
+
+    /// Reads a moment in any form that people and databases write: see `forms`. `None` if it is none of the years
+    /// 0000 to 9999.
+    pub fn read(text: &str) -> Option<Self> {
+        fixed_width(text).or_else(|| forms::read(text)).map(Self)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{
-    Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp, TokenKey,
+    Connection, FingerprintKey, KeyDigest, McpSessionId, Session, SessionId, Timestamp, TokenKey,
 };
 
 /// The latest requests only: this store has no disk to grow on.
@@ -66,6 +66,11 @@ impl MemoryStore {
         self.tables().attempts.iter().cloned().collect()
     }
 
+    /// Returns the kept events of all streams, by stream and number.
+    pub fn events(&self) -> Vec<StoredEvent> {
+        self.tables().events.values().cloned().collect()
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,6 +121,15 @@ impl SessionStore for MemoryStore {
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         Ok(self.tables().sessions.get(&id).cloned())
+    }
+
+    async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {
+        let tables = self.tables();
+        let of_key = tables.sessions.values().filter(|session| session.client_key == Some(key));
+        let mut found: Vec<_> = of_key.cloned().collect();
+        found.sort_by_key(|session| std::cmp::Reverse(session.last_activity));
+        found.truncate(max as usize);
+        Ok(found)
     }
 
     async fn connection(&self, handle: McpSessionId) -> Result<Option<Connection>, StoreError> {

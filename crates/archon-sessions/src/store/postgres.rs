@@ -6,12 +6,14 @@
 
 mod address;
 mod days;
+mod intake;
 mod lifecycle;
 mod reports;
 mod requests;
 mod rows;
 #[cfg(test)]
 pub(crate) mod server;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -22,6 +24,7 @@ pub use address::{PostgresUrl, PostgresUrlError};
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,11 +39,11 @@ use super::steps::{self, SchemaStep};
 use super::usage::slices;
 use super::{
     Batch, NodeRow, OpenCall, Price, Pruning, SessionStore, StoreError, StoredEvent, TokenUse,
-    TokenUsed,
+    TokenUsed, each_readable,
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{
-    Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp, TokenKey,
+    Connection, FingerprintKey, KeyDigest, McpSessionId, Session, SessionId, Timestamp, TokenKey,
 };
 use days::Days;
 use requests::Doubt;
@@ -54,9 +57,11 @@ const READERS: u32 = 4;
 const READ_LIMIT: Duration = Duration::from_secs(5);
 /// How long a batch may take before its connection is given up.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-/// Begins a transaction that the server ends by itself if we are gone, so that it does not hold its locks.
+/// Begins a transaction that the server ends by itself if we are gone, so that it does not hold its locks. What it writes
+/// it also counts: triggers are told.
 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '25s';
-                     SET LOCAL idle_in_transaction_session_timeout = '30s'";
+                     SET LOCAL idle_in_transaction_session_timeout = '30s';
+                     SET LOCAL archon.writes = 'counted'";
 /// Two processes may lock rows in different orders; then one of them is told to begin again.
 const ATTEMPTS: usize = 3;
 /// What PostgreSQL answers then: a serialization failure, or a deadlock.
@@ -70,6 +75,8 @@ pub struct PostgresStore {
     writer: Arc<Mutex<Writer>>,
     readers: PgPool,
     is_pooled: bool,
+    /// Rows that others wrote and nobody can read, as they were counted last.
+    unreadable: Arc<AtomicU64>,
 }
 
 impl PostgresStore {
@@ -90,7 +97,8 @@ impl PostgresStore {
             .connect_lazy_with(options.clone());
         let writer =
             Writer { options, is_pooled, connection: None, days: Days::default(), doubt: None };
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers, is_pooled })
+        let writer = Arc::new(Mutex::new(writer));
+        Ok(Self { writer, readers, is_pooled, unreadable: Arc::default() })
     }
 
     /// Returns the steps that [`PostgresStore::open`] would take to bring the database's schema up to date, and
@@ -196,6 +204,17 @@ impl SessionStore for PostgresStore {
         rows.first().map(rows::read_session).transpose()
     }
 
+    async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {
+        const SQL: &str = concatcp!(
+            "SELECT ",
+            rows::SESSION_COLUMNS,
+            " FROM archon_mcp_sessions WHERE client_key_hash = $1 AND isfinite(last_activity)
+             ORDER BY last_activity DESC LIMIT $2"
+        );
+        let found = self.read(sqlx::query(SQL).bind(key.to_string()).bind(i64::from(max))).await?;
+        each_readable("archon_mcp_sessions", found.iter().map(rows::read_session))
+    }
+
     async fn connection(&self, handle: McpSessionId) -> Result<Option<Connection>, StoreError> {
         const SQL: &str = concatcp!(
             "SELECT ",
@@ -213,7 +232,7 @@ impl SessionStore for PostgresStore {
             " FROM archon_mcp_connections c WHERE session_id = $1 AND ended_at IS NULL"
         );
         let rows = self.read(sqlx::query(SQL).bind(session.as_uuid())).await?;
-        rows.iter().map(rows::read_connection).collect()
+        each_readable("archon_mcp_connections", rows.iter().map(rows::read_connection))
     }
 
     async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
@@ -230,15 +249,17 @@ impl SessionStore for PostgresStore {
         );
         let sessions = self.read(sqlx::query(SESSIONS)).await?;
         let connections = self.read(sqlx::query(CONNECTIONS)).await?;
-        let sessions = sessions.iter().map(rows::read_session).collect::<Result<_, _>>()?;
+        let sessions =
+            each_readable("archon_mcp_sessions", sessions.iter().map(rows::read_session))?;
         let connections =
-            connections.iter().map(rows::read_connection).collect::<Result<_, _>>()?;
+            each_readable("archon_mcp_connections", connections.iter().map(rows::read_connection))?;
         Ok((sessions, connections))
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {
         const SQL: &str = concatcp!("SELECT ", unfinished::CALL_COLUMNS, " FROM archon_mcp_calls");
-        self.read(sqlx::query(SQL)).await?.iter().map(unfinished::read_call).collect()
+        let rows = self.read(sqlx::query(SQL)).await?;
+        each_readable("archon_mcp_calls", rows.iter().map(unfinished::read_call))
     }
 
     async fn events_of(&self, stream: StreamId) -> Result<Vec<StoredEvent>, StoreError> {
@@ -248,12 +269,17 @@ impl SessionStore for PostgresStore {
             " FROM archon_mcp_events WHERE stream_id = $1 ORDER BY seq"
         );
         let rows = self.read(sqlx::query(SQL).bind(stream.0)).await?;
-        rows.iter().map(unfinished::read_event).collect()
+        each_readable("archon_mcp_events", rows.iter().map(unfinished::read_event))
     }
 
     async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError> {
         let key = self.key("fingerprint", format!("{:x}", FingerprintKey::random())).await?;
         key.parse().map_err(|_| StoreError::Corrupt { what: "fingerprint key" })
+    }
+
+    async fn sealed_since(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let since = self.key("cookies-sealed-since", now.to_string()).await?;
+        Ok(Timestamp::parse(&since).unwrap_or(now))
     }
 
     async fn token_secret(&self) -> Result<String, StoreError> {
@@ -267,11 +293,14 @@ impl SessionStore for PostgresStore {
     }
 
     async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
-        self.read(lifecycle::sessions(ids)).await?.iter().map(rows::read_session).collect()
+        let rows = self.read(lifecycle::sessions(ids)).await?;
+        each_readable("archon_mcp_sessions", rows.iter().map(rows::read_session))
     }
 
     async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError> {
-        self.read(lifecycle::silent(now, max)).await?.iter().map(rows::read_session).collect()
+        self.take_in_written().await;
+        let rows = self.read(lifecycle::silent(now, max)).await?;
+        each_readable("archon_mcp_sessions", rows.iter().map(rows::read_session))
     }
 
     async fn ended_since(
@@ -279,12 +308,14 @@ impl SessionStore for PostgresStore {
         since: (Timestamp, SessionId),
         max: u32,
     ) -> Result<Vec<Session>, StoreError> {
-        self.read(lifecycle::ended(since, max)).await?.iter().map(rows::read_session).collect()
+        let rows = self.read(lifecycle::ended(since, max)).await?;
+        each_readable("archon_mcp_sessions", rows.iter().map(rows::read_session))
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         let nodes = sqlx::query("SELECT node, heard_at, expected_until FROM archon_mcp_nodes");
-        self.read(nodes).await?.iter().map(lifecycle::read_node).collect()
+        let rows = self.read(nodes).await?;
+        each_readable("archon_mcp_nodes", rows.iter().map(lifecycle::read_node))
     }
 
     async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError> {
@@ -310,7 +341,12 @@ impl SessionStore for PostgresStore {
         Ok(Some(Price { input_per_1k: row.try_get(0)?, output_per_1k: row.try_get(1)? }))
     }
 
+    fn unreadable(&self) -> u64 {
+        self.unreadable.load(Relaxed)
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
+        self.take_in_written().await;
         self.read(sqlx::query("SELECT 1 FROM archon_mcp_sessions LIMIT 1")).await?;
         Ok(())
     }
@@ -425,6 +461,7 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     transaction.execute(FORGET_NAMES).await?;
     transaction.execute(MIGRATION_LOCK).await?;
+    takeover::take_over(&mut transaction, &migrator).await?;
     migrator.run(&mut *transaction).await.map_err(|source| refused(source, &migrator))?;
     transaction.execute(FORGET_NAMES).await?;
     transaction.commit().await?;
@@ -440,12 +477,14 @@ async fn missing_steps(connection: &mut PgConnection) -> Result<Vec<SchemaStep>,
     const IS_THERE: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
     let mut taken = Vec::new();
     if sqlx::raw_sql(IS_THERE).fetch_one(&mut *connection).await?.try_get(0)? {
-        for row in sqlx::raw_sql(steps::TAKEN).fetch_all(connection).await? {
+        for row in sqlx::raw_sql(steps::TAKEN).fetch_all(&mut *connection).await? {
             taken.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
         }
     }
     let known = migrator();
-    steps::missing(&known, &taken).map_err(|source| refused(source, &known))
+    let mut steps = steps::missing(&known, &taken).map_err(|source| refused(source, &known))?;
+    takeover::describe(&mut steps, &takeover::strangers(connection).await?);
+    Ok(steps)
 }
 
 fn refused(source: MigrateError, known: &Migrator) -> StoreError {

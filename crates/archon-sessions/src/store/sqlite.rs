@@ -9,7 +9,9 @@ mod active;
 mod bounds;
 mod damage;
 mod file;
+mod intake;
 mod lifecycle;
+mod private;
 mod reports;
 mod requests;
 mod rows;
@@ -22,10 +24,11 @@ pub use file::Readers;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqlitePool;
-use sqlx::{Executor, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 use tokio::sync::Mutex;
 
 use file::{File, Place};
@@ -33,11 +36,11 @@ use file::{File, Place};
 use super::usage::{minutes_from, slices};
 use super::{
     Batch, NodeRow, OpenCall, Price, Pruning, SchemaStep, SessionStore, StoreError, StoredEvent,
-    TokenUse, TokenUsed,
+    TokenUse, TokenUsed, each_readable,
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{
-    Connection, FingerprintKey, McpSessionId, Session, SessionId, Timestamp, TokenKey,
+    Connection, FingerprintKey, KeyDigest, McpSessionId, Session, SessionId, Timestamp, TokenKey,
 };
 
 /// A store in a SQLite file, in WAL mode, safe against power loss (`synchronous=FULL`).
@@ -47,6 +50,8 @@ pub struct SqliteStore {
     file: Arc<Mutex<File>>,
     readers: Readers,
     place: Place,
+    /// Rows that others wrote and nobody can read, as they were counted last.
+    unreadable: Arc<AtomicU64>,
 }
 
 impl SqliteStore {
@@ -70,7 +75,10 @@ impl SqliteStore {
     async fn open_at(place: Place) -> Result<Self, StoreError> {
         let file = File::open(place.clone()).await?;
         let readers = file.readers();
-        Ok(Self { file: Arc::new(Mutex::new(file)), readers, place })
+        let file = Arc::new(Mutex::new(file));
+        let store = Self { file, readers, place, unreadable: Arc::default() };
+        store.take_in_written().await;
+        Ok(store)
     }
 
     /// Returns the steps that [`SqliteStore::open`] would take to bring a file's schema up to date, and changes
@@ -114,7 +122,9 @@ impl SqliteStore {
             .execute(&mut *writer)
             .await?;
         let key = sqlx::query_scalar("SELECT value FROM archon_mcp_keys WHERE name = ?").bind(name);
-        Ok(key.fetch_one(writer).await?)
+        let key: String = key.fetch_one(writer).await?;
+        file.remember_key(name, &key);
+        Ok(key)
     }
 
     /// Closes the file, which folds the write-ahead log into it.
@@ -139,11 +149,16 @@ impl SessionStore for SqliteStore {
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query("SELECT * FROM archon_mcp_sessions WHERE session_id = ?")
-            .bind(id.to_string())
-            .fetch_optional(&self.pool())
-            .await?;
+        self.take_in_written().await;
+        let row =
+            sqlx::query(rows::SESSION).bind(id.to_string()).fetch_optional(&self.pool()).await?;
         row.as_ref().map(rows::read_session).transpose()
+    }
+
+    async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {
+        let found = sqlx::query(rows::SESSIONS_OF_KEY).bind(key.to_string()).bind(max);
+        let found = found.fetch_all(&self.pool()).await?;
+        each_readable("archon_mcp_sessions", found.iter().map(rows::read_session))
     }
 
     async fn connection(&self, handle: McpSessionId) -> Result<Option<Connection>, StoreError> {
@@ -161,16 +176,17 @@ impl SessionStore for SqliteStore {
         .bind(session.to_string())
         .fetch_all(&self.pool())
         .await?;
-        rows.iter().map(rows::read_connection).collect()
+        each_readable("archon_mcp_connections", rows.iter().map(rows::read_connection))
     }
 
     async fn active(&self) -> Result<(Vec<Session>, Vec<Connection>), StoreError> {
+        self.take_in_written().await;
         active::read(&self.place).await.map_err(|error| damage::named(error, self.place.path()))
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {
         let rows = sqlx::query("SELECT * FROM archon_mcp_calls").fetch_all(&self.pool()).await?;
-        rows.iter().map(unfinished::read_call).collect()
+        each_readable("archon_mcp_calls", rows.iter().map(unfinished::read_call))
     }
 
     async fn events_of(&self, stream: StreamId) -> Result<Vec<StoredEvent>, StoreError> {
@@ -178,12 +194,17 @@ impl SessionStore for SqliteStore {
             .bind(stream.0)
             .fetch_all(&self.pool())
             .await?;
-        rows.iter().map(unfinished::read_event).collect()
+        each_readable("archon_mcp_events", rows.iter().map(unfinished::read_event))
     }
 
     async fn fingerprint_key(&self) -> Result<FingerprintKey, StoreError> {
         let key = self.key("fingerprint", format!("{:x}", FingerprintKey::random())).await?;
         key.parse().map_err(|_| StoreError::Corrupt { what: "fingerprint key" })
+    }
+
+    async fn sealed_since(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let since = self.key("cookies-sealed-since", now.to_string()).await?;
+        Ok(Timestamp::parse(&since).unwrap_or(now))
     }
 
     async fn token_secret(&self) -> Result<String, StoreError> {
@@ -199,12 +220,14 @@ impl SessionStore for SqliteStore {
     async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
         let ids = json(ids, ToString::to_string)?;
         let rows = sqlx::query(lifecycle::SESSIONS).bind(ids).fetch_all(&self.pool()).await?;
-        rows.iter().map(rows::read_session).collect()
+        each_readable("archon_mcp_sessions", rows.iter().map(rows::read_session))
     }
 
     async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError> {
+        self.take_in_written().await;
         let silent = sqlx::query(lifecycle::SILENT).bind(now.to_string()).bind(max);
-        silent.fetch_all(&self.pool()).await?.iter().map(rows::read_session).collect()
+        let silent = silent.fetch_all(&self.pool()).await?;
+        each_readable("archon_mcp_sessions", silent.iter().map(rows::read_session))
     }
 
     async fn ended_since(
@@ -214,12 +237,13 @@ impl SessionStore for SqliteStore {
     ) -> Result<Vec<Session>, StoreError> {
         let (at, id) = (since.0.to_string(), since.1.to_string());
         let ended = sqlx::query(lifecycle::ENDED).bind(at).bind(id).bind(max);
-        ended.fetch_all(&self.pool()).await?.iter().map(rows::read_session).collect()
+        let ended = ended.fetch_all(&self.pool()).await?;
+        each_readable("archon_mcp_sessions", ended.iter().map(rows::read_session))
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         let nodes = sqlx::query("SELECT * FROM archon_mcp_nodes").fetch_all(&self.pool()).await?;
-        nodes.iter().map(lifecycle::read_node).collect()
+        each_readable("archon_mcp_nodes", nodes.iter().map(lifecycle::read_node))
     }
 
     async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError> {
@@ -244,15 +268,17 @@ impl SessionStore for SqliteStore {
         Ok(Some(Price { input_per_1k: row.try_get(0)?, output_per_1k: row.try_get(1)? }))
     }
 
+    fn unreadable(&self) -> u64 {
+        self.unreadable.load(Relaxed)
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         // While a batch is being written, that tells as much.
         if let Ok(file) = self.file.try_lock() {
             file.look()?;
         }
-        let least = "SELECT 1 FROM archon_mcp_sessions LIMIT 1";
-        let done = self.pool().execute(least).await;
-        done.map_err(|error| damage::named(error.into(), self.place.path()))?;
-        Ok(())
+        let counted = self.count_unreadable().await;
+        counted.map_err(|error| damage::named(error, self.place.path()))
     }
 }
 

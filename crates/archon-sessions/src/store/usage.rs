@@ -57,6 +57,11 @@ impl Slice {
         floor(self.hour, DAY_MICROS)
     }
 
+    /// Forgets minutes that are not of the day before this moment: of rows that were written later, or never were.
+    pub(crate) fn keep_minutes_of_a_day(&mut self, now: Timestamp) {
+        self.minutes.retain(|minute, _| (first_minute(now, MINUTES_MAX)..=now).contains(minute));
+    }
+
     fn add_upstream(&mut self, name: &str) {
         let name = shortened(name);
         if !name.is_empty()

@@ -4,15 +4,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
-use super::{ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
+use super::{Affinity, ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
 use crate::protocol::{Envelope, Handle, Presented};
 use crate::session::{
-    ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, McpSessionId,
-    Principal, Session, SessionId, Timestamp, User, idle_timeout,
+    ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, KeyDigest,
+    McpSessionId, Principal, Session, SessionId, Timestamp, User, idle_timeout,
 };
 
 /// What showed that a request belongs to a session, in the order in which they are asked.
@@ -25,11 +25,13 @@ pub enum Proof {
     Connection,
     /// (3) The cookie: a handle.
     Cookie,
-    /// (4) The same authenticated principal with the same client.
+    /// (4) The client's key: a proof that clients without cookies can show.
+    ClientKey,
+    /// (5) The same authenticated principal with the same client.
     Principal,
-    /// (5) Peer address, user agent and client info: for tracking only.
+    /// (6) Peer address, user agent and client info: for tracking only.
     Fingerprint,
-    /// (6) Nothing: the session is new.
+    /// (7) Nothing: the session is new.
     New,
 }
 
@@ -38,7 +40,12 @@ impl Proof {
     /// guess, and two clients behind one address must never meet in one upstream session.
     pub fn reaches_upstream_state(self) -> bool {
         match self {
-            Self::Header | Self::Connection | Self::Cookie | Self::Principal | Self::New => true,
+            Self::Header
+            | Self::Connection
+            | Self::Cookie
+            | Self::ClientKey
+            | Self::Principal
+            | Self::New => true,
             Self::Fingerprint => false,
         }
     }
@@ -70,6 +77,15 @@ pub struct Admission {
     pub durable: Option<Durable>,
 }
 
+impl Admission {
+    /// Returns true where a guess may be right because a new client's first requests cross: its first one is not answered
+    /// yet, so it cannot have a handle. Asked before the request's own call begins.
+    pub fn may_cross(&self) -> bool {
+        let is_new = self.presence.is_calling() || self.presence.is_orphaned();
+        self.proof == Proof::Fingerprint && is_new
+    }
+}
+
 /// Why a request has no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -98,11 +114,15 @@ pub struct Handshake {
     pub protocol_version: String,
     /// The inner service's own `Mcp-Session-Id`.
     pub link: Option<HeaderValue>,
+    /// What it is told again on that link.
+    pub affinity: Affinity,
 }
 
-/// What joins requests that show no handle: the principal's client, or a fingerprint.
+/// What joins requests that show no handle: a client's key, the principal's client, or a fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kin {
+    /// With the client's name: a key that somebody copies to another agent makes them no one client.
+    ClientKey(KeyDigest, Principal, Option<Box<str>>),
     Principal(Principal, Option<Box<str>>, Option<Box<str>>),
     Fingerprint(Fingerprint),
 }
@@ -127,6 +147,10 @@ pub(super) fn fingerprint(
 impl Kin {
     /// Returns what finds a session for a request without a handle.
     pub(super) fn of_session(session: &Session) -> Option<Self> {
+        if let Some(key) = session.client_key {
+            let name = session.client.name.clone();
+            return Some(Self::ClientKey(key, session.principal.clone(), name));
+        }
         if session.era != Era::Modern {
             return None;
         }
@@ -139,6 +163,7 @@ impl Kin {
 
     pub(super) fn proof(&self) -> Proof {
         match self {
+            Self::ClientKey(..) => Proof::ClientKey,
             Self::Principal(..) => Proof::Principal,
             Self::Fingerprint(_) => Proof::Fingerprint,
         }
@@ -187,8 +212,7 @@ impl Tracker {
                 self.resume_connection(handle, upstream, caller, now).await?
             }
             (None, _) => {
-                let named = presented.session.sent().or(presented.cookie.sent());
-                let session = named.ok_or(Refusal::NoHandle)?;
+                let session = self.named(presented, caller).ok_or(Refusal::NoHandle)?;
                 let handle = self.latest_handle(session, upstream, caller).await;
                 let handle = handle.ok_or(Refusal::NoHandle)?;
                 self.resume_connection(handle, upstream, caller, now).await?
@@ -232,7 +256,17 @@ impl Tracker {
             return Ok(admission);
         }
         let client = client();
+        let client_key = self.key_of(presented);
+        if let Some(key) = client_key
+            && let Some(admission) = self.admit_by_key(key, &client, caller, now).await?
+        {
+            return Ok(admission);
+        }
+        // Who keeps cookies needs no guess, and has a session of its own from the first one that it shows.
+        let ticket = self.ticket(presented, caller).await;
+        let is_guessable = client_key.is_none() && ticket.is_none();
         let fingerprint = fingerprint(&self.inner.fingerprint_key, caller, &client);
+        let fingerprint = fingerprint.filter(|_| is_guessable);
         let version = envelope.meta.protocol_version.as_deref().unwrap_or_default();
         let timeout = self.idle_timeout(presented, &client, caller);
         let session = Session::new(
@@ -243,7 +277,10 @@ impl Tracker {
             timeout,
             now,
         );
-        let session = Session { fingerprint, user: caller.user.clone(), ..session };
+        let session = Session { fingerprint, client_key, user: caller.user.clone(), ..session };
+        if let Some(ticket) = ticket {
+            return self.redeem(ticket, session, caller, now).await;
+        }
         let kin = Kin::of_session(&session);
         let known = kin.as_ref().and_then(|kin| self.inner.kin.pin().get(kin).cloned());
         if let (Some(presence), Some(kin)) = (known.filter(|p| !p.has_ended()), &kin) {
@@ -256,7 +293,8 @@ impl Tracker {
     /// Returns the session of a modern request only if there is one already: what `server/discover`
     /// does not create.
     pub fn peek_modern(&self, presented: &Presented, caller: &Caller) -> Option<Arc<Presence>> {
-        let ids = [presented.session.sent(), presented.cookie.sent()];
+        let cookie = self.genuine_cookie(presented, caller).map(|cookie| cookie.session);
+        let ids = [presented.session.sent(), cookie];
         ids.into_iter().flatten().find_map(|id| self.own_presence(id, caller))
     }
 
@@ -276,7 +314,15 @@ impl Tracker {
             Some(admission) => admission,
             None => {
                 let client = ClientInfo::from_initialize(&handshake.initialize);
+                let client_key = self.key_of(presented);
+                if let Some(key) = client_key
+                    && let Some(admission) = self.admit_by_key(key, &client, caller, now).await?
+                {
+                    let handle = McpSessionId::random();
+                    return Ok(self.connect(admission, handle, handshake, caller, now));
+                }
                 let fingerprint = fingerprint(&self.inner.fingerprint_key, caller, &client);
+                let fingerprint = fingerprint.filter(|_| client_key.is_none());
                 let timeout = self.idle_timeout(presented, &client, caller);
                 let session = Session::new(
                     client,
@@ -294,7 +340,9 @@ impl Tracker {
                     }
                     None => {
                         let user = caller.user.clone();
-                        self.create(Session { fingerprint, user, ..session }, None)?
+                        let session = Session { fingerprint, client_key, user, ..session };
+                        let kin = Kin::of_session(&session).filter(|_| client_key.is_some());
+                        self.create(session, kin)?
                     }
                 }
             }
@@ -319,12 +367,10 @@ impl Tracker {
             protocol_version: handshake.protocol_version.into(),
             initialize: handshake.initialize,
             link: handshake.link.and_then(|link| link.to_str().ok().map(Box::from)),
-            setup: None,
+            setup: ConnectionSetup::to_stored(None, Some(&handshake.affinity)),
             opened_at: now,
             ended_at: None,
         };
-        // Its own requests on it are no news; that they come again after a restart of ours is.
-        admission.presence.is_first_by(Proof::Connection);
         let connection = self.remember(record.clone(), admission.presence.clone(), now);
         let durable = self.inner.writer.durably(|batch| batch.connections.push(record));
         Admission { connection: Some(connection), durable: Some(durable), ..admission }
@@ -358,9 +404,21 @@ impl Tracker {
     }
 
     /// Writes down that the upstream knows this connection by another id now.
-    pub fn relink(&self, connection: &LiveConnection, link: Option<HeaderValue>) -> Durable {
-        let record = connection.set_link(link);
+    pub fn relink(
+        &self,
+        connection: &LiveConnection,
+        link: Option<HeaderValue>,
+        affinity: Affinity,
+    ) -> Durable {
+        let record = connection.set_link(link, affinity);
         self.inner.writer.durably(|batch| batch.connections.push(record))
+    }
+
+    /// Writes down a connection's affinity, if that has changed and is due.
+    pub fn keep_affinity(&self, connection: &LiveConnection) {
+        if let Some(record) = connection.changed_affinity(Instant::now()) {
+            self.inner.writer.durably(|batch| batch.connections.push(record));
+        }
     }
 
     /// Writes down what a request of the client's sets up on its connection, if it is such a request.
@@ -378,14 +436,17 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Option<Admission>, Refusal> {
-        for (handle, proof) in
-            [(presented.session, Proof::Header), (presented.cookie, Proof::Cookie)]
-        {
+        let cookie = match self.genuine_cookie(presented, caller) {
+            Some(cookie) => Handle::Sent(cookie.session),
+            None if presented.cookie == Handle::Absent => Handle::Absent,
+            None => Handle::Malformed,
+        };
+        for (handle, proof) in [(presented.session, Proof::Header), (cookie, Proof::Cookie)] {
             let id = match handle {
                 Handle::Absent => continue,
                 Handle::Sent(id) => id,
                 Handle::Malformed => {
-                    tracing::warn!("session invalid: the id sent is none of ours");
+                    tracing::warn!("session invalid: the {proof:?} sent is none of ours");
                     continue;
                 }
             };
@@ -403,7 +464,7 @@ impl Tracker {
     }
 
     /// Returns the active session of this id, or the one that continues it, if it is the caller's.
-    fn own_presence(&self, id: SessionId, caller: &Caller) -> Option<Arc<Presence>> {
+    pub(super) fn own_presence(&self, id: SessionId, caller: &Caller) -> Option<Arc<Presence>> {
         let sessions = self.inner.sessions.pin();
         let heirs = self.inner.heirs.pin();
         let is_own = |p: &&Arc<Presence>| !p.has_ended() && *p.principal() == caller.principal;
@@ -428,8 +489,7 @@ impl Tracker {
         upstream: &str,
         caller: &Caller,
     ) -> Option<Arc<LiveConnection>> {
-        let id = presented.session.sent().or(presented.cookie.sent())?;
-        let presence = self.own_presence(id, caller)?;
+        let presence = self.own_presence(self.named(presented, caller)?, caller)?;
         let handles = presence.connections();
         handles
             .into_iter()
@@ -449,7 +509,7 @@ impl Tracker {
         }
         if presence.is_first_by(proof) {
             let id = presence.id();
-            tracing::info!(session_id = %id, ?proof, "session {id} reused by {proof:?}");
+            tracing::info!(session_id = %id, ?proof, "Reusing valid session: {id}, by {proof:?}");
         }
     }
 }

@@ -49,6 +49,7 @@ impl Tracker {
             session: Handle::Absent,
             connection: Handle::Sent(handle),
             cookie: Handle::Absent,
+            client_key: Handle::Absent,
             idle_timeout: None,
         };
         match self.admit_legacy(&presented, upstream, &Caller::default(), now).await {

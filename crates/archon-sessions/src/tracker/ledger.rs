@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use papaya::{Compute, Operation};
 use sha2::{Digest as _, Sha256};
 
 use super::annotations::Notepad;
@@ -125,9 +126,10 @@ impl Owner {
 }
 
 /// Calls that a crash interrupted, until their clients have been told or have forgotten them: as many as
-/// were in flight.
+/// were in flight. By their owners, ids and digests, for clients that use one id for several calls at once; how
+/// many were the same in all of these.
 #[derive(Debug, Default)]
-pub(super) struct Interrupted(papaya::HashMap<(Owner, Box<str>), Box<str>>);
+pub(super) struct Interrupted(papaya::HashMap<(Owner, Box<str>, Box<str>), u32>);
 
 impl Tracker {
     /// Returns true if this request was sent before and interrupted by a crash: it may have run, and its
@@ -140,11 +142,16 @@ impl Tracker {
         }
         let Some(id) = envelope.request_id() else { return false };
         let handle = admission.connection.as_ref().map(|connection| connection.handle());
-        let key = (Owner::of(handle, admission.presence.id()), Box::from(&**id));
         let params = envelope.params.as_ref().map(super::call::kept).unwrap_or_default();
+        let owner = Owner::of(handle, admission.presence.id());
+        let key = (owner, Box::from(&**id), digest(&params));
         let calls = interrupted.pin();
-        calls.get(&key).is_some_and(|known| *known == digest(&params))
-            && calls.remove(&key).is_some()
+        let told = calls.compute(key, |known| match known {
+            None => Operation::Abort(()),
+            Some((_, 0 | 1)) => Operation::Remove,
+            Some((_, &count)) => Operation::Insert(count - 1),
+        });
+        !matches!(told, Compute::Aborted(()))
     }
 
     /// Gives the calls that a crash left in the ledger their end: their outcome is unknown. What another process
@@ -175,7 +182,8 @@ impl Tracker {
         let interrupted = self.inner.interrupted.0.pin();
         for call in calls {
             let owner = Owner::of(call.handle, call.session);
-            interrupted.insert((owner, call.request), call.digest);
+            let key = (owner, call.request, call.digest);
+            interrupted.update_or_insert(key, |count| count + 1, 1);
         }
         Ok(calling)
     }

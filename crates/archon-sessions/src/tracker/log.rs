@@ -7,7 +7,7 @@
 mod state;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use crate::protocol::event_id::{EventId, StreamId};
 use crate::protocol::sse::Ended;
 use crate::session::{McpSessionId, Timestamp};
 use crate::store::StoredEvent;
+use crate::tracker::StreamPlace;
 use state::State;
 
 /// What a stream is for.
@@ -50,6 +51,14 @@ pub struct StreamLog {
     state: Mutex<State>,
     /// What all streams hold together.
     total: Arc<AtomicUsize>,
+    /// Where it comes from, if that is a stream that its client may open anew.
+    source: OnceLock<Weak<dyn Source>>,
+}
+
+/// A stream that is read for its client, and can be read into its log alone.
+pub trait Source: std::fmt::Debug + Send + Sync {
+    /// Goes on without its client.
+    fn leave_client(&self);
 }
 
 /// What is left to say where a stream is over and its client has not seen the answer.
@@ -70,7 +79,8 @@ impl StreamLog {
         purpose: Purpose,
         total: Arc<AtomicUsize>,
     ) -> Self {
-        Self { id, handle, purpose, state: Mutex::default(), total }
+        let source = OnceLock::new();
+        Self { id, handle, purpose, state: Mutex::default(), total, source }
     }
 
     /// Returns a stream that is over, from what the store has of it.
@@ -170,8 +180,31 @@ impl StreamLog {
 
     /// Counts a reader, for as long as what is returned lives.
     pub fn reader(self: &Arc<Self>) -> Reader {
-        self.state().readers += 1;
-        Reader(self.clone())
+        let mut state = self.state();
+        state.readers += 1;
+        Reader { log: self.clone(), generation: state.generation }
+    }
+
+    /// Says where the stream comes from, once.
+    pub fn comes_from(&self, source: Weak<dyn Source>) {
+        // A stream has one source.
+        let _ = self.source.set(source);
+    }
+
+    /// Its client opens it anew: whoever reads it now is a connection that the client has given up, and one that
+    /// may be dead without a sign of it. It gets nothing more.
+    pub fn take_over(&self) {
+        let source = self.source.get().and_then(Weak::upgrade);
+        if let Some(source) = source {
+            source.leave_client();
+        }
+        let given_back = {
+            let mut state = self.state();
+            state.generation += 1;
+            state.wake();
+            state.place.take()
+        };
+        drop(given_back);
     }
 
     /// Returns true if somebody reads it now.
@@ -245,19 +278,36 @@ impl Drop for StreamLog {
 
 /// A place among a stream's readers, given back when dropped.
 #[derive(Debug)]
-pub struct Reader(Arc<StreamLog>);
+pub struct Reader {
+    log: Arc<StreamLog>,
+    generation: u64,
+}
 
 impl Reader {
     /// Returns the stream.
     pub fn log(&self) -> &Arc<StreamLog> {
-        &self.0
+        &self.log
+    }
+
+    /// Holds a place among the open streams of its session until it is dropped, or its client reads the stream
+    /// elsewhere.
+    pub fn hold(&self, place: StreamPlace) {
+        self.log.state().place = Some(place);
+    }
+
+    /// Returns false once its client reads the stream elsewhere.
+    pub fn is_current(&self) -> bool {
+        self.log.state().generation == self.generation
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.log.state();
         state.readers -= 1;
+        if state.generation == self.generation {
+            state.place = None;
+        }
         state.wake();
     }
 }

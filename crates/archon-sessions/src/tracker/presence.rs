@@ -1,4 +1,4 @@
-//! A session and a connection as memory holds them.
+//! A session as memory holds it.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -8,23 +8,14 @@ use http::HeaderValue;
 
 use super::admit::{Kin, Proof};
 use super::census::Place;
-use super::ledger::CallFacts;
-use super::log::{Purpose, StreamLog};
-use super::setup::ConnectionSetup;
 use crate::events::LastTold;
-use crate::protocol::event_id::StreamId;
-use crate::protocol::{Envelope, Text};
 use crate::session::{
-    ClientInfo, Connection, DisconnectReason, End, Era, Fingerprint, McpSessionId, Principal,
-    Session, SessionId, Timestamp, User,
+    ClientInfo, DisconnectReason, End, Era, Fingerprint, McpSessionId, Principal, Session,
+    SessionId, Timestamp, User,
 };
 
 /// Connections one session may have open; a client has one per upstream and a few forgotten ones.
 const CONNECTIONS_MAX: usize = 64;
-
-/// Streams of one connection that are kept for its client to come back to; more than it may have calls in
-/// flight.
-const LOGS_MAX: usize = 256;
 
 /// An active session in memory. All of it is shared and changes in place.
 #[derive(Debug)]
@@ -350,7 +341,7 @@ impl Drop for Presence {
 }
 
 /// An id is hexadecimal digits and hyphens.
-fn header(id: &impl std::fmt::Display) -> HeaderValue {
+pub(super) fn header(id: &impl std::fmt::Display) -> HeaderValue {
     HeaderValue::try_from(id.to_string()).unwrap_or(HeaderValue::from_static("invalid"))
 }
 
@@ -375,224 +366,5 @@ pub struct StreamPlace(Arc<Presence>);
 impl Drop for StreamPlace {
     fn drop(&mut self) {
         self.0.streams.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A connection in memory.
-#[derive(Debug)]
-pub struct LiveConnection {
-    /// Held for single operations, never across an await.
-    state: Mutex<State>,
-    /// Held while its handshake is redone: by one request, for all that wait for it.
-    pub(crate) reopening: tokio::sync::Mutex<()>,
-    handle: McpSessionId,
-    header: HeaderValue,
-    upstream: Arc<str>,
-    principal: Principal,
-    protocol_version: Text,
-    initialize: Arc<str>,
-    opened_at: Timestamp,
-}
-
-#[derive(Debug)]
-struct State {
-    presence: Arc<Presence>,
-    link: Option<HeaderValue>,
-    ended_at: Option<Timestamp>,
-    /// Streams that its client may come back to, oldest first.
-    logs: Vec<Arc<StreamLog>>,
-    /// Calls in flight: as many as its session may have.
-    calls: Vec<Arc<CallFacts>>,
-    /// `None` for the many that set nothing up.
-    setup: Option<Box<ConnectionSetup>>,
-}
-
-impl LiveConnection {
-    pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
-        let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
-        let setup = record.setup.as_deref().map(ConnectionSetup::from_stored).map(Box::new);
-        let ended_at = record.ended_at;
-        let state = State { presence, link, ended_at, logs: Vec::new(), calls: Vec::new(), setup };
-        Arc::new(Self {
-            state: Mutex::new(state),
-            reopening: tokio::sync::Mutex::default(),
-            handle: record.handle,
-            header: header(&record.handle),
-            upstream: record.upstream,
-            principal: record.principal,
-            protocol_version: String::from(record.protocol_version).into(),
-            initialize: record.initialize,
-            opened_at: record.opened_at,
-        })
-    }
-
-    /// Returns the handle.
-    pub fn handle(&self) -> McpSessionId {
-        self.handle
-    }
-
-    /// Returns the negotiated version.
-    pub fn protocol_version(&self) -> &str {
-        &self.protocol_version
-    }
-
-    /// Returns the same, to be shared.
-    pub(super) fn shared_version(&self) -> &Text {
-        &self.protocol_version
-    }
-
-    /// Returns the `params` of the client's `initialize` as JSON text.
-    pub fn initialize(&self) -> &Arc<str> {
-        &self.initialize
-    }
-
-    /// Returns the handle as a header's value, ready to be sent.
-    pub fn header(&self) -> &HeaderValue {
-        &self.header
-    }
-
-    /// Returns the upstream's own id for this connection.
-    pub fn link(&self) -> Option<HeaderValue> {
-        self.state().link.clone()
-    }
-
-    /// Returns the session it is bound to.
-    pub fn presence(&self) -> Arc<Presence> {
-        self.state().presence.clone()
-    }
-
-    /// Returns true if this handle means something to this caller at this upstream.
-    pub(super) fn is_for(&self, upstream: &str, principal: &Principal) -> bool {
-        *self.upstream == *upstream && self.principal == *principal
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.state().ended_at.is_some()
-    }
-
-    /// Notes what a request of the client's sets up on the connection; returns what to store.
-    pub(super) fn note_setup(&self, envelope: &Envelope) -> Connection {
-        self.state().setup.get_or_insert_default().note(envelope);
-        self.record()
-    }
-
-    /// Returns what was set up.
-    pub fn setup(&self) -> ConnectionSetup {
-        self.state().setup.as_deref().cloned().unwrap_or_default()
-    }
-
-    /// A call has begun on it.
-    pub(super) fn begun(&self, call: Arc<CallFacts>) {
-        self.state().calls.push(call);
-    }
-
-    /// A call on it has ended.
-    pub(super) fn ended(&self, call: &Arc<CallFacts>) {
-        let mut state = self.state();
-        if let Some(at) = state.calls.iter().position(|other| Arc::ptr_eq(other, call)) {
-            state.calls.swap_remove(at);
-        }
-    }
-
-    /// Returns the calls in flight of this request id (JSON text).
-    pub(super) fn calls_of(&self, id: &str) -> Vec<Arc<CallFacts>> {
-        self.state().calls.iter().filter(|call| &*call.request == id).cloned().collect()
-    }
-
-    /// Adds a stream that its client may come back to.
-    pub(super) fn add_log(&self, log: Arc<StreamLog>) {
-        let mut state = self.state();
-        if state.logs.len() >= LOGS_MAX {
-            state.logs.remove(0);
-        }
-        state.logs.push(log);
-    }
-
-    /// Returns a stream that its client may come back to.
-    pub(super) fn log(&self, id: StreamId) -> Option<Arc<StreamLog>> {
-        self.state().logs.iter().find(|log| log.id() == id).cloned()
-    }
-
-    /// Returns the stream on which the server speaks by itself, if its client left it a moment ago.
-    pub fn lonely_log(&self) -> Option<Arc<StreamLog>> {
-        let state = self.state();
-        let is_lonely = |log: &&Arc<StreamLog>| {
-            *log.purpose() == Purpose::Standing && !log.is_over() && !log.has_reader()
-        };
-        state.logs.iter().rev().find(is_lonely).cloned()
-    }
-
-    pub(super) fn remove_log(&self, id: StreamId) {
-        self.state().logs.retain(|log| log.id() != id);
-    }
-
-    /// Lets go of streams that can tell their client nothing any more.
-    pub(super) fn forget_useless_logs(&self) {
-        let mut state = self.state();
-        if !state.logs.is_empty() {
-            state.logs.retain(|log| log.is_of_use());
-            state.logs.shrink_to_fit();
-        }
-    }
-
-    /// Takes all its streams: nobody will come back to them.
-    pub(super) fn take_logs(&self) -> Vec<Arc<StreamLog>> {
-        std::mem::take(&mut self.state().logs)
-    }
-
-    /// Drops the oldest events where its streams hold more than this together.
-    pub(super) fn trim_logs(&self, bytes_max: usize) {
-        let mut state = self.state();
-        let held: usize = state.logs.iter().map(|log| log.bytes()).sum();
-        let mut surplus = held.saturating_sub(bytes_max);
-        for log in &state.logs {
-            if surplus == 0 {
-                return;
-            }
-            surplus = surplus.saturating_sub(log.trim_bytes(surplus));
-        }
-        state.logs.retain(|log| log.is_of_use());
-    }
-
-    pub(super) fn set_link(&self, link: Option<HeaderValue>) -> Connection {
-        self.state().link = link;
-        self.record()
-    }
-
-    pub(super) fn bind(&self, presence: Arc<Presence>) -> Connection {
-        self.state().presence = presence;
-        self.record()
-    }
-
-    /// Ends it once; returns what to store.
-    pub(super) fn end(&self, now: Timestamp) -> Option<Connection> {
-        {
-            let mut state = self.state();
-            if state.ended_at.is_some() {
-                return None;
-            }
-            state.ended_at = Some(now);
-        }
-        Some(self.record())
-    }
-
-    pub(super) fn record(&self) -> Connection {
-        let state = self.state();
-        Connection {
-            handle: self.handle,
-            session: state.presence.id(),
-            upstream: self.upstream.clone(),
-            principal: self.principal.clone(),
-            protocol_version: (&*self.protocol_version).into(),
-            initialize: self.initialize.clone(),
-            link: state.link.as_ref().and_then(|link| link.to_str().ok()).map(Box::from),
-            setup: state.setup.as_deref().and_then(ConnectionSetup::to_stored),
-            opened_at: self.opened_at,
-            ended_at: state.ended_at,
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

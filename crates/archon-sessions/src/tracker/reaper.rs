@@ -18,6 +18,8 @@ impl Tracker {
     pub(super) async fn reap_until_stopped(self) {
         let mut ticks = tokio::time::interval(self.inner.settings.reap_every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let seconds = self.inner.settings.reap_every.as_secs_f64();
+        tracing::info!(seconds, "Starting background session cleanup (interval: {seconds}s)");
         // What had timed out before the start is being ended already.
         let mut is_first = true;
         loop {
@@ -67,7 +69,7 @@ impl Tracker {
             tracing::info!(
                 ended,
                 active,
-                "reaper ended {ended} idle sessions, {active} are active"
+                "Cleaned up {ended} expired sessions, {active} are active"
             );
         }
     }
@@ -132,7 +134,10 @@ impl Tracker {
             }
         }
         if all > 0 {
-            tracing::info!(ended = all, "ended {all} silent sessions that another process left");
+            tracing::info!(
+                ended = all,
+                "Cleaned up {all} expired sessions that another process left"
+            );
         }
     }
 

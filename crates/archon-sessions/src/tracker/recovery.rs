@@ -118,7 +118,10 @@ impl Tracker {
                 () = self.until_written(ended) => {}
             }
         }
-        tracing::info!(ended = all, "ended {all} sessions that had timed out before the start");
+        tracing::info!(
+            ended = all,
+            "Cleaned up {all} expired sessions, which had timed out before the start"
+        );
     }
 
     async fn until_written(&self, batch: super::Durable) {

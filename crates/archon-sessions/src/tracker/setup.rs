@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Affinity;
 use crate::protocol::Envelope;
 
 /// Subscriptions kept for one connection; what exceeds them is not renewed.
@@ -24,7 +25,10 @@ pub struct ConnectionSetup {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     level: Option<String>,
+    #[serde(default)]
     subscriptions: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    affinity: String,
 }
 
 impl ConnectionSetup {
@@ -33,26 +37,40 @@ impl ConnectionSetup {
         matches!(method, "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe")
     }
 
-    /// Reads the stored form; nothing from a text that is not one.
-    pub(super) fn from_stored(text: &str) -> Self {
-        let Ok(stored) = serde_json::from_str::<Stored>(text) else { return Self::default() };
+    /// Reads the stored form, with the affinity that is stored beside it; nothing from a text that is not one.
+    pub(super) fn from_stored(text: &str) -> (Self, Option<Affinity>) {
+        let Ok(stored) = serde_json::from_str::<Stored>(text) else {
+            return (Self::default(), None);
+        };
         let pairs = stored.subscriptions.into_iter().take(SUBSCRIPTIONS_MAX);
-        Self {
+        let setup = Self {
             level: stored.level.map(Into::into),
             subscriptions: pairs.map(|(uri, params)| (uri.into(), params.into())).collect(),
-        }
+        };
+        let affinity = Some(stored.affinity).filter(|text| !text.is_empty());
+        (setup, affinity.as_deref().map(Affinity::from_stored))
     }
 
-    /// Returns the stored form.
-    pub(super) fn to_stored(&self) -> Option<Arc<str>> {
-        let pairs = self.subscriptions.iter();
+    /// Returns the stored form, with an affinity beside it; `None` if there is nothing to store.
+    pub(super) fn to_stored(setup: Option<&Self>, affinity: Option<&Affinity>) -> Option<Arc<str>> {
+        let affinity = affinity.map(Affinity::text).filter(|text| !text.is_empty());
+        if setup.is_none() && affinity.is_none() {
+            return None;
+        }
+        let pairs = setup.map_or(&[][..], |setup| &setup.subscriptions).iter();
         let stored = Stored {
-            level: self.level.as_deref().map(str::to_owned),
+            level: setup.and_then(|setup| setup.level.as_deref()).map(str::to_owned),
             subscriptions: pairs
                 .map(|(uri, params)| (uri.to_string(), params.to_string()))
                 .collect(),
+            affinity: affinity.as_deref().unwrap_or_default().to_owned(),
         };
         serde_json::to_string(&stored).ok().map(Into::into)
+    }
+
+    /// Returns whether nothing was set up.
+    pub(super) fn is_empty(&self) -> bool {
+        self.level.is_none() && self.subscriptions.is_empty()
     }
 
     /// Notes a request of the client's, if it is one of those.
@@ -111,7 +129,19 @@ mod tests {
             ("resources/subscribe", r#"{"uri":"a:2"}"#),
         ];
         assert_eq!(found, expected);
-        let again = ConnectionSetup::from_stored(&setup.to_stored().unwrap());
+        let stored = ConnectionSetup::to_stored(Some(&setup), None).unwrap();
+        let (again, affinity) = ConnectionSetup::from_stored(&stored);
         assert!(again.requests().eq(setup.requests()), "the stored form reads back");
+        assert!(affinity.is_none() && !stored.contains("affinity"));
+    }
+
+    #[test]
+    fn an_affinity_is_stored_beside_it() {
+        let affinity = Affinity::from_stored("a=1");
+        let stored = ConnectionSetup::to_stored(None, Some(&affinity)).unwrap();
+        let (setup, again) = ConnectionSetup::from_stored(&stored);
+        assert_eq!(again.map(|again| again.text()), Some("a=1".into()));
+        assert_eq!(setup.requests().count(), 0);
+        assert_eq!(ConnectionSetup::to_stored(None, Some(&Affinity::default())), None);
     }
 }

@@ -10,16 +10,20 @@ use crate::session::Timestamp;
 
 /// Names for calls and streams: numbers that go up, also over restarts, since they begin with the time.
 #[derive(Debug)]
-pub(super) struct Names(AtomicI64);
+pub(super) struct Names {
+    first: i64,
+    next: AtomicI64,
+}
 
 impl Names {
     /// A thousand names a microsecond are free before the next start could use one again.
     pub(super) fn since(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.as_micros() << 10))
+        let first = now.as_micros() << 10;
+        Self { first, next: AtomicI64::new(first) }
     }
 
     pub(super) fn next(&self) -> i64 {
-        self.0.fetch_add(1, Relaxed)
+        self.next.fetch_add(1, Relaxed)
     }
 }
 
@@ -71,12 +75,25 @@ impl Tracker {
         Some(log)
     }
 
+    /// Returns true if a process before this one opened the stream.
+    pub fn is_inherited(&self, stream: StreamId) -> bool {
+        stream.0 < self.inner.names.first
+    }
+
     /// The connection has ended: nobody will come back to its streams.
     pub(super) fn forget_logs(&self, connection: &LiveConnection) {
         connection.take_logs().iter().for_each(|log| self.let_go(log));
     }
 
-    /// Its client has shown that it has read this stream to its end.
+    /// The client of this connection has shown that it has read this stream to its end.
+    pub fn has_read(&self, connection: &LiveConnection, stream: StreamId) {
+        // Only what is the connection's own: a stream's name is no secret.
+        if let Some(log) = connection.log(stream) {
+            self.was_read(connection, &log);
+        }
+    }
+
+    /// Nobody comes back to this stream any more.
     pub fn was_read(&self, connection: &LiveConnection, log: &StreamLog) {
         connection.remove_log(log.id());
         self.let_go(log);

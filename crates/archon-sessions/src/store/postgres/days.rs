@@ -17,6 +17,8 @@ const KNOWN_MAX: usize = 16;
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// A day cannot be made or dropped while somebody reads the table, and whoever writes would wait behind us.
 const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '1s'";
+/// Rows that are deleted together where there are no days to drop.
+const ROWS_AT_ONCE: u32 = 50_000;
 /// What PostgreSQL answers where rows of that day are in the default partition already.
 const ROWS_IN_DEFAULT: &str = "23514";
 
@@ -24,6 +26,8 @@ const ROWS_IN_DEFAULT: &str = "23514";
 #[derive(Debug, Default)]
 pub(super) struct Days {
     known: BTreeSet<i64>,
+    /// False for a table that was taken over: it has no days. `None` until somebody looked.
+    is_partitioned: Option<bool>,
     retry_at: Option<Instant>,
 }
 
@@ -44,6 +48,13 @@ impl Days {
             return Ok(());
         }
         self.retry_at = None;
+        let is_partitioned = match self.is_partitioned {
+            Some(known) => known,
+            None => *self.is_partitioned.insert(is_partitioned(connection).await?),
+        };
+        if !is_partitioned {
+            return Ok(());
+        }
         for day in missing {
             match connection.execute(AssertSqlSafe(make(day))).await {
                 Ok(_) => self.remember(day),
@@ -75,11 +86,26 @@ impl Days {
     }
 }
 
-/// Drops the partitions of the days before, and returns how many.
+async fn is_partitioned(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    let kind = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'archon_mcp_requests'::regclass";
+    Ok(sqlx::raw_sql(kind).fetch_one(connection).await?.try_get(0)?)
+}
+
+/// Drops the partitions of the days before, and returns how many. Of a table that has none it deletes some rows, as many
+/// each time, and returns 0.
 pub(super) async fn drop_before(
     connection: &mut PgConnection,
     day: Timestamp,
 ) -> Result<usize, StoreError> {
+    if !is_partitioned(connection).await? {
+        let limit = start(day_of(day));
+        let some = format!(
+            "DELETE FROM archon_mcp_requests WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM archon_mcp_requests WHERE timestamp < '{limit}' LIMIT {ROWS_AT_ONCE}))"
+        );
+        connection.execute(AssertSqlSafe(some)).await?;
+        return Ok(0);
+    }
     let partitions =
         "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                       WHERE i.inhparent = 'archon_mcp_requests'::regclass";

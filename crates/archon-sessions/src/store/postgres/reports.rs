@@ -1,7 +1,7 @@
 //! What the API asks, of a PostgreSQL database.
 
 mod history;
-mod rows;
+pub(super) mod rows;
 mod sums;
 
 use async_trait::async_trait;
@@ -12,24 +12,27 @@ use sqlx::{AssertSqlSafe, Row};
 use super::rows::{column, read_time, text, time};
 use super::{PostgresStore, Statement};
 use crate::session::{SessionId, Timestamp};
-use crate::store::StoreError;
 use crate::store::reports::select::{Dialect, RequestList, Select, SessionList, Value};
 use crate::store::reports::{
     Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, Minute, ModelPrice, Page,
     RECENT, Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery, SessionRecord,
     Total, UsageReport,
 };
+use crate::store::{StoreError, each_readable};
+
+const SESSIONS: &str = "archon_mcp_sessions";
 
 #[async_trait]
 impl Reports for PostgresStore {
     async fn sessions(&self, query: &SessionQuery) -> Result<Page<SessionRecord>, StoreError> {
+        self.take_in_written().await;
         let list = SessionList::new(Dialect::Postgres, query);
         let total = match list.count() {
             Some(count) => self.within_window(count).await?,
             None => sums::sessions(self, list.counted_status()).await?,
         };
         let found = self.read(statement(list.page(rows::SESSION))).await?;
-        let records = found.iter().map(rows::session).collect::<Result<Vec<_>, _>>()?;
+        let records = each_readable(SESSIONS, found.iter().map(rows::session))?;
         let mut page = Page::of(records, list.limit(), total, |record| {
             query.cursor(record.sort_key(query.sort), record.session.id)
         });
@@ -51,6 +54,7 @@ impl Reports for PostgresStore {
     async fn session_record(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
         const SQL: &str =
             concatcp!("SELECT ", rows::SESSION, " FROM archon_mcp_sessions WHERE session_id = $1");
+        self.take_in_written().await;
         let found = self.read(sqlx::query(SQL).bind(id.as_uuid())).await?;
         found.first().map(rows::session).transpose()
     }
@@ -68,7 +72,8 @@ impl Reports for PostgresStore {
         let query = SessionQuery { limit: RECENT, ..SessionQuery::default() };
         let recent = SessionList::new(Dialect::Postgres, &query).page(rows::SESSION);
         let recent = self.read(statement(recent)).await?;
-        health.recent = recent.iter().take(RECENT).map(rows::session).collect::<Result<_, _>>()?;
+        let recent = recent.iter().take(RECENT).map(rows::session);
+        health.recent = each_readable(SESSIONS, recent)?;
         Ok(health)
     }
 
@@ -86,18 +91,19 @@ impl Reports for PostgresStore {
         let found = sqlx::query(SQL).bind(time(since)).bind(rows::limit(limit));
         let found = self.read(found).await?;
         let mut disconnected = sums::ends(self, since).await?;
-        disconnected.sessions = found.iter().map(rows::session).collect::<Result<_, _>>()?;
+        disconnected.sessions = each_readable(SESSIONS, found.iter().map(rows::session))?;
         Ok(disconnected)
     }
 
     async fn requests(&self, query: &RequestQuery) -> Result<Page<RequestRecord>, StoreError> {
+        self.take_in_written().await;
         let list = RequestList::new(Dialect::Postgres, query);
         let total = match list.count() {
             Some(count) => self.within_window(count).await?,
             None => sums::requests(self, &query.outcomes).await?,
         };
         let found = self.read(statement(list.page(rows::REQUEST))).await?;
-        let records = found.iter().map(rows::request).collect::<Result<Vec<_>, _>>()?;
+        let records = each_readable("archon_mcp_requests", found.iter().map(rows::request))?;
         let mut page = Page::of(records, list.limit(), total, |record| {
             query.cursor(record.row.started, record.id)
         });
@@ -111,6 +117,7 @@ impl Reports for PostgresStore {
     }
 
     async fn failures(&self, session: Option<SessionId>) -> Result<Failures, StoreError> {
+        self.take_in_written().await;
         match session {
             Some(session) => sums::failures_of(self, session).await,
             None => sums::failures(self).await,
@@ -118,14 +125,17 @@ impl Reports for PostgresStore {
     }
 
     async fn usage(&self, days: Days) -> Result<UsageReport, StoreError> {
+        self.take_in_written().await;
         sums::usage(self, days).await
     }
 
     async fn analytics(&self, days: Days) -> Result<Analytics, StoreError> {
+        self.take_in_written().await;
         sums::analytics(self, days).await
     }
 
     async fn minutes(&self, now: Timestamp, count: u32) -> Result<Vec<Minute>, StoreError> {
+        self.take_in_written().await;
         sums::minutes(self, now, count).await
     }
 
@@ -136,7 +146,8 @@ impl Reports for PostgresStore {
                     to_char(effective_date, 'YYYY-MM-DD') AS effective_date
              FROM archon_llm_pricing ORDER BY provider, model_name, archon_llm_pricing.effective_date DESC",
         );
-        self.read(found).await?.iter().map(rows::price).collect()
+        let found = self.read(found).await?;
+        each_readable("archon_llm_pricing", found.iter().map(rows::price))
     }
 
     async fn put_prices(&self, prices: &[ModelPrice]) -> Result<(), StoreError> {

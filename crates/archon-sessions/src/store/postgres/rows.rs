@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgRow, PgValueFormat};
+use sqlx::{Row, ValueRef};
 use uuid::Uuid;
 
 use super::Statement;
@@ -21,6 +21,9 @@ use crate::store::StoreError;
 
 /// A moment as the driver takes it.
 pub(super) type Time = DateTime<Utc>;
+
+/// From 1970 to 2000, where PostgreSQL counts from.
+const MICROS_TO_2000: i64 = 946_684_800_000_000;
 
 /// Returns one column of a batch.
 pub(super) fn column<'a, T, V>(rows: &'a [T], value: impl Fn(&'a T) -> V) -> Vec<V> {
@@ -37,29 +40,43 @@ pub(super) fn time(at: Timestamp) -> Time {
     DateTime::from_timestamp_micros(at.as_micros()).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-pub(super) fn read_time(row: &PgRow, column: &str) -> Result<Timestamp, StoreError> {
-    Ok(Timestamp::from_micros(row.try_get::<Time, _>(column)?.timestamp_micros()))
+pub(super) fn read_time(row: &PgRow, column: &'static str) -> Result<Timestamp, StoreError> {
+    read_time_if_any(row, column)?.ok_or(StoreError::Corrupt { what: column })
 }
 
-pub(super) fn read_time_if_any(row: &PgRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
-    let time: Option<Time> = row.try_get(column)?;
-    Ok(time.map(|time| Timestamp::from_micros(time.timestamp_micros())))
+/// Reads the eight bytes themselves: the driver panics at `infinity`, which anybody may write.
+pub(super) fn read_time_if_any(
+    row: &PgRow,
+    column: &'static str,
+) -> Result<Option<Timestamp>, StoreError> {
+    let raw = row.try_get_raw(column)?;
+    if raw.is_null() {
+        return Ok(None);
+    }
+    let unreadable = StoreError::Corrupt { what: column };
+    let (Ok(bytes), PgValueFormat::Binary) = (raw.as_bytes(), raw.format()) else {
+        return Err(unreadable);
+    };
+    let micros = bytes.try_into().ok().map(i64::from_be_bytes);
+    let micros = micros.and_then(|micros| micros.checked_add(MICROS_TO_2000));
+    let at = micros.map(Timestamp::from_micros).filter(|at| at.is_of_our_calendar());
+    at.map(Some).ok_or(unreadable)
 }
 
 const SESSIONS: &str = "
 INSERT INTO archon_mcp_sessions
     (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
      last_activity, status, principal, era, protocol_version, continues, idle_timeout_seconds,
-     fingerprint, user_id, user_email, user_name)
+     fingerprint, user_id, user_email, user_name, client_key_hash)
 SELECT session_id, client_type, client_name, client_version, client_capabilities::jsonb, connected_at,
        last_activity, 'active', principal, era, protocol_version, continues, idle_timeout_seconds,
-       fingerprint, user_id, user_email, user_name
+       fingerprint, user_id, user_email, user_name, client_key_hash
 FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
             $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::uuid[], $12::bigint[],
-            $13::text[], $14::text[], $15::text[], $16::text[])
+            $13::text[], $14::text[], $15::text[], $16::text[], $17::text[])
     AS new (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
             last_activity, principal, era, protocol_version, continues, idle_timeout_seconds, fingerprint,
-            user_id, user_email, user_name)
+            user_id, user_email, user_name, client_key_hash)
 ON CONFLICT DO NOTHING";
 
 pub(super) fn sessions(all: &[Session]) -> Statement<'_> {
@@ -80,6 +97,7 @@ pub(super) fn sessions(all: &[Session]) -> Statement<'_> {
         .bind(column(all, |session| session.user.as_deref()?.id.as_deref().map(text)))
         .bind(column(all, |session| session.user.as_deref()?.email.as_deref().map(text)))
         .bind(column(all, |session| session.user.as_deref()?.name.as_deref().map(text)))
+        .bind(column(all, |session| session.client_key.map(|digest| digest.to_string())))
 }
 
 /// Returns JSON as JSONB can hold it. It cannot hold NUL, halves of surrogate pairs and numbers beyond all
@@ -100,7 +118,7 @@ pub(super) const SESSION_COLUMNS: &str = "
     session_id, client_name, client_version, client_capabilities::text AS client_capabilities, connected_at,
     last_activity, disconnected_at, status, disconnect_reason, principal, era, protocol_version, continues,
     idle_timeout_seconds, revision, fingerprint, reconnect_count, user_id, user_email,
-    user_name";
+    user_name, client_key_hash";
 
 pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
     let reason: Option<&str> = row.try_get("disconnect_reason")?;
@@ -115,6 +133,7 @@ pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
     let continues: Option<Uuid> = row.try_get("continues")?;
     let capabilities: Option<&str> = row.try_get("client_capabilities")?;
     let fingerprint: Option<&str> = row.try_get("fingerprint")?;
+    let client_key: Option<&str> = row.try_get("client_key_hash")?;
     let idle_seconds: i64 = row.try_get("idle_timeout_seconds")?;
     let word = |column| row.try_get::<Option<&str>, _>(column).map(|text| text.map(Box::from));
     Ok(Session {
@@ -134,6 +153,7 @@ pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
         idle_timeout: Duration::from_secs(u64::try_from(idle_seconds).unwrap_or(0)),
         end,
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
+        client_key: client_key.and_then(|digest| digest.parse().ok()),
         continues: continues.map(SessionId::from_uuid),
         reconnect_count: row.try_get::<i32, _>("reconnect_count")?.into(),
         revision: row.try_get("revision")?,

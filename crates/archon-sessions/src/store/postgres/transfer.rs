@@ -16,7 +16,7 @@ use crate::store::transfer::{
     TakenIn, Transfer, dollars, guest_id, plan, value,
 };
 use crate::store::usage::slices;
-use crate::store::{Outcome, StoreError};
+use crate::store::{Outcome, StoreError, each_readable};
 
 const SESSION_COLUMNS: &str = "
     session_id, client_type, client_name, client_version, client_capabilities::text AS client_capabilities,
@@ -67,7 +67,8 @@ impl Transfer for PostgresStore {
                           output_price_per_1k::float8 AS output_price_per_1k, effective_date::text AS effective_date
                    FROM archon_llm_pricing
                    ORDER BY provider COLLATE \"C\", model_name COLLATE \"C\", effective_date";
-        self.read(sqlx::query(sql)).await?.iter().map(read_price).collect()
+        let rows = self.read(sqlx::query(sql)).await?;
+        each_readable("archon_llm_pricing", rows.iter().map(read_price))
     }
 
     async fn last_request(&self) -> Result<i64, StoreError> {
@@ -83,7 +84,8 @@ impl Transfer for PostgresStore {
     ) -> Result<Vec<SessionRecord>, StoreError> {
         let Some((first, last)) = of.ids(after) else { return Ok(Vec::new()) };
         let query = sqlx::query(SESSIONS).bind(first).bind(last).bind(of.since.map(time));
-        self.read(query).await?.iter().map(read_session).collect()
+        let rows = self.read(query).await?;
+        each_readable("archon_mcp_sessions", rows.iter().map(read_session))
     }
 
     async fn requests(
@@ -97,7 +99,8 @@ impl Transfer for PostgresStore {
         if let Some(session) = of.session {
             query = query.bind(session.as_uuid());
         }
-        self.read(query).await?.iter().map(read_request).collect()
+        let rows = self.read(query).await?;
+        each_readable("archon_mcp_requests", rows.iter().map(read_request))
     }
 
     async fn take_in(&self, part: &Part) -> Result<TakenIn, StoreError> {

@@ -24,6 +24,24 @@ pub(crate) enum Dialect {
     Postgres,
 }
 
+impl Dialect {
+    /// Returns what leaves out sessions that others wrote and nobody can read.
+    fn readable_session(self) -> &'static str {
+        match self {
+            Self::Sqlite => " AND coalesce(intake, 1) = 1",
+            Self::Postgres => " AND isfinite(connected_at) AND isfinite(last_activity)",
+        }
+    }
+
+    /// Returns the same for requests.
+    fn readable_request(self) -> &'static str {
+        match self {
+            Self::Sqlite => " AND coalesce(intake, 1) = 1",
+            Self::Postgres => " AND isfinite(timestamp)",
+        }
+    }
+}
+
 /// What is bound to a placeholder.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {

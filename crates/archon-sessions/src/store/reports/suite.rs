@@ -2,6 +2,7 @@
 
 mod history;
 mod sorting;
+mod written;
 
 use std::time::Duration;
 

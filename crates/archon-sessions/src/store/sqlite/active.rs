@@ -12,19 +12,23 @@ use serde::Deserialize;
 use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 
 use super::file::Place;
+use super::intake::READABLE;
 use crate::session::{ClientInfo, Connection, Era, Principal, Session, Timestamp, User};
-use crate::store::StoreError;
+use crate::store::{StoreError, say_unreadable};
 
 /// Rows that SQLite's thread may be ahead of ours; by default it is woken every fifty.
 const ROWS_AHEAD: usize = 1000;
 /// Pages that are kept while reading: a row of a session is found by its key, anywhere in the file.
 const CACHE_KIB: &str = "-65536";
 
-const SESSIONS: &str = "
+const SESSIONS: &str = const_format::concatcp!(
+    "
 SELECT json_array(session_id, client_name, client_version, client_capabilities, principal, era,
                   protocol_version, connected_at, last_activity, idle_timeout_seconds, continues, revision,
-                  fingerprint, reconnect_count, json_array(user_id, user_email, user_name))
-FROM archon_mcp_sessions WHERE status = 'active'";
+                  fingerprint, reconnect_count, json_array(user_id, user_email, user_name), client_key_hash)
+FROM archon_mcp_sessions WHERE status = 'active' AND ",
+    READABLE
+);
 
 const CONNECTIONS: &str = "
 SELECT json_array(handle, session_id, upstream, c.principal, c.protocol_version, initialize, link, setup,
@@ -45,7 +49,7 @@ pub(super) async fn read(place: &Place) -> Result<(Vec<Session>, Vec<Connection>
         async {
             let mut connection = options.connect().await?;
             let mut upstream: Arc<str> = "".into();
-            let read = |row: &str| self::connection(row, &mut upstream);
+            let read = |row: &[u8]| self::connection(row, &mut upstream);
             let found = rows(&mut connection, CONNECTIONS, read).await?;
             connection.close().await?;
             Ok(found)
@@ -56,12 +60,16 @@ pub(super) async fn read(place: &Place) -> Result<(Vec<Session>, Vec<Connection>
 async fn rows<T>(
     connection: &mut SqliteConnection,
     query: &'static str,
-    mut read: impl FnMut(&str) -> Option<T>,
+    mut read: impl FnMut(&[u8]) -> Option<T>,
 ) -> Result<Vec<T>, StoreError> {
     let mut all = Vec::new();
-    let mut rows = sqlx::query_scalar::<_, String>(query).fetch(connection);
+    // As bytes: a text that others wrote need not be UTF-8, and costs its row then, not the start.
+    let mut rows = sqlx::query_scalar::<_, Vec<u8>>(query).fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        all.push(read(&row).ok_or(StoreError::Corrupt { what: "row of an active session" })?);
+        match read(&row) {
+            Some(read) => all.push(read),
+            None => say_unreadable("active sessions", "row of an active session"),
+        }
     }
     Ok(all)
 }
@@ -77,15 +85,16 @@ struct SessionRow<'a>(
     String,
     &'a str,
     &'a str,
-    u64,
+    i64,
     Option<&'a str>,
     i64,
     Option<&'a str>,
     i64,
     [Option<Box<str>>; 3],
+    Option<&'a str>,
 );
 
-fn session(row: &str) -> Option<Session> {
+fn session(row: &[u8]) -> Option<Session> {
     let SessionRow(
         id,
         name,
@@ -102,7 +111,8 @@ fn session(row: &str) -> Option<Session> {
         fingerprint,
         reconnect_count,
         [user_id, user_email, user_name],
-    ) = serde_json::from_str(row).ok()?;
+        client_key,
+    ) = serde_json::from_slice(row).ok()?;
     Some(Session {
         id: id.parse().ok()?,
         client: ClientInfo { name, version, capabilities },
@@ -110,11 +120,12 @@ fn session(row: &str) -> Option<Session> {
         user: User::known(user_id, user_email, user_name),
         era: Era::from_stored(era),
         protocol_version,
-        connected_at: Timestamp::parse(connected_at)?,
-        last_activity: Timestamp::parse(last_activity)?,
-        idle_timeout: Duration::from_secs(idle_seconds),
+        connected_at: Timestamp::read(connected_at)?,
+        last_activity: Timestamp::read(last_activity)?,
+        idle_timeout: Duration::from_secs(u64::try_from(idle_seconds).unwrap_or(0)),
         end: None,
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
+        client_key: client_key.and_then(|digest| digest.parse().ok()),
         continues: continues.and_then(|id| id.parse().ok()),
         reconnect_count,
         revision,
@@ -135,7 +146,7 @@ struct ConnectionRow<'a>(
 );
 
 /// Most connections are at the upstream of the one before: its name is shared.
-fn connection(row: &str, upstream: &mut Arc<str>) -> Option<Connection> {
+fn connection(row: &[u8], upstream: &mut Arc<str>) -> Option<Connection> {
     let ConnectionRow(
         handle,
         session,
@@ -146,7 +157,7 @@ fn connection(row: &str, upstream: &mut Arc<str>) -> Option<Connection> {
         link,
         setup,
         opened_at,
-    ) = serde_json::from_str(row).ok()?;
+    ) = serde_json::from_slice(row).ok()?;
     if **upstream != *name {
         *upstream = name.into();
     }
@@ -159,7 +170,7 @@ fn connection(row: &str, upstream: &mut Arc<str>) -> Option<Connection> {
         initialize: initialize.into(),
         link,
         setup,
-        opened_at: Timestamp::parse(opened_at)?,
+        opened_at: Timestamp::read(opened_at)?,
         ended_at: None,
     })
 }

@@ -14,7 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection as _, Executor, SqliteConnection};
 use tokio::time::Instant;
 
-use super::{damage, schema};
+use super::{damage, private, schema};
 use crate::store::{LostHistory, StoreError};
 
 /// How long a statement waits for another process's lock before the store counts as unavailable.
@@ -106,6 +106,8 @@ pub(super) struct File {
     /// Set from the moment a file was found lost until its successor is open.
     lost: Option<LostHistory>,
     tables: Vec<&'static str>,
+    /// Keys that were given out, one of each name: what they have signed is out there, also where the file is gone.
+    keys: Vec<(&'static str, String)>,
     is_closed: bool,
     /// Set while a transaction may be open: who began it may have been cancelled.
     is_begun: bool,
@@ -121,6 +123,7 @@ impl File {
             looked: Instant::now(),
             lost: None,
             tables: Vec::new(),
+            keys: Vec::new(),
             is_closed: false,
             is_begun: false,
             place,
@@ -197,6 +200,13 @@ impl File {
         Ok(())
     }
 
+    /// Remembers a key, for a file that is begun anew.
+    pub(super) fn remember_key(&mut self, name: &'static str, value: &str) {
+        if self.keys.iter().all(|(known, _)| *known != name) {
+            self.keys.push((name, value.to_owned()));
+        }
+    }
+
     pub(super) async fn close_for_good(&mut self) {
         self.is_closed = true;
         self.close().await;
@@ -222,7 +232,12 @@ impl File {
         if self.lost.is_some() {
             self.parts.remove_log(self.place.path());
         }
-        let (writer, pool) = open(&self.place, &self.tables).await?;
+        let (mut writer, pool) = open(&self.place, &self.tables).await?;
+        for (name, value) in &self.keys {
+            let key =
+                sqlx::query("INSERT INTO archon_mcp_keys VALUES (?, ?) ON CONFLICT DO NOTHING");
+            key.bind(*name).bind(value.as_str()).execute(&mut writer).await?;
+        }
         self.writer = Some(writer);
         self.readers.replace(pool);
         self.parts = Parts::of(self.place.path());
@@ -256,9 +271,11 @@ async fn open(
     let mut options = place.options().create_if_missing(true).foreign_keys(false);
     if !place.is_in_memory() {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+            private::create_folder(folder).map_err(sqlx::Error::Io)?;
         }
         damage::look_for(path).await?;
+        private::create_file(path).map_err(sqlx::Error::Io)?;
+        PARTS.iter().for_each(|part| private::keep_to_owner(&with(path, part)));
         options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
     }
     let named = |error: StoreError| damage::named(error, path);

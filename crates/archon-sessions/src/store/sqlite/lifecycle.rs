@@ -6,6 +6,7 @@ use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Executor, Row, SqliteConnection};
 
+use super::intake::READABLE;
 use super::json;
 use super::rows::time;
 use crate::session::{SessionId, User};
@@ -113,20 +114,29 @@ pub(super) async fn use_token(
     Ok(Some(TokenUsed { reconnect_count: row.try_get(0)?, revision: row.try_get(1)? }))
 }
 
-pub(super) const SESSIONS: &str =
-    "SELECT * FROM archon_mcp_sessions WHERE session_id IN (SELECT value FROM json_each(?))";
+pub(super) const SESSIONS: &str = const_format::concatcp!(
+    "SELECT * FROM archon_mcp_sessions WHERE session_id IN (SELECT value FROM json_each(?)) AND ",
+    READABLE
+);
 
 /// Whole seconds: a session is found a second late rather than early.
-pub(super) const SILENT: &str = "
+pub(super) const SILENT: &str = const_format::concatcp!(
+    "
 SELECT * FROM archon_mcp_sessions s
 WHERE status = 'active' AND last_activity < ?1
     AND unixepoch(last_activity) + idle_timeout_seconds < unixepoch(?1)
     AND NOT EXISTS (SELECT 1 FROM archon_mcp_calls c WHERE c.session_id = s.session_id)
-ORDER BY last_activity LIMIT ?2";
+    AND ",
+    READABLE,
+    " ORDER BY last_activity LIMIT ?2"
+);
 
-pub(super) const ENDED: &str = "
-SELECT * FROM archon_mcp_sessions WHERE (disconnected_at, session_id) > (?, ?) AND +status <> 'active'
-ORDER BY disconnected_at, session_id LIMIT ?";
+pub(super) const ENDED: &str = const_format::concatcp!(
+    "
+SELECT * FROM archon_mcp_sessions WHERE (disconnected_at, session_id) > (?, ?) AND +status <> 'active' AND ",
+    READABLE,
+    " ORDER BY disconnected_at, session_id LIMIT ?"
+);
 
 /// Old ones, and those that are too many. Ids go up with the time.
 const OLD_ATTEMPTS: &str = "
@@ -138,7 +148,7 @@ DELETE FROM archon_mcp_reconnect_attempts WHERE id IN (
 /// The same sessions, whichever statement asks.
 const OLD_SESSIONS: &str = "
 SELECT session_id FROM archon_mcp_sessions
-WHERE disconnected_at < ?1 AND +status <> 'active' ORDER BY disconnected_at LIMIT ?2";
+WHERE disconnected_at < ?1 AND +status <> 'active' AND coalesce(intake, 1) = 1 ORDER BY disconnected_at LIMIT ?2";
 
 const REQUESTS_OF_OLD: &str = const_format::concatcp!(
     "DELETE FROM archon_mcp_requests WHERE id IN (

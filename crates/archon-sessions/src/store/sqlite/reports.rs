@@ -1,7 +1,7 @@
 //! What the API asks, of a SQLite file.
 
 mod history;
-mod rows;
+pub(super) mod rows;
 mod sums;
 
 use async_trait::async_trait;
@@ -12,24 +12,27 @@ use sqlx::{AssertSqlSafe, Connection as _, Row};
 use super::SqliteStore;
 use super::rows::{parsed, time};
 use crate::session::{SessionId, Timestamp};
-use crate::store::StoreError;
 use crate::store::reports::select::{Dialect, RequestList, Select, SessionList, Value};
 use crate::store::reports::{
     Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, Minute, ModelPrice, Page,
     Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery, SessionRecord, Total,
     UsageReport,
 };
+use crate::store::{StoreError, each_readable};
+
+const SESSIONS: &str = "archon_mcp_sessions";
 
 #[async_trait]
 impl Reports for SqliteStore {
     async fn sessions(&self, query: &SessionQuery) -> Result<Page<SessionRecord>, StoreError> {
+        self.take_in_written().await;
         let (pool, list) = (self.pool(), SessionList::new(Dialect::Sqlite, query));
         let total = match list.count() {
             Some(count) => within_window(&pool, count).await?,
             None => sums::sessions(&pool, list.counted_status()).await?,
         };
         let found = all(&pool, list.page("*")).await?;
-        let records = found.iter().map(rows::session).collect::<Result<Vec<_>, _>>()?;
+        let records = each_readable(SESSIONS, found.iter().map(rows::session))?;
         let mut page = Page::of(records, list.limit(), total, |record| {
             query.cursor(record.sort_key(query.sort), record.session.id)
         });
@@ -45,7 +48,8 @@ impl Reports for SqliteStore {
     }
 
     async fn session_record(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM archon_mcp_sessions WHERE session_id = ?")
+        self.take_in_written().await;
+        let row = sqlx::query(super::rows::SESSION)
             .bind(id.to_string())
             .fetch_optional(&self.pool())
             .await?;
@@ -61,12 +65,13 @@ impl Reports for SqliteStore {
     }
 
     async fn session_health(&self, now: Timestamp) -> Result<SessionHealth, StoreError> {
+        self.take_in_written().await;
         let mut health = sums::session_health(&self.pool(), now).await?;
         let query =
             SessionQuery { limit: crate::store::reports::RECENT, ..SessionQuery::default() };
         let recent = SessionList::new(Dialect::Sqlite, &query).page("*");
-        let mut recent: Vec<_> =
-            all(&self.pool(), recent).await?.iter().map(rows::session).collect::<Result<_, _>>()?;
+        let recent = all(&self.pool(), recent).await?;
+        let mut recent = each_readable(SESSIONS, recent.iter().map(rows::session))?;
         recent.truncate(query.limit);
         health.recent = recent;
         Ok(health)
@@ -77,8 +82,9 @@ impl Reports for SqliteStore {
         since: Timestamp,
         limit: usize,
     ) -> Result<Disconnected, StoreError> {
+        self.take_in_written().await;
         let found = sqlx::query(
-            "SELECT * FROM archon_mcp_sessions WHERE disconnected_at >= ?
+            "SELECT * FROM archon_mcp_sessions WHERE disconnected_at >= ? AND coalesce(intake, 1) = 1
              ORDER BY disconnected_at DESC, session_id DESC LIMIT ?",
         )
         .bind(since.to_string())
@@ -86,18 +92,19 @@ impl Reports for SqliteStore {
         .fetch_all(&self.pool())
         .await?;
         let mut disconnected = sums::ends(&self.pool(), since).await?;
-        disconnected.sessions = found.iter().map(rows::session).collect::<Result<_, _>>()?;
+        disconnected.sessions = each_readable(SESSIONS, found.iter().map(rows::session))?;
         Ok(disconnected)
     }
 
     async fn requests(&self, query: &RequestQuery) -> Result<Page<RequestRecord>, StoreError> {
+        self.take_in_written().await;
         let (pool, list) = (self.pool(), RequestList::new(Dialect::Sqlite, query));
         let total = match list.count() {
             Some(count) => within_window(&pool, count).await?,
             None => sums::requests(&pool, &query.outcomes).await?,
         };
         let found = all(&pool, list.page("page.*")).await?;
-        let records = found.iter().map(rows::request).collect::<Result<Vec<_>, _>>()?;
+        let records = each_readable("archon_mcp_requests", found.iter().map(rows::request))?;
         let mut page = Page::of(records, list.limit(), total, |record| {
             query.cursor(record.row.started, record.id)
         });
@@ -111,6 +118,7 @@ impl Reports for SqliteStore {
     }
 
     async fn failures(&self, session: Option<SessionId>) -> Result<Failures, StoreError> {
+        self.take_in_written().await;
         match session {
             Some(session) => sums::failures_of(&self.pool(), session).await,
             None => sums::failures(&self.pool()).await,
@@ -118,14 +126,17 @@ impl Reports for SqliteStore {
     }
 
     async fn usage(&self, days: Days) -> Result<UsageReport, StoreError> {
+        self.take_in_written().await;
         sums::usage(&self.pool(), days).await
     }
 
     async fn analytics(&self, days: Days) -> Result<Analytics, StoreError> {
+        self.take_in_written().await;
         sums::analytics(&self.pool(), days).await
     }
 
     async fn minutes(&self, now: Timestamp, count: u32) -> Result<Vec<Minute>, StoreError> {
+        self.take_in_written().await;
         sums::minutes(&self.pool(), now, count).await
     }
 
@@ -135,7 +146,7 @@ impl Reports for SqliteStore {
         )
         .fetch_all(&self.pool())
         .await?;
-        found.iter().map(rows::price).collect()
+        each_readable("archon_llm_pricing", found.iter().map(rows::price))
     }
 
     async fn put_prices(&self, prices: &[ModelPrice]) -> Result<(), StoreError> {

@@ -30,8 +30,8 @@ fn statement(rows: usize) -> String {
          INSERT INTO archon_mcp_requests
              (session_id, method, tool_name, upstream, timestamp, duration_ms, duration_us, status,
               error_message, request_bytes, response_bytes, prompt_tokens, completion_tokens,
-              estimated_cost, model)
-         SELECT * FROM v WHERE EXISTS
+              estimated_cost, model, intake)
+         SELECT v.*, 1 FROM v WHERE EXISTS
              (SELECT 1 FROM archon_mcp_sessions s WHERE s.session_id = v.session_id)"
     )
 }

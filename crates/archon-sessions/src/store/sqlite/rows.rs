@@ -6,6 +6,7 @@ use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::intake::READABLE;
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, End, Era, Principal, Session, SessionId, Timestamp,
     User,
@@ -16,10 +17,10 @@ pub(super) const SESSIONS: &str = "
 INSERT INTO archon_mcp_sessions
     (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
      last_activity, status, principal, era, protocol_version, continues, idle_timeout_seconds,
-     fingerprint, user_id, user_email, user_name)
+     fingerprint, user_id, user_email, user_name, client_key_hash, intake)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5,
        value->>6, 'active', value->>7, value->>8, value->>9, value->>10, value->>11, value->>12,
-       value->>13, value->>14, value->>15
+       value->>13, value->>14, value->>15, value->>16, 1
 FROM json_each(?) WHERE true
 ON CONFLICT DO NOTHING";
 
@@ -41,6 +42,7 @@ pub(super) struct SessionValues<'a>(
     Option<&'a str>,
     Option<&'a str>,
     Option<&'a str>,
+    Option<String>,
 );
 
 pub(super) fn session(session: &Session) -> SessionValues<'_> {
@@ -62,12 +64,25 @@ pub(super) fn session(session: &Session) -> SessionValues<'_> {
         user.and_then(|user| user.id.as_deref()),
         user.and_then(|user| user.email.as_deref()),
         user.and_then(|user| user.name.as_deref()),
+        session.client_key.map(|digest| digest.to_string()),
     )
 }
 
 pub(super) const UNGUESSED: &str = "
 UPDATE archon_mcp_sessions SET fingerprint = NULL
 WHERE session_id IN (SELECT value FROM json_each(?))";
+
+pub(super) const SESSION: &str = const_format::concatcp!(
+    "SELECT * FROM archon_mcp_sessions WHERE session_id = ? AND ",
+    READABLE
+);
+
+/// The latest of a client's key.
+pub(super) const SESSIONS_OF_KEY: &str = const_format::concatcp!(
+    "SELECT * FROM archon_mcp_sessions WHERE client_key_hash = ?1 AND ",
+    READABLE,
+    " ORDER BY last_activity DESC LIMIT ?2"
+);
 
 /// Rounded up: a timeout that was stored as nothing would end its session at the next start.
 fn whole_seconds(timeout: Duration) -> u64 {
@@ -80,12 +95,13 @@ pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
     let status: &str = row.try_get("status")?;
     let last_activity = time(row, "last_activity")?;
     let end = (status != "active").then(|| End {
-        at: ended.and_then(Timestamp::parse).unwrap_or(last_activity),
+        at: ended.and_then(Timestamp::read).unwrap_or(last_activity),
         reason: reason.and_then(DisconnectReason::from_stored),
         imported: status == "expired",
     });
     let continues: Option<&str> = row.try_get("continues")?;
     let fingerprint: Option<&str> = row.try_get("fingerprint")?;
+    let client_key: Option<&str> = row.try_get("client_key_hash")?;
     let idle_seconds: i64 = row.try_get("idle_timeout_seconds")?;
     Ok(Session {
         id: parsed(row, "session_id")?,
@@ -107,6 +123,7 @@ pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
         idle_timeout: Duration::from_secs(u64::try_from(idle_seconds).unwrap_or(0)),
         end,
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
+        client_key: client_key.and_then(|digest| digest.parse().ok()),
         continues: continues.and_then(|id| id.parse().ok()),
         reconnect_count: row.try_get("reconnect_count")?,
         revision: row.try_get("revision")?,
@@ -164,7 +181,7 @@ pub(super) fn read_connection(row: &SqliteRow) -> Result<Connection, StoreError>
         initialize: row.try_get::<&str, _>("initialize")?.into(),
         link: row.try_get("link")?,
         opened_at: time(row, "opened_at")?,
-        ended_at: ended.and_then(Timestamp::parse),
+        ended_at: ended.and_then(Timestamp::read),
         setup: row.try_get::<Option<&str>, _>("setup")?.map(Into::into),
     })
 }
@@ -175,9 +192,9 @@ pub(super) const REQUESTS: &str = "
 INSERT INTO archon_mcp_requests
     (session_id, method, tool_name, upstream, timestamp, duration_ms, duration_us, status,
      error_message, request_bytes, response_bytes, prompt_tokens, completion_tokens, estimated_cost,
-     model)
+     model, intake)
 SELECT s.session_id, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7,
-       value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14
+       value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14, 1
 FROM json_each(?) CROSS JOIN archon_mcp_sessions s ON s.session_id = value->>0";
 
 #[derive(Serialize)]
@@ -260,9 +277,9 @@ pub(super) fn parsed<T: std::str::FromStr>(
     column: &'static str,
 ) -> Result<T, StoreError> {
     let text: &str = row.try_get(column)?;
-    text.parse().map_err(|_| StoreError::Corrupt { what: column })
+    text.trim().parse().map_err(|_| StoreError::Corrupt { what: column })
 }
 
 pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<Timestamp, StoreError> {
-    Timestamp::parse(row.try_get(column)?).ok_or(StoreError::Corrupt { what: column })
+    Timestamp::read(row.try_get(column)?).ok_or(StoreError::Corrupt { what: column })
 }

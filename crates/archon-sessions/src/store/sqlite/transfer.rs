@@ -8,6 +8,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::intake::READABLE;
 use super::rows::{parsed, time};
 use super::{SqliteStore, damage, usage};
 use crate::session::{SessionId, Status, Timestamp};
@@ -16,12 +17,13 @@ use crate::store::transfer::{
     TakenIn, Transfer, dollars, guest_id, plan, value,
 };
 use crate::store::usage::slices;
-use crate::store::{Outcome, StoreError};
+use crate::store::{Outcome, StoreError, each_readable};
 
 const SESSIONS: &str = concatcp!(
     "SELECT * FROM archon_mcp_sessions
-     WHERE session_id >= ?1 AND session_id <= ?2 AND (?3 IS NULL OR last_activity >= ?3)
-     ORDER BY session_id LIMIT ",
+     WHERE session_id >= ?1 AND session_id <= ?2 AND (?3 IS NULL OR last_activity >= ?3) AND ",
+    READABLE,
+    " ORDER BY session_id LIMIT ",
     PART_ROWS
 );
 
@@ -29,14 +31,16 @@ const SESSIONS: &str = concatcp!(
 const REQUESTS: &str = concatcp!(
     "SELECT r.* FROM archon_mcp_requests r
      WHERE r.id > ?1 AND r.id <= ?2 AND (?3 IS NULL OR r.timestamp >= ?3 AND EXISTS
-         (SELECT 1 FROM archon_mcp_sessions s WHERE s.session_id = r.session_id AND s.last_activity >= ?3))
-     ORDER BY r.id LIMIT ",
+         (SELECT 1 FROM archon_mcp_sessions s WHERE s.session_id = r.session_id AND s.last_activity >= ?3)) AND ",
+    READABLE,
+    " ORDER BY r.id LIMIT ",
     PART_ROWS
 );
 const REQUESTS_OF: &str = concatcp!(
     "SELECT * FROM archon_mcp_requests
-     WHERE session_id = ?4 AND id > ?1 AND id <= ?2 AND (?3 IS NULL OR timestamp >= ?3)
-     ORDER BY id LIMIT ",
+     WHERE session_id = ?4 AND id > ?1 AND id <= ?2 AND (?3 IS NULL OR timestamp >= ?3) AND ",
+    READABLE,
+    " ORDER BY id LIMIT ",
     PART_ROWS
 );
 
@@ -45,10 +49,11 @@ impl Transfer for SqliteStore {
     async fn prices(&self) -> Result<Vec<PriceRecord>, StoreError> {
         let sql = "SELECT * FROM archon_llm_pricing ORDER BY provider, model_name, effective_date";
         let rows = sqlx::query(sql).fetch_all(&self.pool()).await?;
-        rows.iter().map(read_price).collect()
+        each_readable("archon_llm_pricing", rows.iter().map(read_price))
     }
 
     async fn last_request(&self) -> Result<i64, StoreError> {
+        self.take_in_written().await;
         let sql = "SELECT coalesce(max(id), 0) FROM archon_mcp_requests";
         Ok(sqlx::query_scalar(sql).fetch_one(&self.pool()).await?)
     }
@@ -59,13 +64,14 @@ impl Transfer for SqliteStore {
         after: Option<SessionId>,
     ) -> Result<Vec<SessionRecord>, StoreError> {
         let Some((first, last)) = of.ids(after) else { return Ok(Vec::new()) };
+        self.take_in_written().await;
         let rows = sqlx::query(SESSIONS)
             .bind(first.to_string())
             .bind(last.to_string())
             .bind(of.since.map(|at| at.to_string()))
             .fetch_all(&self.pool())
             .await?;
-        rows.iter().map(read_session).collect()
+        each_readable("archon_mcp_sessions", rows.iter().map(read_session))
     }
 
     async fn requests(
@@ -80,7 +86,8 @@ impl Transfer for SqliteStore {
         if let Some(session) = of.session {
             query = query.bind(session.to_string());
         }
-        query.fetch_all(&self.pool()).await?.iter().map(read_request).collect()
+        let rows = query.fetch_all(&self.pool()).await?;
+        each_readable("archon_mcp_requests", rows.iter().map(read_request))
     }
 
     async fn take_in(&self, part: &Part) -> Result<TakenIn, StoreError> {
@@ -181,10 +188,10 @@ const NEW_SESSIONS: &str = "
 INSERT INTO archon_mcp_sessions
     (session_id, client_type, client_name, client_version, client_capabilities, connected_at, last_activity,
      disconnected_at, total_duration, status, disconnect_reason, user_id, user_email, user_name, metadata,
-     reconnect_count, principal, era, protocol_version, continues, idle_timeout_seconds)
+     reconnect_count, principal, era, protocol_version, continues, idle_timeout_seconds, intake)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6,
        value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14,
-       value->>15, value->>16, value->>17, value->>18, value->>19, value->>20
+       value->>15, value->>16, value->>17, value->>18, value->>19, value->>20, 1
 FROM json_each(?) WHERE true
 ON CONFLICT DO NOTHING";
 
@@ -220,7 +227,7 @@ fn sessions(part: &Part) -> String {
 fn read_session(row: &SqliteRow) -> Result<SessionRecord, StoreError> {
     let when = |column: &'static str| -> Result<Option<Timestamp>, StoreError> {
         let text: Option<&str> = row.try_get(column)?;
-        Ok(text.and_then(Timestamp::parse))
+        Ok(text.and_then(Timestamp::read))
     };
     let continues: Option<&str> = row.try_get("continues")?;
     Ok(SessionRecord {
@@ -255,9 +262,10 @@ fn read_session(row: &SqliteRow) -> Result<SessionRecord, StoreError> {
 const NEW_REQUESTS: &str = "
 INSERT INTO archon_mcp_requests
     (id, session_id, method, tool_name, prompt_tokens, completion_tokens, estimated_cost, timestamp,
-     duration_ms, status, error_message, upstream, duration_us, request_bytes, response_bytes, model)
+     duration_ms, status, error_message, upstream, duration_us, request_bytes, response_bytes, model,
+     intake)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7,
-       value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14, value->>15
+       value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, 1
 FROM json_each(?)";
 
 fn requests(all: &[RequestRecord]) -> String {

@@ -111,23 +111,24 @@ FROM (SELECT value->>0 AS session_id, max(value->>2) AS day, sum(value->>4) AS r
       FROM json_each(?) GROUP BY 1) AS new
 WHERE archon_mcp_sessions.session_id = new.session_id";
 
-/// To the sessions as well: the upstreams that are new to them.
+/// To the sessions as well: the upstreams that are new to them. Whoever wrote something else there must not make batches
+/// fail.
 pub(super) const UPSTREAMS: &str = concatcp!(
     "
 UPDATE archon_mcp_sessions AS s SET upstreams = (
     SELECT json_group_array(value) FROM (
-        SELECT value FROM json_each(s.upstreams)
+        SELECT value FROM json_each(iif(json_valid(s.upstreams), s.upstreams, '[]'))
         UNION ALL
-        SELECT value FROM json_each(new.names) WHERE value NOT IN (SELECT value FROM json_each(s.upstreams))
+        SELECT value FROM json_each(new.names) WHERE value NOT IN (SELECT value FROM json_each(iif(json_valid(s.upstreams), s.upstreams, '[]')))
         LIMIT ",
     UPSTREAMS_MAX,
     "))
 FROM (SELECT value->>0 AS session_id, value->>1 AS names FROM json_each(?)) AS new
-WHERE s.session_id = new.session_id AND s.upstreams <> new.names AND json_array_length(s.upstreams) < ",
+WHERE s.session_id = new.session_id AND s.upstreams <> new.names AND json_array_length(iif(json_valid(s.upstreams), s.upstreams, '[]')) < ",
     UPSTREAMS_MAX,
     "
   AND EXISTS (SELECT 1 FROM json_each(new.names)
-              WHERE value NOT IN (SELECT value FROM json_each(s.upstreams)))"
+              WHERE value NOT IN (SELECT value FROM json_each(iif(json_valid(s.upstreams), s.upstreams, '[]'))))"
 );
 
 /// To the minutes in which they arrived, and forgets those before the one that is bound last.

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::{Missing, Sent};
 use crate::session::Timestamp;
 use crate::store::StoredEvent;
+use crate::tracker::StreamPlace;
 
 /// Events longer than this are sent and not kept; an answer of a megabyte is rare, and a client that
 /// lost one is told that it was there.
@@ -37,6 +38,10 @@ pub(super) struct State {
     /// What the events cost together.
     pub bytes: usize,
     pub readers: u32,
+    /// How often it was taken over by a new reader.
+    pub generation: u64,
+    /// The place of the one reader of a standing stream, which its client may leave without a sign.
+    pub place: Option<StreamPlace>,
     /// The event that is being sent.
     open: BytesMut,
     open_is_too_long: bool,
@@ -59,6 +64,9 @@ impl State {
     /// Returns by how much it has grown.
     pub fn append(&mut self, sent: &Sent<'_>, now: Timestamp) -> usize {
         let Sent { bytes, ended, is_answered } = *sent;
+        if self.is_read {
+            return 0;
+        }
         let (before, mut from) = (self.bytes, 0);
         for (index, end) in ended.iter().enumerate() {
             let is_last = index + 1 == ended.len();

@@ -66,12 +66,12 @@ impl Tracker {
     }
 }
 
-/// A session that was only guessed to be the client's, or that all clients of one principal share, may be
+/// A session that was only guessed to be the client's, or that all clients of one principal or one key share, may be
 /// somebody else's as well. The call that is being answered is one of those in flight.
 fn is_let_go(presence: &Presence, proof: Proof) -> bool {
     let is_own = match proof {
         Proof::Header | Proof::Connection | Proof::Cookie | Proof::New => true,
-        Proof::Principal | Proof::Fingerprint => false,
+        Proof::ClientKey | Proof::Principal | Proof::Fingerprint => false,
     };
     is_own && presence.has_nothing_but_one_call()
 }

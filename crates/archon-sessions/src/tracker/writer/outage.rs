@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::protocol::Text;
 use crate::session::{
-    ClientInfo, Connection, Era, FingerprintKey, McpSessionId, Principal, Session,
+    ClientInfo, Connection, Era, FingerprintKey, KeyDigest, McpSessionId, Principal, Session,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
@@ -40,6 +40,10 @@ impl SessionStore for Unsteady {
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         self.inner.session(id).await
+    }
+
+    async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {
+        self.inner.sessions_of_key(key, max).await
     }
 
     async fn connection(&self, handle: McpSessionId) -> Result<Option<Connection>, StoreError> {

@@ -6,14 +6,14 @@ use sqlx::postgres::PgRow;
 use super::super::PostgresStore;
 use super::super::rows::{read_time, read_time_if_any};
 use crate::session::SessionId;
-use crate::store::StoreError;
 use crate::store::reports::select::history::{AFTER, ATTEMPTS, BEFORE};
 use crate::store::reports::{AttemptRecord, Chain, ChainLink, once};
+use crate::store::{StoreError, each_readable};
 
 pub(super) async fn chain(store: &PostgresStore, id: SessionId) -> Result<Chain, StoreError> {
     let links = async |sql: &'static str| -> Result<Vec<ChainLink>, StoreError> {
         let found = store.read(sqlx::query(sql).bind(id.as_uuid())).await?;
-        Ok(once(id, found.iter().map(link).collect::<Result<_, _>>()?))
+        Ok(once(id, each_readable("archon_mcp_sessions", found.iter().map(link))?))
     };
     Ok(Chain { before: links(BEFORE).await?, after: links(AFTER).await? })
 }
@@ -41,5 +41,5 @@ pub(super) async fn attempts(
             result: row.try_get("result")?,
         })
     };
-    found.iter().map(attempt).collect()
+    each_readable("archon_mcp_reconnect_attempts", found.iter().map(attempt))
 }

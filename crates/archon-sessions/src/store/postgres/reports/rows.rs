@@ -43,12 +43,12 @@ pub(super) fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
 }
 
 /// The columns that [`request`] reads, beside the client's type.
-pub(super) const REQUEST: &str = "
+pub(in crate::store::postgres) const REQUEST: &str = "
     id, session_id, method, tool_name, prompt_tokens::bigint AS prompt_tokens,
-    completion_tokens::bigint AS completion_tokens, (estimated_cost * 1000000)::bigint AS cost_micros,
+    completion_tokens::bigint AS completion_tokens, coalesce((nullif(estimated_cost, 'NaN') * 1000000)::bigint, 0) AS cost_micros,
     timestamp, status, error_message, upstream, duration_us, request_bytes, response_bytes, model";
 
-pub(super) fn request(row: &PgRow) -> Result<RequestRecord, StoreError> {
+pub(in crate::store::postgres) fn request(row: &PgRow) -> Result<RequestRecord, StoreError> {
     let outcome = Outcome::from_stored(row.try_get("status")?);
     Ok(RequestRecord {
         id: row.try_get("id")?,

@@ -88,6 +88,7 @@ impl<'a> RequestList<'a> {
 
     fn branch(&self, select: &mut Select, failed: Option<Outcome>, from_cursor: bool, rows: usize) {
         select.push("SELECT * FROM archon_mcp_requests WHERE true");
+        select.push(self.dialect.readable_request());
         if let Some(outcome) = failed {
             // The first comparison is the index's own condition.
             select.push(" AND status <> 'success' AND status = '").push(outcome.as_str());

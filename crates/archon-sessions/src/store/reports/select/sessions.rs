@@ -185,6 +185,7 @@ impl<'a> SessionList<'a> {
                 select.push("true");
             }
         }
+        select.push(self.dialect.readable_session());
         if self.query.sort == SessionSort::LastActivity {
             self.range(select);
         }

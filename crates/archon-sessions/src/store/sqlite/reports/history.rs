@@ -5,14 +5,14 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::rows::{parsed, time};
 use crate::session::{SessionId, Timestamp};
-use crate::store::StoreError;
 use crate::store::reports::select::history::{AFTER, ATTEMPTS, BEFORE};
 use crate::store::reports::{AttemptRecord, Chain, ChainLink, once};
+use crate::store::{StoreError, each_readable};
 
 pub(super) async fn chain(pool: &SqlitePool, id: SessionId) -> Result<Chain, StoreError> {
     let links = async |sql: &'static str| -> Result<Vec<ChainLink>, StoreError> {
         let found = sqlx::query(sql).bind(id.to_string()).fetch_all(pool).await?;
-        Ok(once(id, found.iter().map(link).collect::<Result<_, _>>()?))
+        Ok(once(id, each_readable("archon_mcp_sessions", found.iter().map(link))?))
     };
     Ok(Chain { before: links(BEFORE).await?, after: links(AFTER).await? })
 }
@@ -22,7 +22,7 @@ fn link(row: &SqliteRow) -> Result<ChainLink, StoreError> {
     Ok(ChainLink {
         id: parsed(row, "session_id")?,
         connected_at: time(row, "connected_at")?,
-        disconnected_at: disconnected_at.and_then(Timestamp::parse),
+        disconnected_at: disconnected_at.and_then(Timestamp::read),
         disconnect_reason: row.try_get("disconnect_reason")?,
     })
 }
@@ -40,5 +40,5 @@ pub(super) async fn attempts(
             result: row.try_get("result")?,
         })
     };
-    found.iter().map(attempt).collect()
+    each_readable("archon_mcp_reconnect_attempts", found.iter().map(attempt))
 }

@@ -38,7 +38,7 @@ fn upstreams(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap_or_default()
 }
 
-pub(super) fn request(row: &SqliteRow) -> Result<RequestRecord, StoreError> {
+pub(in crate::store::sqlite) fn request(row: &SqliteRow) -> Result<RequestRecord, StoreError> {
     let outcome = Outcome::from_stored(row.try_get("status")?);
     let cost: f64 = row.try_get("estimated_cost")?;
     Ok(RequestRecord {

@@ -39,7 +39,8 @@ pub(super) async fn sessions(
 pub(super) async fn requests(pool: &SqlitePool, outcomes: &[Outcome]) -> Result<Total, StoreError> {
     let row = sqlx::query(
         "WITH oldest AS (
-             SELECT (SELECT substr(timestamp, 1, 13) FROM archon_mcp_requests ORDER BY id LIMIT 1)
+             SELECT (SELECT substr(timestamp, 1, 13) FROM archon_mcp_requests
+                     WHERE coalesce(intake, 1) = 1 ORDER BY id LIMIT 1)
                  || ':00:00.000000Z' AS hour
          )
          SELECT coalesce(sum(requests), 0), coalesce(sum(errors), 0), coalesce(sum(timeouts), 0),
@@ -59,9 +60,9 @@ pub(super) async fn failures(pool: &SqlitePool) -> Result<Failures, StoreError> 
     let row = sqlx::query(
         "SELECT coalesce(sum(requests), 0), coalesce(sum(errors), 0), coalesce(sum(timeouts), 0),
                 (SELECT max(timestamp) FROM archon_mcp_requests
-                 WHERE status <> 'success' AND status = 'error'),
+                 WHERE status <> 'success' AND status = 'error' AND coalesce(intake, 1) = 1),
                 (SELECT max(timestamp) FROM archon_mcp_requests
-                 WHERE status <> 'success' AND status = 'timeout')
+                 WHERE status <> 'success' AND status = 'timeout' AND coalesce(intake, 1) = 1)
          FROM archon_mcp_usage WHERE dimension = 'all'",
     )
     .fetch_one(pool)
@@ -83,7 +84,7 @@ pub(super) async fn failures_of(
         "SELECT total_requests, total_errors, total_timeouts,
                 (SELECT max(timestamp) FROM
                      (SELECT timestamp, status FROM archon_mcp_requests
-                      WHERE session_id = s.session_id ORDER BY id DESC LIMIT ",
+                      WHERE session_id = s.session_id AND coalesce(intake, 1) = 1 ORDER BY id DESC LIMIT ",
         WINDOW,
         ") WHERE status <> 'success')
          FROM archon_mcp_sessions s WHERE session_id = ?"
@@ -109,7 +110,7 @@ pub(super) async fn session_health(
         "SELECT (SELECT coalesce(sum(sessions), 0) FROM archon_mcp_session_totals WHERE status = 'active'),
                 (SELECT coalesce(sum(sessions), 0) FROM archon_mcp_session_totals WHERE status <> 'active'),
                 count(*) FILTER (WHERE last_activity >= ?1), count(*) FILTER (WHERE last_activity < ?1)
-         FROM archon_mcp_sessions WHERE status = 'active' AND last_activity <= ?2",
+         FROM archon_mcp_sessions WHERE status = 'active' AND last_activity <= ?2 AND coalesce(intake, 1) = 1",
     )
     .bind(now.minus(STALE_AFTER).to_string())
     .bind(now.minus(AGING_AFTER).to_string())
@@ -140,7 +141,7 @@ async fn last_day(pool: &SqlitePool, now: Timestamp) -> Result<LastDay, StoreErr
              SELECT count(*), sum(status <> 'active'),
                     sum(iif(status = 'active', unixepoch(?1) - unixepoch(connected_at),
                             coalesce(total_duration, 0)))
-             FROM archon_mcp_sessions WHERE connected_at >= ?3 AND connected_at < ?2
+             FROM archon_mcp_sessions WHERE connected_at >= ?3 AND connected_at < ?2 AND coalesce(intake, 1) = 1
          )",
     )
     .bind(now.to_string())
@@ -226,8 +227,7 @@ pub(super) async fn analytics(pool: &SqlitePool, days: Days) -> Result<Analytics
     .await?;
     let mut hours = Vec::with_capacity(found.len());
     for row in &found {
-        let hour = Timestamp::parse(row.try_get(0)?);
-        let hour = hour.ok_or(StoreError::Corrupt { what: "hour of a sum" })?;
+        let Some(hour) = Timestamp::read(row.try_get(0)?) else { continue };
         hours.push((hour, rows::usage(row, 1)?));
     }
     let answers = sqlx::query_as(concatcp!(
@@ -256,8 +256,7 @@ pub(super) async fn minutes(
     .await?;
     let mut counts = BTreeMap::new();
     for row in &found {
-        let minute = Timestamp::parse(row.try_get(0)?);
-        let minute = minute.ok_or(StoreError::Corrupt { what: "minute of a sum" })?;
+        let Some(minute) = Timestamp::read(row.try_get(0)?) else { continue };
         let (requests, errors, timeouts) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         counts.insert(minute, Counts { requests, errors, timeouts });
     }
