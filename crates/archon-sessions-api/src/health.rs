@@ -17,6 +17,9 @@ pub struct Health {
     /// Why it is not healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The upstreams that did not answer last; calls to others go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams_down: Vec<String>,
     /// Rows that wait to be written; said once something went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_rows: Option<u64>,
@@ -26,6 +29,9 @@ pub struct Health {
     /// Rows in a database file that was removed while it was open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_rows: Option<u64>,
+    /// Rows written with SQL that cannot be read; they are in no list and no sum until somebody corrects them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable_rows: Option<u64>,
 }
 
 /// `GET /api/mcp/sessions/health`

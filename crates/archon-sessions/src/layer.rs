@@ -22,7 +22,6 @@ mod reject;
 mod renew;
 mod restore;
 mod standing;
-mod transport;
 mod whole;
 
 pub use body::SessionBody;
@@ -32,7 +31,6 @@ pub use exchange::{Exchange, Rebound, Repeatable};
 pub use failure::{CallFailed, codes};
 pub use limits::InitializeRate;
 pub use reject::{error_response, json_response};
-pub use transport::ClientTransport;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -202,9 +200,6 @@ impl<S: Inner> Flow<S> {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
-        if let Some(transport) = parts.extensions.get::<ClientTransport>() {
-            transport.was_read();
-        }
         if let Err(refusal) = self.shared.limits.hosts.check(&parts.headers, &parts.uri) {
             refusal.log(&parts);
             return reject::edge(&refusal);

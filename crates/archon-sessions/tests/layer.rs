@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // Also in the helpers of tests, which clippy does not know for them.
 
+#[path = "layer/forgotten.rs"]
+mod forgotten;
 #[path = "layer/forms.rs"]
 mod forms;
 #[path = "layer/patience.rs"]
 mod patience;
 #[path = "layer/server.rs"]
 mod server;
+#[path = "layer/streams.rs"]
+mod streams;
 
 use std::time::Duration;
 
@@ -27,6 +31,45 @@ async fn a_handshake_makes_a_session_and_a_connection() {
     assert_eq!(sessions[0].protocol_version, "2025-11-25");
     assert_ne!(client.handle, client.session, "two ids, two things");
     assert_ne!(client.handle, "inner-1", "the inner service's own id stays inside");
+}
+
+#[tokio::test]
+async fn the_inner_service_is_told_again_what_goes_with_a_link() {
+    let told = |all: &[(&str, &str)]| {
+        all.iter().map(|(what, text)| (what.to_string(), text.to_string())).collect::<Vec<_>>()
+    };
+    let mut setup = Setup::new().await;
+    let client = setup.connect().await;
+    setup.restart(|_| {}).await;
+    setup.send(client.post(&call(1, "echo"))).await;
+    setup.send(client.request(Method::GET, "")).await;
+    let set_level =
+        r#"{"jsonrpc":"2.0","id":2,"method":"logging/setLevel","params":{"level":"info"}}"#;
+    setup.send(client.post(set_level)).await;
+    let expected = [
+        ("initialize", ""),
+        ("notifications/initialized", "of inner-1"),
+        ("tools/call", "of inner-1"),
+        ("GET", "of inner-1"),
+        ("logging/setLevel", "of inner-1"),
+    ];
+    assert_eq!(setup.server.take_affinities(), told(&expected));
+
+    // A new link begins with nothing; what is said to it goes with it from then on.
+    setup.restart(|_| {}).await;
+    setup.server.forget(404);
+    setup.send(client.post(&call(3, "echo"))).await;
+    setup.restart(|_| {}).await;
+    setup.send(client.request(Method::DELETE, "")).await;
+    let expected = [
+        ("tools/call", "of inner-1, set"),
+        ("initialize", ""),
+        ("notifications/initialized", "of inner-2"),
+        ("logging/setLevel", "of inner-2"),
+        ("tools/call", "of inner-2, set"),
+        ("DELETE", "of inner-2, set"),
+    ];
+    assert_eq!(setup.server.take_affinities(), told(&expected));
 }
 
 #[tokio::test]
@@ -225,26 +268,125 @@ async fn no_answer_in_time_is_a_timeout() {
     assert!(rows[1..].iter().all(|row| row.outcome == Outcome::Timeout), "{rows:?}");
 }
 
+/// Returns the cookie that an answer gives, as its client sends it back.
+fn cookie_of(answer: &server::Answer) -> Option<String> {
+    Some(answer.header("set-cookie")?.split(';').next()?.to_owned())
+}
+
+fn modern_with(
+    name: &'static str,
+    value: &str,
+) -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    let mut request = modern("tools/call", "echo");
+    request.headers_mut().insert(name, value.parse().unwrap());
+    request
+}
+
 #[tokio::test]
 async fn a_modern_session_comes_from_a_cookie_and_else_from_a_guess() {
     let setup = Setup::new().await;
     let first = setup.send(modern("tools/call", "echo")).await;
-    let cookie = first.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let cookie = cookie_of(&first).unwrap();
     let session = first.header("x-archon-session-id").unwrap().to_owned();
-    assert_eq!(cookie, format!("archon_session={session}"));
+    assert!(cookie.starts_with(&format!("archon_session={session}.")), "an id and its seal");
 
-    // The same peer without the cookie is guessed to be the same client, but gets no handle for it.
+    // The same peer without the cookie is guessed to be the same client, but gets no handle for that session.
     let guessed = setup.send(modern("tools/call", "echo")).await;
     assert_eq!(guessed.header("x-archon-session-id"), Some(session.as_str()));
-    assert_eq!(guessed.header("set-cookie"), None);
+    let ticket = cookie_of(&guessed).unwrap();
+    assert!(!ticket.contains(&session));
 
-    let mut held = modern("tools/call", "echo");
-    held.headers_mut().insert("cookie", cookie.parse().unwrap());
-    assert_eq!(setup.send(held).await.header("x-archon-session-id"), Some(session.as_str()));
+    let held = setup.send(modern_with("cookie", &cookie)).await;
+    assert_eq!(held.header("x-archon-session-id"), Some(session.as_str()));
+    assert_eq!(cookie_of(&held), None);
 
     // Since its client holds a handle, nobody is guessed to be that client any more.
     let other = setup.send(modern("tools/call", "echo")).await;
     assert_ne!(other.header("x-archon-session-id"), Some(session.as_str()));
+}
+
+#[tokio::test]
+async fn a_client_that_looks_like_another_has_a_session_of_its_own_once_it_shows_its_cookie() {
+    let setup = Setup::new().await;
+    let first = setup.send(modern("tools/call", "echo")).await;
+    let session = first.header("x-archon-session-id").unwrap().to_owned();
+    let ticket = cookie_of(&setup.send(modern("tools/call", "echo")).await).unwrap();
+    let mut own = Vec::new();
+    for _ in 0..3 {
+        let answer = setup.send(modern_with("cookie", &ticket)).await;
+        own.push(answer.header("x-archon-session-id").unwrap().to_owned());
+        assert_eq!(cookie_of(&answer), None, "it has the right one");
+    }
+    assert_ne!(own[0], session);
+    assert!(own.iter().all(|id| *id == own[0]) && ticket.contains(&own[0]));
+    assert_eq!(setup.store.sessions().len(), 2);
+    // A second ticket is another client's.
+    let third = cookie_of(&setup.send(modern("tools/call", "echo")).await).unwrap();
+    let answer = setup.send(modern_with("cookie", &third)).await;
+    assert!(
+        ![&session, &own[0]].contains(&&answer.header("x-archon-session-id").unwrap().to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_cookie_that_we_did_not_make_out_opens_nothing() {
+    let setup = Setup::new().await;
+    let first = setup.send(modern("tools/call", "echo")).await;
+    let session = first.header("x-archon-session-id").unwrap().to_owned();
+    let (cookie, chosen) = (cookie_of(&first).unwrap(), "550e8400-e29b-41d4-a716-446655440000");
+    let seal = cookie.split_once('.').unwrap().1;
+    for forged in [
+        // An id alone is in every list.
+        format!("archon_session={session}"),
+        format!("archon_session={session}.{}", "0".repeat(32)),
+        format!("archon_session={chosen}.{seal}"),
+        format!("archon_session={chosen}"),
+        "archon_session=x".to_owned(),
+    ] {
+        let mut request = modern_with("cookie", &forged);
+        request.headers_mut().insert("user-agent", "somebody else".parse().unwrap());
+        let answer = setup.send(request).await;
+        let given = answer.header("x-archon-session-id").unwrap();
+        assert!(given != session && given != chosen, "{forged}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_key_keeps_a_session_in_both_eras() {
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    let setup = Setup::new().await;
+    let first = setup.send(modern_with("x-archon-client-key", KEY)).await;
+    let session = first.header("x-archon-session-id").unwrap().to_owned();
+    // Another that looks the same, and one with another key, are not guessed to be it.
+    let other = setup.send(modern("tools/call", "echo")).await;
+    assert_ne!(other.header("x-archon-session-id"), Some(session.as_str()));
+    let other = setup.send(modern_with("x-archon-client-key", &KEY.replace('0', "x"))).await;
+    assert_ne!(other.header("x-archon-session-id"), Some(session.as_str()));
+    // Wherever it calls from.
+    let mut moved = modern_with("x-archon-client-key", KEY);
+    moved.headers_mut().insert("user-agent", "moved".parse().unwrap());
+    assert_eq!(setup.send(moved).await.header("x-archon-session-id"), Some(session.as_str()));
+
+    // Its legacy handshakes share a session, each with a connection of its own; another client's name is another's.
+    let legacy = setup.connect_with(&[("x-archon-client-key", KEY)]).await;
+    let again = setup.connect_with(&[("x-archon-client-key", KEY)]).await;
+    assert_eq!(legacy.session, again.session);
+    assert_ne!(legacy.handle, again.handle);
+    assert_ne!(legacy.session, session, "named claude-code, not m");
+
+    // What is stored is a digest.
+    let stored = setup.store.sessions();
+    assert!(stored.iter().filter(|session| session.client_key.is_some()).count() == 3);
+    assert!(!format!("{stored:?}").contains(KEY));
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_as_no_key() {
+    let setup = Setup::new().await;
+    let first = setup.send(modern_with("x-archon-client-key", "short")).await;
+    let again = setup.send(modern("tools/call", "echo")).await;
+    assert_eq!(first.status, StatusCode::OK);
+    assert_eq!(again.header("x-archon-session-id"), first.header("x-archon-session-id"));
 }
 
 #[tokio::test]

@@ -134,7 +134,9 @@ mod tests {
     fn ids_are_known_again_however_a_server_writes_numbers() {
         // As large as ours get: a reader of floats that rounds twice misses one in three of them.
         for id in [7, 6_810_016_952_083_415, (1 << 53) - 1] {
-            for written in [format!("{id}"), format!("{id}.0"), format!("\"{id}\""), format!("\"{id}.0\"")] {
+            for written in
+                [format!("{id}"), format!("{id}.0"), format!("\"{id}\""), format!("\"{id}.0\"")]
+            {
                 assert!(names(&serde_json::from_str(&written).unwrap(), id), "{written}");
             }
             assert!(!names(&json!(id - 1), id));

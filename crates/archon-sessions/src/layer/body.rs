@@ -2,30 +2,36 @@
 //! the event log beside it.
 
 mod alone;
+mod in_flight;
 mod logged;
 mod message;
 mod observer;
 mod replay;
 mod silence;
+mod standing;
 mod theirs;
 mod watch;
 
+pub(super) use in_flight::InFlight;
 pub(super) use logged::Logged;
-pub(super) use observer::{Observer, Seen};
-pub(super) use replay::{Replay, event_of};
+pub(super) use observer::{Observer, SAMPLE_MAX, Seen};
+pub(super) use replay::{Replay, last_event};
 pub(super) use silence::SILENCE_MAX;
 pub(super) use theirs::{Arrived, Coming, Renew, Rest};
 pub(super) use watch::{Nature, Watch};
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::BoxError;
+use crate::tracker::Source;
+use standing::Standing;
 use theirs::{Next, Theirs};
 
 /// The body of every answer of the layer: one we wrote, the inner service's, or what a client missed.
@@ -39,6 +45,7 @@ enum Kind<B> {
         /// What to do with the rest when the client has left; knows what `B` can do, where `Drop` may not.
         abandon: fn(Box<Theirs<B>>),
     },
+    Standing(Arc<Standing<B>>),
     Replay(Box<Replay>),
 }
 
@@ -66,8 +73,7 @@ impl<B> SessionBody<B> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let theirs = Box::new(Theirs::new(body, read_ahead, watch, renew, limit));
-        Self(Kind::Theirs { theirs: Some(theirs), abandon: alone::abandon::<B> })
+        Self::of(Theirs::new(body, read_ahead, watch, renew, limit))
     }
 
     /// Returns a stream of events for an answer that has not begun.
@@ -76,18 +82,47 @@ impl<B> SessionBody<B> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let theirs = Some(Box::new(Theirs::coming(coming, watch, limit)));
-        Self(Kind::Theirs { theirs, abandon: alone::abandon::<B> })
+        Self::of(Theirs::coming(coming, watch, limit))
+    }
+
+    fn of(theirs: Theirs<B>) -> Self
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let theirs = Box::new(theirs);
+        let Some(log) = theirs.standing_log() else {
+            return Self(Kind::Theirs { theirs: Some(theirs), abandon: alone::abandon::<B> });
+        };
+        let standing = Standing::new(theirs, alone::abandon::<B>);
+        let source: Weak<dyn Source> = Arc::<Standing<B>>::downgrade(&standing);
+        log.comes_from(source);
+        Self(Kind::Standing(standing))
     }
 
     /// Puts events that have their ids before the rest.
     pub(super) fn after(mut self, missed: VecDeque<Bytes>) -> Self {
         match &mut self.0 {
             Kind::Theirs { theirs: Some(theirs), .. } => theirs.missed = missed,
-            Kind::Replay(replay) => replay.after(missed),
+            Kind::Standing(standing) => standing.with(|theirs| theirs.missed = missed),
+            Kind::Replay(replay) => replay.put_before(missed),
             Kind::Ours(_) | Kind::Theirs { theirs: None, .. } => {
                 return Self::ours(missed.into_iter().flatten().collect());
             }
+        }
+        self
+    }
+}
+
+impl<B> SessionBody<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Has a standing stream opened later, as one that broke is: the inner service does not open it now.
+    pub(super) fn opened_later(self) -> Self {
+        if let Kind::Standing(standing) = &self.0 {
+            standing.with(Theirs::begin_renewed);
         }
         self
     }
@@ -112,26 +147,26 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let theirs = match &mut self.0 {
-            Kind::Ours(bytes) => {
-                return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
+        let poll = |theirs: &mut Theirs<B>, context: &mut Context<'_>| {
+            let next = ready!(theirs.poll_next(context));
+            if matches!(next, Next::End) {
+                theirs.watch = None;
             }
-            Kind::Replay(replay) => return replay.poll_frame(context).map(|f| f.map(Ok)),
-            Kind::Theirs { theirs: Some(theirs), .. } => theirs,
-            Kind::Theirs { theirs: None, .. } => return Poll::Ready(None),
+            Poll::Ready(next)
         };
-        let next = std::task::ready!(theirs.poll_next(context));
+        let next = match &mut self.0 {
+            Kind::Ours(bytes) => bytes.take().map(|bytes| Next::Frame(Frame::data(bytes))),
+            Kind::Replay(replay) => ready!(replay.poll_frame(context)).map(Next::Frame),
+            Kind::Theirs { theirs: Some(theirs), .. } => Some(ready!(poll(theirs, context))),
+            Kind::Theirs { theirs: None, .. } => None,
+            Kind::Standing(standing) => ready!(standing.poll_with(context, poll)),
+        };
         Poll::Ready(match next {
-            Next::Frame(frame) => Some(Ok(frame)),
-            Next::Error(error) => Some(Err(error)),
-            Next::End => {
-                if let Some(watch) = theirs.watch.take() {
-                    watch.was_sent();
-                }
-                None
-            }
+            Some(Next::Frame(frame)) => Some(Ok(frame)),
+            Some(Next::Error(error)) => Some(Err(error)),
+            Some(Next::End) | None => None,
             // What is dropped here goes on without its client.
-            Next::GoOnAlone => {
+            Some(Next::GoOnAlone) => {
                 self.0 = Kind::Ours(None);
                 None
             }
@@ -145,7 +180,7 @@ where
             Kind::Theirs { theirs, .. } => {
                 theirs.as_ref().is_none_or(|theirs| theirs.is_over() && theirs.watch.is_none())
             }
-            Kind::Replay(_) => false,
+            Kind::Standing(_) | Kind::Replay(_) => false,
         }
     }
 
@@ -155,17 +190,21 @@ where
             Kind::Theirs { theirs, .. } => {
                 theirs.as_ref().map_or_else(SizeHint::default, |theirs| theirs.size_hint())
             }
-            Kind::Replay(_) => SizeHint::default(),
+            Kind::Standing(_) | Kind::Replay(_) => SizeHint::default(),
         }
     }
 }
 
 impl<B> Drop for Kind<B> {
     fn drop(&mut self) {
-        if let Self::Theirs { theirs, abandon } = self
-            && let Some(theirs) = theirs.take()
-        {
-            abandon(theirs);
+        match self {
+            Self::Theirs { theirs, abandon } => {
+                if let Some(theirs) = theirs.take() {
+                    abandon(theirs);
+                }
+            }
+            Self::Standing(standing) => standing.leave(),
+            Self::Ours(_) | Self::Replay(_) => {}
         }
     }
 }

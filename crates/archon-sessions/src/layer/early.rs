@@ -15,14 +15,13 @@ use http_body_util::BodyExt;
 
 use super::accept::Accepts;
 use super::body::{
-    Arrived, Coming, Logged, Nature, Observer, Rest, SILENCE_MAX, SessionBody, Watch,
+    Arrived, Coming, InFlight, Logged, Nature, Observer, Rest, SILENCE_MAX, SessionBody, Watch,
 };
 use super::cancel::taken_back;
 use super::exchange::Repeatable;
-use super::legacy::{label, purpose};
+use super::legacy::{Sent, label, purpose};
 use super::renew::{CallOrigin, opens_stream};
 use super::restore::Answered;
-use super::transport::ClientTransport;
 use super::{Answer, BoxError, CallFailed, Flow, Inner, InnerRequest};
 use crate::protocol::names::X_ACCEL_BUFFERING;
 use crate::protocol::sse::is_event_stream;
@@ -80,11 +79,10 @@ impl<S: Inner> Flow<S> {
     pub(super) async fn answer_later(
         self,
         awaited: Awaited<S::Answer>,
-        request: InnerRequest,
-        calls: Vec<Call>,
-        transport: Option<ClientTransport>,
+        sent: Sent,
         admission: Admission,
     ) -> Answer<S> {
+        let Sent { request, calls, in_flight } = sent;
         if let Some(durable) = &admission.durable {
             durable.clone().wait().await;
         }
@@ -95,9 +93,9 @@ impl<S: Inner> Flow<S> {
             upstream: self.shared.upstream.clone(),
             logged: connection.as_ref().map(|c| Logged::open(&tracker, c, purpose(&calls))),
             calls,
-            transport,
             place: None,
             nature: Nature::Calls,
+            in_flight,
             status: StatusCode::OK,
             observer: Observer::of_stream(),
             tracker,
@@ -122,9 +120,9 @@ impl<S: Inner> Flow<S> {
             upstream: self.shared.upstream.clone(),
             calls,
             logged: None,
-            transport: None,
             place,
             nature,
+            in_flight: InFlight::default(),
             status: StatusCode::OK,
             observer: Observer::of_stream(),
         };

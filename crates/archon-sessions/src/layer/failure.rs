@@ -25,7 +25,7 @@ pub mod codes {
     pub const SESSION_UNAVAILABLE: i64 = -31005;
     /// The legacy handle is missing, unknown or ended.
     pub const NO_SESSION: i64 = -31006;
-    /// `Host`, `Origin` or the body's size was refused.
+    /// `Host`, `Origin`, or the size of a body or of the answer to a handshake was refused.
     pub const REFUSED: i64 = -31007;
     /// The call ran and was answered, and the answer is no longer kept.
     pub const ANSWER_GONE: i64 = -31008;
@@ -108,10 +108,26 @@ impl CallFailed {
         Self::new(codes::OUTCOME_UNKNOWN, message, Outcome::Error)
     }
 
+    /// Its answer is longer than is read of such answers.
+    pub fn too_large(upstream: &str, bytes_max: usize) -> Self {
+        let message = format!(
+            "upstream {upstream:?} answered with more than {bytes_max} bytes, the most that is read of an \
+             answer to a handshake"
+        );
+        Self::new(codes::REFUSED, message, Outcome::Error)
+    }
+
     /// It was in flight when the gateway itself crashed.
     pub fn interrupted() -> Self {
         let message = "the gateway was restarted before this call was answered; it may have run, \
                        check before you call again";
+        Self::new(codes::OUTCOME_UNKNOWN, message.to_owned(), Outcome::Error)
+    }
+
+    /// Its stream is not known, nor whether it was answered: that was long ago, or too much came after it.
+    pub fn forgotten() -> Self {
+        let message =
+            "nothing is kept of this call any more; it may have run, check before you call again";
         Self::new(codes::OUTCOME_UNKNOWN, message.to_owned(), Outcome::Error)
     }
 
@@ -164,6 +180,7 @@ mod tests {
         assert_eq!(said(CallFailed::unreachable("a"))["ran"], "no");
         assert_eq!(said(CallFailed::lost("a"))["ran"], "unknown");
         assert_eq!(said(CallFailed::timed_out(Duration::from_secs(1)))["ran"], "unknown");
+        assert_eq!(said(CallFailed::forgotten())["ran"], "unknown");
         assert_eq!(said(CallFailed::answer_gone())["ran"], "yes");
         let unsupported = CallFailed::unsupported_version("a", "x", &["y".to_owned()]);
         assert_eq!(said(unsupported)["supported"][0], "y");

@@ -9,7 +9,7 @@ use http::Response;
 use http::request::Parts;
 use http_body_util::BodyExt;
 
-use super::body::{Observer, Seen, SessionBody};
+use super::body::{Observer, SAMPLE_MAX, Seen, SessionBody};
 use super::modern::{caller, inner_request};
 use super::{Answer, BoxError, CallFailed, Exchange, Flow, Inner, reject};
 use crate::protocol::answer::Verdict;
@@ -17,9 +17,10 @@ use crate::protocol::names::{MCP_SESSION_ID, X_ARCHON_SESSION_ID};
 use crate::protocol::{Envelope, Message, Presented, legacy};
 use crate::session::Era;
 use crate::store::Outcome;
-use crate::tracker::{Arrival, Ending, Handshake};
+use crate::tracker::{Affinity, Arrival, Ending, Handshake};
 
-/// What an answer to `initialize` may hold before it: instructions can be long, but not this long.
+/// What an answer to `initialize` may be long, and what comes before it: instructions can be long, and icons be
+/// written into it, but not this long.
 const READ_AHEAD_MAX: usize = 1024 * 1024;
 /// `initialize` params are kept to redo the handshake; larger ones are refused.
 const PARAMS_MAX: usize = 64 * 1024;
@@ -55,7 +56,9 @@ impl<S: Inner> Flow<S> {
             connection: None,
             principal: caller.principal.clone(),
         };
-        let request = inner_request(parts, body, exchange, None);
+        let affinity = Affinity::default();
+        let mut request = inner_request(parts, body, exchange, None);
+        request.extensions_mut().insert(affinity.clone());
         let opened = match self.call_inner(request).await {
             Ok(response) => read_answer(response, &shared.upstream).await,
             Err(failed) => Err(failed),
@@ -64,18 +67,19 @@ impl<S: Inner> Flow<S> {
             Ok(opened) => opened,
             Err(failed) => return reject::failure(id, &failed),
         };
+        let protocol_version = opened.result().and_then(legacy::negotiated_version);
         let Opened { parts, body, read_ahead, answer, bytes } = opened;
         let limit = shared.call_timeout();
         let body = SessionBody::theirs(body, read_ahead, None, None, limit);
         let mut response = Response::from_parts(parts, body);
         let link = response.headers_mut().remove(MCP_SESSION_ID);
-        let Some(protocol_version) = answer.as_deref().and_then(legacy::negotiated_version) else {
+        let Some(protocol_version) = protocol_version else {
             // A refused handshake makes no session; its answer goes to the client as it is.
             tracing::warn!(upstream = &*shared.upstream, "initialize was refused by the upstream");
             return response;
         };
-        let handshake =
-            Handshake { upstream: shared.upstream.clone(), initialize, protocol_version, link };
+        let upstream = shared.upstream.clone();
+        let handshake = Handshake { upstream, initialize, protocol_version, link, affinity };
         let admission = match tracker.open(&presented, handshake, &caller, arrival.at).await {
             Ok(admission) => admission,
             Err(refusal) => return reject::admission(id, refusal),
@@ -84,7 +88,8 @@ impl<S: Inner> Flow<S> {
         if let Some(call) =
             tracker.begin(&admission, &envelope, &shared.upstream, request_bytes, arrival)
         {
-            let answer = answer.unwrap_or_default();
+            let mut answer = answer.map(|(_, json)| json).unwrap_or_default();
+            answer.truncate(SAMPLE_MAX);
             let (outcome, error, code) = (Outcome::Success, None, None);
             ended = call.end(Ending { outcome, error, code, response_bytes: bytes, answer });
         }
@@ -106,12 +111,23 @@ pub(super) struct Opened<B> {
     pub(super) body: B,
     /// What was read, to be sent on first.
     pub(super) read_ahead: VecDeque<Bytes>,
-    /// The answer's JSON, if one came and it was a success.
-    pub(super) answer: Option<Vec<u8>>,
+    /// The answer, as JSON, if one came.
+    pub(super) answer: Option<(Verdict, Vec<u8>)>,
     pub(super) bytes: u64,
 }
 
+impl<B> Opened<B> {
+    /// Returns the answer, as JSON, if it is a success.
+    pub(super) fn result(&self) -> Option<&[u8]> {
+        let answer = self.answer.as_ref().filter(|(verdict, _)| *verdict == Verdict::Success);
+        answer.map(|(_, json)| &**json)
+    }
+}
+
 /// Reads until the answer has come, or the body's end.
+///
+/// # Errors
+/// If the body breaks off, or the answer is longer than is read ahead.
 pub(super) async fn read_answer<B>(
     response: Response<B>,
     upstream: &str,
@@ -121,16 +137,21 @@ where
     B::Error: Into<BoxError>,
 {
     let (parts, mut body) = response.into_parts();
-    let mut observer = Observer::new(&parts.headers);
+    let mut observer = Observer::keeping(READ_AHEAD_MAX, &parts.headers);
     let (mut read_ahead, mut bytes, mut answer) = (VecDeque::new(), 0_u64, None);
-    while answer.is_none() && bytes < READ_AHEAD_MAX as u64 {
+    while answer.is_none() {
         let Some(frame) = body.frame().await else { break };
         let frame = frame.map_err(|_| CallFailed::lost(upstream))?;
         let Ok(data) = frame.into_data() else { continue };
         bytes += data.len() as u64;
         observer.saw(&data, &mut |Seen { verdict, sample, .. }| answer = Some((verdict, sample)));
         read_ahead.push_back(data);
+        if bytes > READ_AHEAD_MAX as u64 {
+            if parts.status.is_success() {
+                return Err(CallFailed::too_large(upstream, READ_AHEAD_MAX));
+            }
+            break;
+        }
     }
-    let answer = answer.filter(|(verdict, _)| *verdict == Verdict::Success).map(|(_, json)| json);
     Ok(Opened { parts, body, read_ahead, answer, bytes })
 }

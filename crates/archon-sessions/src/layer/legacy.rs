@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use super::body::{Logged, Nature, Observer, SessionBody, Watch};
+use super::body::{InFlight, Logged, Nature, Observer, SessionBody, Watch};
 use super::cancel::no_answer;
 use super::early::Said;
 use super::exchange::{Rebound, Repeatable};
 use super::modern::{caller, end_all, inner_request};
 use super::renew::{self, CallOrigin, opens_stream};
 use super::restore::Answered;
-use super::transport::ClientTransport;
 use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, Shared, reject};
 use crate::protocol::names::{
     MCP_PROTOCOL_VERSION, MCP_SESSION_ID, TRACEPARENT, X_ARCHON_SESSION_ID,
@@ -26,6 +25,13 @@ use crate::tracker::{Admission, Arrival, Call, LiveConnection, Purpose};
 
 /// The client's own DELETE waits no longer than this for the upstream's.
 const DELETE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What was sent to the inner service, and what waits for its answer.
+pub(super) struct Sent {
+    pub(super) request: InnerRequest,
+    pub(super) calls: Vec<Call>,
+    pub(super) in_flight: InFlight,
+}
 
 impl<S: Inner> Flow<S> {
     /// Takes a POST of either era: what it says is decided here, once.
@@ -84,11 +90,11 @@ impl<S: Inner> Flow<S> {
         if let Some(durable) = tracker.strict_barrier().filter(|_| !calls.is_empty()) {
             durable.wait().await;
         }
-        let transport = parts.extensions.get::<ClientTransport>().cloned();
-        let exchange = Exchange { message: Some(message.clone()), ..exchange_of(&admission) };
+        let connection = admission.connection.clone();
+        let (in_flight, sent, body) = InFlight::enter(connection.as_ref(), message.clone(), body);
+        let exchange = Exchange { message: Some(sent), ..exchange_of(&admission) };
         let session = Session::of(&tracker, &admission.presence, &calls);
         let request = inner_request(parts, body, exchange, Some(session));
-        let connection = admission.connection.clone();
         let cancelled: Vec<String> =
             message.envelopes().iter().filter_map(Envelope::cancelled_id).collect();
         let said = match &connection {
@@ -97,15 +103,12 @@ impl<S: Inner> Flow<S> {
             }
             Some(_) | None => self.ask(&request, connection.as_ref(), &calls).await,
         };
+        let sent = Sent { request, calls, in_flight };
         match said {
-            Said::Now(Ok(answered)) => {
-                self.answer(answered, request, calls, transport, admission).await
-            }
-            Said::Now(Err(error)) => failed(id, calls, &error, &admission).await,
-            Said::Later(awaited) => {
-                self.answer_later(awaited, request, calls, transport, admission).await
-            }
-            Said::Never => label(no_answer(calls, self.accepts), &admission),
+            Said::Now(Ok(answered)) => self.answer(answered, sent, admission).await,
+            Said::Now(Err(error)) => failed(id, sent.calls, &error, &admission).await,
+            Said::Later(awaited) => self.answer_later(awaited, sent, admission).await,
+            Said::Never => label(no_answer(sent.calls, self.accepts), &admission),
         }
     }
 
@@ -117,11 +120,13 @@ impl<S: Inner> Flow<S> {
         };
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
         let durable = self.shared.tracker.close(&admission, arrival.at);
-        if let Some(link) = admission.connection.as_ref().and_then(|c| c.link()) {
+        let connection = admission.connection.as_ref();
+        if let Some((connection, link)) = connection.and_then(|c| Some((c, c.link()?))) {
             let session = Session::of(&self.shared.tracker, &admission.presence, &[]);
             let exchange = exchange_of(&admission);
             let mut request = inner_request(parts, Bytes::new(), exchange, Some(session));
             request.headers_mut().insert(MCP_SESSION_ID, link);
+            request.extensions_mut().insert(connection.affinity());
             // The connection has ended whatever the upstream says to it.
             let _ = tokio::time::timeout(DELETE_LIMIT, self.call_inner(request)).await;
         }
@@ -148,35 +153,31 @@ impl<S: Inner> Flow<S> {
         }
     }
 
-    /// Calls the inner service on the connection's link; redoes the handshake if it is forgotten there.
-    pub(super) async fn call_connected(
+    /// Calls the inner service in the name of a link, if the connection has one, and with what goes with that.
+    pub(super) async fn call_linked(
         &mut self,
         request: &InnerRequest,
-        connection: Option<&Arc<LiveConnection>>,
-    ) -> Result<Answered<S::Answer>, CallFailed> {
-        let Some((connection, link)) = connection.and_then(|c| Some((c, c.link()?))) else {
-            return self.call_inner(request.clone()).await.map(Answered::from);
-        };
-        let mut first = request.clone();
-        first.headers_mut().insert(MCP_SESSION_ID, link.clone());
-        let response = self.call_inner(first).await?;
-        match response.status() {
-            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => {
-                self.after_refusal(response.into(), request, connection, &link).await
-            }
-            _ => Ok(response.into()),
+        connection: &Arc<LiveConnection>,
+        link: Option<&HeaderValue>,
+    ) -> Result<Response<S::Answer>, CallFailed> {
+        let mut request = request.clone();
+        if let Some(link) = link {
+            request.headers_mut().insert(MCP_SESSION_ID, link.clone());
         }
+        request.extensions_mut().insert(connection.affinity());
+        let answered = self.call_inner(request).await;
+        self.shared.tracker.keep_affinity(connection);
+        answered
     }
 
     /// Makes the answer of the inner service the client's.
     async fn answer(
         self,
         answered: Answered<S::Answer>,
-        request: InnerRequest,
-        calls: Vec<Call>,
-        transport: Option<ClientTransport>,
+        sent: Sent,
         admission: Admission,
     ) -> Answer<S> {
+        let Sent { request, calls, in_flight } = sent;
         if let Some(durable) = &admission.durable {
             durable.clone().wait().await;
         }
@@ -193,7 +194,7 @@ impl<S: Inner> Flow<S> {
         let is_stream = opens_stream(parts.status, &parts.headers);
         let connection = admission.connection.clone().filter(|_| is_stream);
         let logged = connection.as_ref().map(|c| Logged::open(&tracker, c, purpose(&calls)));
-        if logged.is_some() {
+        if logged.is_some() || in_flight.is_renamed() {
             parts.headers.remove(CONTENT_LENGTH);
         }
         let renew = is_stream.then(|| {
@@ -207,9 +208,9 @@ impl<S: Inner> Flow<S> {
             upstream,
             calls,
             logged,
-            transport,
             place: None,
             nature: Nature::Calls,
+            in_flight,
             status: parts.status,
             observer: Observer::new(&parts.headers),
         };

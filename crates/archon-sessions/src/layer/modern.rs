@@ -7,7 +7,7 @@ use http::header::{HeaderValue, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http_body_util::Full;
 
-use super::body::{Nature, Observer, SessionBody, Watch};
+use super::body::{InFlight, Nature, Observer, SessionBody, Watch};
 use super::cancel::no_answer;
 use super::early::Said;
 use super::edge::PeerAddress;
@@ -17,9 +17,11 @@ use super::restore::Answered;
 use super::{
     Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, accept, edge, reject,
 };
-use crate::protocol::names::{COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID};
-use crate::protocol::{Handle, Message, Presented, modern};
-use crate::session::{Era, Identity};
+use crate::protocol::names::{
+    COOKIE, MCP_SESSION_ID, X_ARCHON_CLIENT_KEY, X_ARCHON_SESSION_ID, X_MCP_SESSION_ID,
+};
+use crate::protocol::{Message, Presented, modern};
+use crate::session::{Cookie, Era, Identity};
 use crate::tracker::{Admission, Arrival, Call, Caller, Ending, Proof, StreamPlace};
 
 /// What the row of a call says whose client closed its stream (MCP 2026-07-28, Cancellation).
@@ -62,6 +64,7 @@ impl<S: Inner> Flow<S> {
                 Err(refusal) => return reject::admission(id, refusal),
             }
         };
+        let crosses = admission.as_ref().is_some_and(Admission::may_cross);
         let is_subscription = &*envelope.method == LISTEN;
         let place = match &admission {
             Some(admission) if is_subscription => {
@@ -121,7 +124,10 @@ impl<S: Inner> Flow<S> {
             let admission = Rebound::apply(response.extensions_mut(), admission);
             let id = admission.presence.header();
             response.headers_mut().insert(X_ARCHON_SESSION_ID, id.clone());
-            set_cookie(&mut response, &presented, &admission);
+            let cookie = tracker.cookie_for(&presented, &caller, &admission);
+            if let Some(cookie) = cookie.filter(|_| !crosses) {
+                set_cookie(&mut response, &cookie);
+            }
         }
         response
     }
@@ -143,9 +149,9 @@ impl<S: Inner> Flow<S> {
             upstream: self.shared.upstream.clone(),
             calls,
             logged: None,
-            transport: None,
             place,
             nature,
+            in_flight: InFlight::default(),
             status: parts.status,
             observer: Observer::new(&parts.headers),
         };
@@ -160,15 +166,9 @@ impl<S: Inner> Flow<S> {
     }
 }
 
-/// Gives the client a handle it can return without knowing us. Not for a session that was only guessed:
-/// that would turn the guess into a proof.
-fn set_cookie<B>(response: &mut http::Response<B>, presented: &Presented, admission: &Admission) {
-    let has_it = presented.cookie == Handle::Sent(admission.presence.id());
-    if has_it || admission.proof == Proof::Fingerprint {
-        return;
-    }
-    let id = admission.presence.id();
-    let cookie = format!("{COOKIE}={id}; Path=/; Max-Age=86400; HttpOnly; SameSite=Strict");
+/// Gives the client a handle that it can return without knowing us.
+fn set_cookie<B>(response: &mut http::Response<B>, cookie: &Cookie) {
+    let cookie = format!("{COOKIE}={cookie}; Path=/; Max-Age=86400; HttpOnly; SameSite=Strict");
     if let Ok(value) = HeaderValue::try_from(cookie) {
         response.headers_mut().append(SET_COOKIE, value);
     }
@@ -209,6 +209,7 @@ pub(super) fn inner_request(
     headers.remove(MCP_SESSION_ID);
     headers.remove(X_MCP_SESSION_ID);
     headers.remove(X_ARCHON_SESSION_ID);
+    headers.remove(X_ARCHON_CLIENT_KEY);
     edge::forget_length(headers);
     accept::complete(headers, &parts.method);
     if let Some(session) = session {

@@ -86,6 +86,14 @@ pub(super) fn method_not_allowed<B>(allowed: &'static str) -> Response<SessionBo
     response
 }
 
+/// Answers a GET for which there is no stream. Clients take 405 for the end of their coming back, where an
+/// empty stream would have them ask again.
+pub(super) fn no_stream<B>(why: &str) -> Response<SessionBody<B>> {
+    let mut response = error_response(StatusCode::METHOD_NOT_ALLOWED, None, -32600, why);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, DELETE"));
+    response
+}
+
 pub(super) fn envelope<B>(Refused { error, id }: &Refused) -> Response<SessionBody<B>> {
     let code = match error {
         EnvelopeError::Parse(_) => -32700,

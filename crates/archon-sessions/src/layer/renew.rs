@@ -21,12 +21,14 @@ use crate::protocol::names::{LAST_EVENT_ID, MCP_SESSION_ID};
 use crate::protocol::sse::is_event_stream;
 use crate::tracker::LiveConnection;
 
-/// A server that closed a stream to be asked again is asked after so long.
+/// A server that closed a stream to be asked again is asked after so long, unless it said when itself.
 const RESUME_AFTER: Duration = Duration::from_millis(200);
 /// A stream that was resumed and is over within so long, with nothing new on it, was resumed in vain...
 const VAIN_WITHIN: Duration = Duration::from_secs(1);
-/// ... and after so many of those in a row there is no answer to wait for.
+/// ... and after so many of those in a row there is no answer to wait for...
 const VAIN_MAX: u32 = 3;
+/// ... or after so many, where the server said when it wants to be asked: it may mean to be asked often.
+const VAIN_WHEN_TOLD_MAX: u32 = 10;
 /// A call that may be sent again is, for as long; a server restarts within seconds.
 const REPEAT_FOR: Duration = Duration::from_secs(10);
 /// And so often at most: a call that ends its server each time does not go round for ever.
@@ -46,8 +48,8 @@ pub(super) struct CallOrigin<S> {
     link: Option<HeaderValue>,
     /// How often it may still be sent again.
     repeats: u32,
-    /// When it was resumed last, and after which event.
-    resumed: Option<(Instant, Vec<u8>)>,
+    /// When it was last decided to resume it, how long after that, and after which event.
+    resumed: Option<(Instant, Duration, Vec<u8>)>,
     vain: u32,
 }
 
@@ -64,15 +66,15 @@ impl<S> CallOrigin<S> {
     }
 
     /// Returns how the answer goes on after the event `last`, unless that was tried in vain.
-    fn resumption(&mut self, last: &[u8]) -> Option<InnerRequest> {
-        let is_vain = self.resumed.as_ref().is_some_and(|(at, after)| {
-            **after == *last && at.elapsed() < RESUME_AFTER + VAIN_WITHIN
+    fn resumption(&mut self, last: &[u8], retry: Option<Duration>) -> Option<InnerRequest> {
+        let is_vain = self.resumed.as_ref().is_some_and(|(at, pause, after)| {
+            **after == *last && at.elapsed() < *pause + VAIN_WITHIN
         });
         self.vain = if is_vain { self.vain + 1 } else { 0 };
-        if self.vain >= VAIN_MAX {
+        if self.vain >= retry.map_or(VAIN_MAX, |_| VAIN_WHEN_TOLD_MAX) {
             return None;
         }
-        self.resumed = Some((Instant::now(), last.to_vec()));
+        self.resumed = Some((Instant::now(), retry.unwrap_or(RESUME_AFTER), last.to_vec()));
         let connection = self.connection.as_ref().filter(|c| c.link() == self.link)?;
         resumption(&self.request, connection, last)
     }
@@ -82,19 +84,20 @@ impl<S: Inner> Renew<S::Answer> for CallOrigin<S> {
     fn renew(
         &mut self,
         last: &[u8],
+        retry: Option<Duration>,
     ) -> Option<BoxFuture<'static, Result<Rest<S::Answer>, CallFailed>>> {
-        let resumed = self.resumption(last);
-        let flow = self.flow.clone();
+        let resumed = self.resumption(last, retry);
+        let (flow, pause) = (self.flow.clone(), retry.unwrap_or(RESUME_AFTER));
         let Some(repeats) = self.repeats.checked_sub(1) else {
             let resumed = resumed?;
-            return Some(Box::pin(resume(flow, resumed, last.to_vec())));
+            return Some(Box::pin(resume(flow, resumed, last.to_vec(), pause)));
         };
         self.repeats = repeats;
         let (request, connection) = (self.request.clone(), self.connection.clone());
         let last = last.to_vec();
         Some(Box::pin(async move {
             if let Some(resumed) = resumed
-                && let Ok(rest) = resume(flow.clone(), resumed, last).await
+                && let Ok(rest) = resume(flow.clone(), resumed, last, pause).await
             {
                 return Ok(rest);
             }
@@ -139,6 +142,7 @@ impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
     fn renew(
         &mut self,
         last: &[u8],
+        retry: Option<Duration>,
     ) -> Option<BoxFuture<'static, Result<Rest<S::Answer>, CallFailed>>> {
         let connection = self.connection.clone();
         if connection.presence().has_ended() {
@@ -148,10 +152,11 @@ impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
         let last = HeaderValue::from_bytes(last).ok().filter(|last| !last.is_empty());
         let mut flow = self.flow.clone();
         Some(Box::pin(async move {
-            let (mut pause, mut refusals) = (PAUSE_MIN, 0);
+            let least = retry.unwrap_or(PAUSE_MIN);
+            let (mut pause, mut refusals) = (least, 0);
             loop {
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
+                pause = (pause * 2).min(PAUSE_MAX).max(least);
                 request.headers_mut().remove(LAST_EVENT_ID);
                 if let Some(last) = last.as_ref().filter(|_| connection.link() == opened_on) {
                     request.headers_mut().insert(LAST_EVENT_ID, last.clone());
@@ -196,6 +201,7 @@ fn resumption(
     *resumed.method_mut() = Method::GET;
     *resumed.uri_mut() = request.uri().clone();
     *resumed.headers_mut() = request.headers().clone();
+    resumed.extensions_mut().insert(connection.affinity());
     let headers = resumed.headers_mut();
     headers.remove(CONTENT_TYPE);
     headers.remove(CONTENT_LENGTH);
@@ -209,8 +215,9 @@ async fn resume<S: Inner>(
     mut flow: Flow<S>,
     resumed: InnerRequest,
     last: Vec<u8>,
+    pause: Duration,
 ) -> Result<Rest<S::Answer>, CallFailed> {
-    tokio::time::sleep(RESUME_AFTER).await;
+    tokio::time::sleep(pause).await;
     let lost = CallFailed::lost(&flow.shared.upstream);
     let link = resumed.headers().get(MCP_SESSION_ID).cloned();
     match flow.call_inner(resumed).await {

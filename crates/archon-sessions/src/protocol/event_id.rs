@@ -3,7 +3,8 @@
 //! An id names its stream, its place on it, and what it takes to go on from there: the request that the
 //! stream is to answer, or the upstream's own id of the event. So even where every record of a stream is
 //! lost, a client that comes back for an answer is told about its own request, instead of asking again and
-//! again, and one that listens hears nothing twice.
+//! again, and one that listens hears nothing twice. The id of an event that brought the answer says so: a
+//! client that shows it has read the answer, whatever is still known of the stream.
 
 use std::fmt;
 
@@ -32,6 +33,8 @@ pub enum EventOrigin {
     Request(Box<str>),
     /// A stream on which the server speaks by itself; what the upstream called the event.
     Upstream(UpstreamEventId),
+    /// The event that brought the last answer of its stream, or a later one: nothing is left to go on with.
+    Answered,
     /// A stream that answers several requests, or an event that the upstream gave no id.
     Nothing,
 }
@@ -44,6 +47,9 @@ pub struct UpstreamEventId {
     /// The id.
     pub id: Box<str>,
 }
+
+/// How an id says that its event brought the answer.
+const ANSWERED: &str = "a";
 
 /// Longer than any id of ours; a client cannot make us decode more.
 const TEXT_BYTES_MAX: usize = 2048;
@@ -64,7 +70,9 @@ impl EventId {
             let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
             Some(Box::from(String::from_utf8(bytes).ok()?))
         };
-        let origin = if let Some(request) = origin.strip_prefix('r') {
+        let origin = if origin == ANSWERED {
+            EventOrigin::Answered
+        } else if let Some(request) = origin.strip_prefix('r') {
             EventOrigin::Request(decode(request)?)
         } else {
             let (mark, id) = origin.strip_prefix('u')?.split_at_checked(8)?;
@@ -85,8 +93,13 @@ impl EventId {
     pub fn request(&self) -> Option<&str> {
         match &self.origin {
             EventOrigin::Request(id) => Some(id),
-            EventOrigin::Upstream(_) | EventOrigin::Nothing => None,
+            EventOrigin::Upstream(_) | EventOrigin::Answered | EventOrigin::Nothing => None,
         }
+    }
+
+    /// Returns true if whoever shows this id has read all that its stream was to answer.
+    pub fn is_answered(&self) -> bool {
+        self.origin == EventOrigin::Answered
     }
 }
 
@@ -100,6 +113,7 @@ impl fmt::Display for EventOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => Ok(()),
+            Self::Answered => write!(f, "-{ANSWERED}"),
             Self::Request(id) => write!(f, "-r{}", URL_SAFE_NO_PAD.encode(&**id)),
             Self::Upstream(UpstreamEventId { link_mark, id }) => {
                 write!(f, "-u{link_mark:08x}{}", URL_SAFE_NO_PAD.encode(&**id))
@@ -123,6 +137,7 @@ mod tests {
         let upstream = UpstreamEventId { link_mark: link_mark(b"a"), id: "0/1-2".into() };
         for origin in [
             EventOrigin::Nothing,
+            EventOrigin::Answered,
             EventOrigin::Request("7".into()),
             EventOrigin::Request("\"a-b-\u{fc}\"".into()),
             EventOrigin::Upstream(upstream),
@@ -136,7 +151,9 @@ mod tests {
 
     #[test]
     fn foreign_ids_are_none_of_ours() {
-        for text in ["", "7", "0/0", "x-1", "1-x", "1-1-r*", "1-1-u1", "1-1-7", &"1".repeat(9000)] {
+        for text in
+            ["", "7", "0/0", "x-1", "1-x", "1-1-r*", "1-1-u1", "1-1-7", "1-1-a1", &"1".repeat(9000)]
+        {
             assert_eq!(EventId::parse(text), None, "{text}");
         }
     }

@@ -8,6 +8,8 @@ pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id")
 pub const X_MCP_SESSION_ID: HeaderName = HeaderName::from_static("x-mcp-session-id");
 /// The session in force: in every answer, and accepted from the client.
 pub const X_ARCHON_SESSION_ID: HeaderName = HeaderName::from_static("x-archon-session-id");
+/// A long random value from an agent's configuration: a proof that all its requests show.
+pub const X_ARCHON_CLIENT_KEY: HeaderName = HeaderName::from_static("x-archon-client-key");
 /// How long, in whole seconds, a client wants its new session to be allowed to be silent.
 pub const X_ARCHON_SESSION_TIMEOUT: HeaderName =
     HeaderName::from_static("x-archon-session-timeout");
@@ -24,7 +26,7 @@ pub const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffe
 /// Where the HTTP request stands in a trace (W3C Trace Context).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The cookie that carries the session id of a modern client.
+/// The cookie that shows which session a modern client belongs to: see [`Cookie`](crate::session::Cookie).
 pub const COOKIE: &str = "archon_session";
 
 /// `_meta` keys of the modern era.

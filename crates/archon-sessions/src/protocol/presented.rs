@@ -6,9 +6,10 @@ use http::HeaderMap;
 use http::header::{COOKIE as COOKIE_HEADER, HeaderValue};
 
 use super::names::{
-    COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID, X_ARCHON_SESSION_TIMEOUT, X_MCP_SESSION_ID,
+    COOKIE, MCP_SESSION_ID, X_ARCHON_CLIENT_KEY, X_ARCHON_SESSION_ID, X_ARCHON_SESSION_TIMEOUT,
+    X_MCP_SESSION_ID,
 };
-use crate::session::{McpSessionId, SessionId};
+use crate::session::{ClientKey, Cookie, McpSessionId, SessionId};
 
 /// A handle as presented: absent, well-formed, or something that cannot be one of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +33,16 @@ impl<T> Handle<T> {
 }
 
 /// The handles of one request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Presented {
     /// `X-Archon-Session-Id`.
     pub session: Handle<SessionId>,
     /// `Mcp-Session-Id`, or `X-MCP-Session-Id` in its place. Means nothing in a modern request.
     pub connection: Handle<McpSessionId>,
     /// The cookie `archon_session`.
-    pub cookie: Handle<SessionId>,
+    pub cookie: Handle<Cookie>,
+    /// `X-Archon-Client-Key`.
+    pub client_key: Handle<ClientKey>,
     /// `X-Archon-Session-Timeout`: how long a new session shall be allowed to be silent. What is no positive
     /// number of seconds counts as not sent.
     pub idle_timeout: Option<Duration>,
@@ -59,6 +62,7 @@ impl Presented {
                 .flat_map(|value| value.split(';'))
                 .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
                 .map_or(Handle::Absent, parse_text),
+            client_key: parse(headers.get(X_ARCHON_CLIENT_KEY)),
             idle_timeout: headers
                 .get(X_ARCHON_SESSION_TIMEOUT)
                 .and_then(|value| value.to_str().ok()?.trim().parse().ok())
@@ -90,9 +94,11 @@ mod tests {
         let value = |text: String| HeaderValue::from_str(&text).unwrap();
         headers.insert(X_MCP_SESSION_ID, value(handle.to_string()));
         headers.insert(COOKIE_HEADER, value(format!("a=b; archon_session={session}; c=d")));
+        headers.insert(X_ARCHON_CLIENT_KEY, value("not long".into()));
         let presented = Presented::read(&headers);
         assert_eq!(presented.connection, Handle::Sent(handle));
-        assert_eq!(presented.cookie, Handle::Sent(session));
+        assert_eq!(presented.cookie.sent().map(|cookie| cookie.session), Some(session));
+        assert_eq!(presented.client_key, Handle::Malformed);
         assert_eq!(presented.session, Handle::Absent);
 
         headers.insert(MCP_SESSION_ID, value("not ours".into()));

@@ -4,9 +4,11 @@
 
 mod renumber;
 mod repeat;
+mod retry;
 
 pub use renumber::{Ended, Naming, Renumber};
-pub use repeat::first_event;
+pub use repeat::{first_event, first_message};
+pub use retry::Retry;
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use super::events::{EventName, Follower, common_stream, stored, stream_of};
 use super::kept::Kept;
 use crate::session::{McpSessionId, Timestamp};
-use crate::tracker::{Admission, Handshake, Tracker};
+use crate::tracker::{Admission, Affinity, Handshake, Tracker};
 
 /// How long a session is kept after rmcp asked for it last, where nothing else is said: a laptop that is closed in
 /// the evening goes on in the morning.
@@ -133,6 +133,7 @@ impl SessionStore for RmcpStore {
             initialize: initialize.into(),
             protocol_version: state.initialize_params.protocol_version.to_string(),
             link: None,
+            affinity: Affinity::default(),
         };
         let admission = self.tracker.adopt(handle, handshake, self.keep, Timestamp::now())?;
         if let Some(durable) = admission.durable {

@@ -130,6 +130,22 @@ async fn a_modern_client_waits_on_a_stream_as_well() {
 }
 
 #[tokio::test]
+async fn a_standing_stream_that_is_long_in_coming_is_there_and_goes_on() {
+    let (setup, client) = connected("2025-06-18").await;
+    let mut request = client.request(http::Method::GET, "");
+    request.headers_mut().insert("accept", "text/event-stream".parse().unwrap());
+    setup.server.stand_later();
+    let began = Instant::now();
+    let mut stream = setup.open(request).await;
+    assert_eq!((stream.status(), began.elapsed().as_secs()), (StatusCode::OK, 15));
+    assert_eq!(next(&mut stream).await.as_deref(), Some(COMMENT));
+    setup.server.release();
+    let event = next(&mut stream).await.unwrap();
+    assert!(event.contains("list_changed") && event.contains("id: "), "{event}");
+    assert_eq!(next(&mut stream).await.as_deref(), Some(COMMENT), "and it stays open");
+}
+
+#[tokio::test]
 async fn a_client_that_takes_no_streams_waits_for_its_answer() {
     let (setup, client) = connected("2025-11-25").await;
     for accept in ["application/json", "*/*"] {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,15 +12,41 @@ use archon_sessions::layer::{InnerRequest, Repeatable, SessionBody, SessionLayer
 use archon_sessions::session::DisconnectReason;
 use archon_sessions::store::RequestRow;
 use archon_sessions::store::memory::MemoryStore;
-use archon_sessions::tracker::{Settings, Tracker};
+use archon_sessions::tracker::{Affinity, Settings, Tracker};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tower::{Layer, Service, ServiceExt};
 
-type Body = BoxBody<Bytes, std::io::Error>;
+pub type Body = BoxBody<Bytes, std::io::Error>;
+
+type Script = dyn Fn(&Asked) -> Option<Response<Body>> + Send + Sync;
+
+/// A request that reached the server.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: Method,
+    /// `Mcp-Session-Id`.
+    pub link: Option<String>,
+    /// `Last-Event-ID`.
+    pub last: Option<String>,
+    /// The body; null if that is not JSON.
+    pub message: Value,
+}
+
+impl Asked {
+    /// Returns the message's method; empty if it has none.
+    pub fn says(&self) -> &str {
+        self.message["method"].as_str().unwrap_or_default()
+    }
+
+    /// Returns true for a message of this method.
+    pub fn is(&self, method: &str) -> bool {
+        self.says() == method
+    }
+}
 
 /// The server: its state is shared by its clones.
 #[derive(Clone)]
@@ -31,7 +57,13 @@ pub struct Server {
     runs: Arc<Mutex<HashMap<String, usize>>>,
     /// Target and `Accept` of the latest request.
     told: Arc<Mutex<(String, String)>>,
+    /// The affinity of each request, by its method.
+    affinities: Arc<Mutex<Vec<(String, String)>>>,
     released: watch::Sender<bool>,
+    /// Whether it opens standing streams, and only once it is released.
+    stands_later: Arc<AtomicBool>,
+    script: Arc<Mutex<Option<Arc<Script>>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
@@ -42,7 +74,11 @@ impl Server {
             initialized: Arc::default(),
             runs: Arc::default(),
             told: Arc::default(),
+            affinities: Arc::default(),
             released: watch::Sender::new(false),
+            stands_later: Arc::default(),
+            script: Arc::default(),
+            asked: Arc::default(),
         }
     }
 
@@ -66,23 +102,67 @@ impl Server {
         self.initialized.load(SeqCst)
     }
 
+    /// Has it answer as the script says, where that says something.
+    pub fn script(
+        &self,
+        script: impl Fn(&Asked) -> Option<Response<Body>> + Send + Sync + 'static,
+    ) {
+        *self.script.lock().unwrap() = Some(Arc::new(script));
+    }
+
+    /// Returns how many requests reached it that are so.
+    pub fn count(&self, is_so: impl Fn(&Asked) -> bool) -> usize {
+        self.asked.lock().unwrap().iter().filter(|asked| is_so(asked)).count()
+    }
+
+    /// Has standing streams opened once it is released.
+    pub fn stand_later(&self) {
+        self.stands_later.store(true, SeqCst);
+    }
+
+    /// Takes what was told with each request since the last time.
+    pub fn take_affinities(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.affinities.lock().unwrap())
+    }
+
     /// Lets slow tools end.
     pub fn release(&self) {
         self.released.send_replace(true);
     }
 
     async fn answer(self, request: InnerRequest) -> Response<Body> {
-        let headers = request.headers().clone();
+        let (method, headers) = (request.method().clone(), request.headers().clone());
+        let affinity = request.extensions().get::<Affinity>().cloned().unwrap_or_default();
         assert!(!headers.contains_key("x-archon-session-id"), "what is for the layer stays there");
         let accept = headers.get("accept").map(|accept| accept.to_str().unwrap().to_owned());
         *self.told.lock().unwrap() = (request.uri().to_string(), accept.unwrap_or_default());
+        let http_method = request.method().to_string();
         let body = request.into_body().collect().await.unwrap().to_bytes();
-        let Ok(message) = serde_json::from_slice::<Value>(&body) else { return text(200, "") };
+        let message = serde_json::from_slice::<Value>(&body);
+        let header = |name| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (link, last) = (header("mcp-session-id"), header("last-event-id"));
+        let seen = message.as_ref().map_or(Value::Null, Value::clone);
+        let told = seen["method"].as_str().map_or(http_method, str::to_owned);
+        self.affinities.lock().unwrap().push((told, affinity.text().to_string()));
+        let asked = Asked { method, link, last, message: seen };
+        self.asked.lock().unwrap().push(asked.clone());
+        let script = self.script.lock().unwrap().clone();
+        if let Some(answer) = script.and_then(|script| script(&asked)) {
+            return answer;
+        }
+        if asked.method == Method::GET && self.stands_later.load(SeqCst) {
+            let mut server = self;
+            server.wait().await;
+            let note = json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
+            return unending(format!("data: {note}\n\n"));
+        }
+        let Ok(message) = message else { return text(200, "") };
         let id = message["id"].clone();
         let method = message["method"].as_str().unwrap_or_default();
         if method == "initialize" {
             self.refusal.store(0, SeqCst);
             let session = format!("inner-{}", self.known.fetch_add(1, SeqCst) + 1);
+            affinity.change(|_| Some(format!("of {session}")));
             let version = &message["params"]["protocolVersion"];
             let mut answer = reply(&id, json!({ "protocolVersion": version, "capabilities": {} }));
             answer.headers_mut().insert("mcp-session-id", session.parse().unwrap());
@@ -94,6 +174,10 @@ impl Server {
             status => return text(status, "Bad Request: no valid Session ID"),
         }
         match method {
+            "logging/setLevel" => {
+                affinity.change(|before| Some(format!("{before}, set")));
+                reply(&id, json!({}))
+            }
             "notifications/initialized" => {
                 self.initialized.fetch_add(1, SeqCst);
                 text(202, "")
@@ -177,12 +261,7 @@ impl Server {
             // Never answers, and says something first.
             "quiet" => {
                 let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress" });
-                let event = Ok(http_body::Frame::data(Bytes::from(format!("data: {note}\n\n"))));
-                let first = futures_util::stream::iter([event]);
-                let stream = futures_util::StreamExt::chain(first, futures_util::stream::pending());
-                let mut response = Response::new(StreamBody::new(stream).boxed());
-                set_type(&mut response, "text/event-stream");
-                response
+                unending(format!("data: {note}\n\n"))
             }
             "only" => {
                 let answer = json!({ "jsonrpc": "2.0", "id": id, "result": { "n": 1 } });
@@ -235,20 +314,41 @@ fn whole(body: String) -> Body {
     Full::from(body).map_err(|never| match never {}).boxed()
 }
 
-fn text(status: u16, body: &str) -> Response<Body> {
+pub fn text(status: u16, body: &str) -> Response<Body> {
     let mut response = Response::new(whole(body.to_owned()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response
 }
 
-fn json_body(body: String) -> Response<Body> {
+pub fn json_body(body: String) -> Response<Body> {
     let mut response = Response::new(whole(body));
     set_type(&mut response, "application/json");
     response
 }
 
-fn sse(body: String) -> Response<Body> {
+pub fn sse(body: String) -> Response<Body> {
     let mut response = Response::new(whole(body));
+    set_type(&mut response, "text/event-stream");
+    response
+}
+
+/// A stream of events that come when they are sent; it ends when the sender is dropped.
+pub fn stream(events: mpsc::UnboundedReceiver<String>) -> Response<Body> {
+    let frames = futures_util::stream::unfold(events, async |mut events| {
+        let event = events.recv().await?;
+        Some((Ok(http_body::Frame::data(Bytes::from(event))), events))
+    });
+    let mut response = Response::new(StreamBody::new(Box::pin(frames)).boxed());
+    set_type(&mut response, "text/event-stream");
+    response
+}
+
+/// A stream that says this and stays open.
+fn unending(events: String) -> Response<Body> {
+    let event = Ok(http_body::Frame::data(Bytes::from(events)));
+    let first = futures_util::stream::iter([event]);
+    let stream = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+    let mut response = Response::new(StreamBody::new(stream).boxed());
     set_type(&mut response, "text/event-stream");
     response
 }
@@ -257,7 +357,7 @@ fn set_type(response: &mut Response<Body>, kind: &'static str) {
     response.headers_mut().insert("content-type", http::HeaderValue::from_static(kind));
 }
 
-fn reply(id: &Value, result: Value) -> Response<Body> {
+pub fn reply(id: &Value, result: Value) -> Response<Body> {
     json_body(json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string())
 }
 

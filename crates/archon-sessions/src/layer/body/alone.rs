@@ -25,8 +25,6 @@ where
     B::Error: Into<BoxError>,
 {
     let Some(watch) = &mut theirs.watch else { return };
-    // Nobody is there to read what is sent from here on.
-    watch.transport = None;
     watch.place = None;
     if let Some(reader) = theirs.reader.take() {
         reader.log().sent_all();

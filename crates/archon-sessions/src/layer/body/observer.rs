@@ -7,7 +7,7 @@ use crate::protocol::answer::{Scanner, Verdict};
 use crate::protocol::sse::{Events, Part, is_event_stream};
 
 /// Of an answer, so much is kept to estimate its tokens and find its error's text.
-const SAMPLE_MAX: usize = 16 * 1024;
+pub const SAMPLE_MAX: usize = 16 * 1024;
 
 /// An answer that was seen.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub struct Observer {
     scanner: Scanner,
     bytes: u64,
     sample: Vec<u8>,
+    sample_max: usize,
     /// Answers in an event that is not over: it may never be.
     pending: Vec<Seen>,
 }
@@ -43,6 +44,11 @@ enum Framing {
 impl Observer {
     /// Returns an observer for an answer with these headers.
     pub fn new(headers: &HeaderMap) -> Self {
+        Self::keeping(SAMPLE_MAX, headers)
+    }
+
+    /// As [`Observer::new`], with samples of up to so many bytes.
+    pub fn keeping(sample_max: usize, headers: &HeaderMap) -> Self {
         let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");
         let framing = if is_event_stream(headers) {
             Framing::Sse(Events::default())
@@ -56,6 +62,7 @@ impl Observer {
             scanner: Scanner::default(),
             bytes: 0,
             sample: Vec::new(),
+            sample_max,
             pending: Vec::new(),
         }
     }
@@ -71,13 +78,13 @@ impl Observer {
     pub fn saw(&mut self, bytes: &[u8], on_answer: &mut impl FnMut(Seen)) -> bool {
         let mut is_sign = false;
         self.bytes += bytes.len() as u64;
-        let Self { framing, scanner, bytes: count, sample, pending } = self;
+        let Self { framing, scanner, bytes: count, sample, sample_max, pending } = self;
         let mut data = |data: &[u8],
                         on_answer: &mut dyn FnMut(Seen),
                         sample: &mut Vec<u8>,
                         scanner: &mut Scanner| {
             is_sign = true;
-            let room = SAMPLE_MAX.saturating_sub(sample.len());
+            let room = sample_max.saturating_sub(sample.len());
             sample.extend_from_slice(&data[..data.len().min(room)]);
             scanner.feed(data, &mut |id, verdict| {
                 let sample = std::mem::take(sample);
@@ -108,7 +115,7 @@ impl Observer {
 
     /// Another stream goes on in place of this one.
     pub fn begin_again(&mut self, headers: &HeaderMap) {
-        *self = Self { bytes: self.bytes, ..Self::new(headers) };
+        *self = Self { bytes: self.bytes, ..Self::keeping(self.sample_max, headers) };
     }
 
     /// Returns the bytes seen so far.

@@ -12,17 +12,13 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::silence::Silence;
 use crate::layer::failure::CallFailed;
 use crate::layer::reject::error_event;
-use crate::layer::transport::ClientTransport;
-use crate::protocol::event_id::{EventId, EventOrigin};
-use crate::tracker::{LiveConnection, Missing, Reader, StreamLog, StreamPlace, Tracker};
+use crate::protocol::event_id::{EventId, EventOrigin, StreamId};
+use crate::tracker::{Missing, Purpose, Reader, StreamLog, StreamPlace, Tracker};
 
 /// See the module.
 pub struct Replay {
-    tracker: Tracker,
-    connection: Arc<LiveConnection>,
     reader: Reader,
-    transport: Option<ClientTransport>,
-    _place: StreamPlace,
+    _place: Option<StreamPlace>,
     /// The last event that the client has.
     after: Option<u64>,
     ready: VecDeque<Bytes>,
@@ -33,21 +29,28 @@ pub struct Replay {
 }
 
 impl Replay {
+    /// Puts events that have their ids before the rest.
+    pub fn put_before(&mut self, missed: VecDeque<Bytes>) {
+        self.ready = missed;
+    }
+
     /// Returns what comes on a stream after the event `after`.
     pub fn new(
         tracker: &Tracker,
-        connection: &Arc<LiveConnection>,
         log: &Arc<StreamLog>,
         after: Option<u64>,
         place: StreamPlace,
-        transport: Option<ClientTransport>,
     ) -> Self {
+        let reader = log.reader();
+        let place = if *log.purpose() == Purpose::Standing {
+            reader.hold(place);
+            None
+        } else {
+            Some(place)
+        };
         let closing = tracker.closing().clone().cancelled_owned();
         Self {
-            tracker: tracker.clone(),
-            connection: connection.clone(),
-            reader: log.reader(),
-            transport,
+            reader,
             _place: place,
             after,
             ready: VecDeque::new(),
@@ -57,24 +60,16 @@ impl Replay {
         }
     }
 
-    /// Puts events that were read from it back.
-    pub fn after(&mut self, read: VecDeque<Bytes>) {
-        for event in read.into_iter().rev() {
-            self.ready.push_front(event);
-        }
-    }
-
     pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 self.silence.sent(&bytes);
                 return Poll::Ready(Some(Frame::data(bytes)));
             }
+            if !self.reader.is_current() {
+                return Poll::Ready(None);
+            }
             if self.is_over {
-                let log = self.reader.log();
-                if let Some(transport) = self.transport.take() {
-                    transport.sent(&self.tracker, &self.connection, log);
-                }
                 return Poll::Ready(None);
             }
             match self.reader.log().poll_read(&mut self.after, context) {
@@ -103,14 +98,13 @@ impl Replay {
             Missing::Answer => CallFailed::answer_gone(),
             Missing::Outcome => CallFailed::interrupted(),
         };
-        let seq = self.after.map_or(0, |seen| seen + 1);
-        let origin = EventOrigin::Request(log.request()?.into());
-        Some(event_of(&EventId { stream: log.id(), seq, origin }, &failed))
+        let seq = self.after.map_or(0, |seen| seen.saturating_add(1));
+        Some(last_event(log.id(), seq, log.request()?, &failed))
     }
 }
 
-/// Returns an event that answers the request which its id names with an error.
-pub fn event_of(id: &EventId, failed: &CallFailed) -> Bytes {
-    let event = error_event(id.request().unwrap_or("null"), failed);
-    format!("id: {id}\n{event}").into()
+/// Returns the event that ends a stream by answering its request (the JSON text of its id) with an error.
+pub fn last_event(stream: StreamId, seq: u64, request: &str, failed: &CallFailed) -> Bytes {
+    let id = EventId { stream, seq, origin: EventOrigin::Answered };
+    format!("id: {id}\n{}", error_event(request, failed)).into()
 }

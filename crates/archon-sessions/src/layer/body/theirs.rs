@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::watch::{Passed, Watch};
 use crate::layer::BoxError;
 use crate::layer::failure::CallFailed;
 use crate::protocol::sse::is_event_stream;
-use crate::tracker::Reader;
+use crate::tracker::{Reader, StreamLog};
 
 /// The rest of an answer.
 pub struct Rest<B> {
@@ -43,8 +44,13 @@ pub type Coming<B> = BoxFuture<'static, Result<Arrived<B>, CallFailed>>;
 
 /// Gets the rest of an answer that is not whole.
 pub trait Renew<B>: Send {
-    /// Returns how; `None` where there is no way. `last` is the upstream's id of the last event.
-    fn renew(&mut self, last: &[u8]) -> Option<BoxFuture<'static, Result<Rest<B>, CallFailed>>>;
+    /// Returns how; `None` where there is no way. `last` is the upstream's id of the last event, and `retry` how long
+    /// it wants to be left alone first, if it said so.
+    fn renew(
+        &mut self,
+        last: &[u8],
+        retry: Option<Duration>,
+    ) -> Option<BoxFuture<'static, Result<Rest<B>, CallFailed>>>;
 
     /// The answer goes on, on this link.
     fn went_on(&mut self, link: Option<HeaderValue>);
@@ -62,6 +68,8 @@ pub struct Theirs<B> {
     pub(super) watch: Option<Watch>,
     renew: Option<Box<dyn Renew<B>>>,
     is_renewed: bool,
+    /// All that its client needs to come back was sent.
+    goes_on_alone: bool,
     timer: Timer,
     /// For a stream of events.
     silence: Option<Silence>,
@@ -134,6 +142,7 @@ where
             watch,
             renew: None,
             is_renewed: false,
+            goes_on_alone: false,
             timer,
             silence: is_stream.then(Silence::new),
             as_event: None,
@@ -158,6 +167,9 @@ where
     }
 
     fn poll_theirs(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        if std::mem::take(&mut self.goes_on_alone) {
+            return Poll::Ready(Next::GoOnAlone);
+        }
         loop {
             if let Some((durable, _)) = &mut self.held {
                 ready!(durable.as_mut().poll(context));
@@ -249,7 +261,9 @@ where
             self.source = Source::Over;
             return Poll::Ready(self.send(passed).map(Next::Frame));
         }
-        if let Some(bytes) = watch.logged.as_mut().and_then(|logged| logged.prime()) {
+        if let Some(logged) = &mut watch.logged
+            && let Poll::Ready(bytes) = logged.poll_prime(context)
+        {
             return Poll::Ready(Some(Next::Frame(Frame::data(bytes))));
         }
         if !watch.is_waiting() {
@@ -281,8 +295,14 @@ where
         };
         if watch.expects_more() && self.renews() {
             let is_first = !std::mem::replace(&mut self.is_renewed, true);
-            let is_call = self.watch.as_ref().is_some_and(Watch::is_waiting);
-            return (is_call && is_first).then_some(Next::GoOnAlone);
+            let watch = self.watch.as_mut().filter(|watch| is_first && watch.is_waiting());
+            let logged = watch.and_then(|watch| watch.logged.as_mut())?;
+            if let Some(bytes) = logged.release() {
+                self.goes_on_alone = true;
+                return Some(Next::Frame(Frame::data(bytes)));
+            }
+            // A client without an id could not come back.
+            return logged.has_begun().then_some(Next::GoOnAlone);
         }
         self.source = Source::Over;
         let passed = self.watch.as_mut().map(Watch::ended)?;
@@ -316,7 +336,8 @@ where
     fn renews(&mut self) -> bool {
         let logged = self.watch.as_ref().and_then(|watch| watch.logged.as_ref());
         let last = logged.map(|logged| logged.upstream_id()).unwrap_or_default();
-        let Some(rest) = self.renew.as_mut().and_then(|renew| renew.renew(last)) else {
+        let retry = logged.and_then(|logged| logged.retry());
+        let Some(rest) = self.renew.as_mut().and_then(|renew| renew.renew(last, retry)) else {
             return false;
         };
         self.source = Source::Renewing(rest);
@@ -367,6 +388,19 @@ where
         self.watch.as_ref().is_some_and(Watch::is_standing)
     }
 
+    /// Returns the log of a stream on which the server speaks by itself.
+    pub fn standing_log(&self) -> Option<Arc<StreamLog>> {
+        let standing = self.watch.as_ref().filter(|watch| watch.is_standing());
+        standing.and_then(|watch| watch.logged.as_ref()).map(|logged| logged.log().clone())
+    }
+
+    /// Has the stream opened as a renewed one is: what was there in its place is let go.
+    pub fn begin_renewed(&mut self) {
+        if !self.renews() {
+            self.source = Source::Over;
+        }
+    }
+
     /// Returns true if its client came back to it.
     pub fn is_read_again(&self) -> bool {
         let logged = self.watch.as_ref().and_then(|watch| watch.logged.as_ref());
@@ -396,11 +430,11 @@ where
             Source::Ended | Source::Over => return SizeHint::with_exact(ahead),
             Source::Coming(_) | Source::Renewing(_) => return SizeHint::default(),
         };
-        let is_logged = self.watch.as_ref().is_some_and(|watch| watch.logged.is_some());
+        let is_changed = self.watch.as_ref().is_some_and(Watch::changes_length);
         match body.size_hint().exact() {
             // Exact sizes go on as they are, so that `Content-Length` does. What we add to a stream, we
             // add to streams without one.
-            Some(rest) if !is_logged => SizeHint::with_exact(ahead + rest),
+            Some(rest) if !is_changed => SizeHint::with_exact(ahead + rest),
             Some(_) | None => SizeHint::default(),
         }
     }

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::in_flight::InFlight;
 use super::logged::Logged;
 use super::observer::{Observer, Seen};
 use crate::layer::failure::CallFailed;
 use crate::layer::modern::CANCELLED;
 use crate::layer::reject::error_event;
-use crate::layer::transport::ClientTransport;
 use crate::protocol::answer::Verdict;
 use crate::session::Era;
 use crate::store::Outcome;
@@ -42,11 +42,11 @@ pub struct Watch {
     pub calls: Vec<Call>,
     /// The log of a legacy stream.
     pub logged: Option<Logged>,
-    /// What the answer is sent on.
-    pub transport: Option<ClientTransport>,
     /// This stream's place among its session's open streams.
     pub place: Option<StreamPlace>,
     pub nature: Nature,
+    /// The id that its call has at the inner service.
+    pub in_flight: InFlight,
     pub status: StatusCode,
     pub observer: Observer,
 }
@@ -81,8 +81,14 @@ impl Watch {
         self.place.as_ref().map(|_| self.tracker.closing().clone().cancelled_owned())
     }
 
+    /// Returns true if what is sent may be longer or shorter than what came.
+    pub fn changes_length(&self) -> bool {
+        self.logged.is_some() || self.in_flight.is_renamed()
+    }
+
     /// Looks at bytes that go by, and ends the calls that they answer.
     pub fn pass(&mut self, bytes: Bytes) -> Passed {
+        let bytes = self.in_flight.restore(bytes);
         let bytes = match &mut self.logged {
             Some(logged) => logged.new_in(bytes),
             None => bytes,
@@ -93,7 +99,8 @@ impl Watch {
         let is_answered = !answered.is_empty() && self.calls.is_empty();
         // The log comes first, so that an answer is stored in the commit of its call's end.
         let bytes = match &mut self.logged {
-            Some(logged) => logged.pass(bytes, is_answered),
+            Some(logged) if is_answered => logged.pass_answer(bytes),
+            Some(logged) => logged.pass(bytes, is_sign),
             None => bytes,
         };
         let durable = answered.into_iter().filter_map(|(call, ending)| call.end(ending)).collect();
@@ -128,6 +135,7 @@ impl Watch {
         after: Option<Vec<u8>>,
     ) {
         self.observer.begin_again(headers);
+        self.in_flight.begin_again();
         if let Some(logged) = &mut self.logged {
             logged.go_on(link, after);
         }
@@ -162,7 +170,7 @@ impl Watch {
             calls.iter().for_each(|call| events.push_str(&error_event(call.id(), failed)));
         }
         let bytes = match &mut self.logged {
-            Some(logged) if !events.is_empty() => logged.pass(events.into(), true),
+            Some(logged) if !events.is_empty() => logged.pass_answer(events.into()),
             _ => events.into(),
         };
         for call in calls {
@@ -189,7 +197,7 @@ impl Watch {
     /// another, which says that nothing more comes.
     pub fn close_cancelled(&mut self) -> Passed {
         let bytes = match &mut self.logged {
-            Some(logged) if logged.has_begun() => logged.pass(NO_ANSWER, true),
+            Some(logged) if logged.has_begun() => logged.pass_answer(NO_ANSWER),
             Some(_) | None => Bytes::new(),
         };
         Passed { bytes, is_sign: false, durable: Vec::new() }
@@ -202,13 +210,6 @@ impl Watch {
         }
         for call in std::mem::take(&mut self.calls) {
             let _ = call.end(Ending::without_answer(Outcome::Error, CANCELLED));
-        }
-    }
-
-    /// The answer was handed over to its client's transport, to its end.
-    pub fn was_sent(&self) {
-        if let (Some(transport), Some(logged)) = (&self.transport, &self.logged) {
-            transport.sent(&self.tracker, logged.connection(), logged.log());
         }
     }
 

@@ -1,9 +1,15 @@
 //! Gives the events of a stream ids of ours in place of those they came with; everything else passes as
 //! it is.
 //!
+//! The event that brings the answer has an id that says so. If it is the first event of its stream it has
+//! none: its client has nothing to come back with before it, and no reason to after it. Clients on the
+//! TypeScript SDK come back for ever to any POST stream that gave them an id (1.23), or to one that gave
+//! them an id and a JSON-RPC error (1.24 and later).
+//!
 //! HTML Living Standard, 9.2.6: lines end with CR, LF or CRLF; an empty line ends the event.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -82,6 +88,8 @@ pub struct Renumber {
     line_feed: LineFeed,
     /// The current event has a field already.
     in_event: bool,
+    /// All answers have gone by.
+    is_answered: bool,
     upstream_id: Vec<u8>,
 }
 
@@ -95,6 +103,7 @@ impl Renumber {
             state: State::Start(0),
             line_feed: LineFeed::Own,
             in_event: false,
+            is_answered: false,
             upstream_id: Vec::new(),
         }
     }
@@ -118,10 +127,35 @@ impl Renumber {
 
     /// Returns the bytes to send for `input`, and notes the events that end in them.
     pub fn feed(&mut self, input: Bytes, ended: &mut Vec<Ended>) -> Bytes {
+        self.replace_ids(input, ended).0
+    }
+
+    /// As [`Renumber::feed`], where the last event that ends in `input` brings the last answer.
+    pub fn feed_answer(&mut self, input: Bytes, ended: &mut Vec<Ended>) -> Bytes {
+        let (out, last_id) = self.replace_ids(input, ended);
+        self.is_answered = true;
+        let (Some(line), Some(last)) = (last_id, ended.last_mut()) else { return out };
+        let mut marked = BytesMut::with_capacity(out.len() + ID_ROOM);
+        marked.put_slice(&out[..line.start]);
+        if last.seq > 0 {
+            put_id(self.stream, last.seq, &EventOrigin::Answered, &mut marked);
+        }
+        marked.put_slice(&out[line.end..]);
+        last.at = last.at + marked.len() - out.len();
+        marked.freeze()
+    }
+
+    /// Returns the output, and where in it the line is that holds the last event's id.
+    fn replace_ids(
+        &mut self,
+        input: Bytes,
+        ended: &mut Vec<Ended>,
+    ) -> (Bytes, Option<Range<usize>>) {
         // The middle of a long line, as megabytes of an answer are, goes on uncopied.
         if self.state == State::Pass && memchr::memchr2(b'\n', b'\r', &input).is_none() {
-            return input;
+            return (input, None);
         }
+        let mut last_id = None;
         let mut out = BytesMut::with_capacity(input.len() + ID_ROOM);
         let mut rest = &input[..];
         while let Some(&byte) = rest.first() {
@@ -134,32 +168,40 @@ impl Renumber {
                 continue;
             }
             match self.state {
-                State::Start(matched) => rest = self.feed_start(matched, rest, &mut out, ended),
+                State::Start(matched) => {
+                    let (after, ends) = self.feed_start(matched, rest, &mut out);
+                    rest = after;
+                    if let Some(id) = ends {
+                        ended.push(Ended { seq: self.seq, at: out.len() });
+                        self.seq += 1;
+                        last_id = Some(id);
+                    }
+                }
                 State::Id | State::Pass => rest = self.feed_line(rest, &mut out),
             }
         }
-        out.freeze()
+        (out.freeze(), last_id)
     }
 
+    /// Takes the beginning of a line; returns the rest, and where in the output the event's id is if the event
+    /// ends here.
     fn feed_start<'a>(
         &mut self,
         matched: usize,
         rest: &'a [u8],
         out: &mut BytesMut,
-        ended: &mut Vec<Ended>,
-    ) -> &'a [u8] {
-        match (matched, rest[0]) {
+    ) -> (&'a [u8], Option<Range<usize>>) {
+        let after = match (matched, rest[0]) {
             (0, newline @ (b'\n' | b'\r')) => {
                 self.line_feed = LineFeed::after(newline, true);
-                if std::mem::take(&mut self.in_event) {
-                    self.put_id(out);
-                    out.put_u8(newline);
-                    ended.push(Ended { seq: self.seq, at: out.len() });
-                    self.seq += 1;
-                } else {
-                    out.put_u8(newline);
+                let start = out.len();
+                let ends = std::mem::take(&mut self.in_event);
+                if ends {
+                    self.name_event(out);
                 }
-                &rest[1..]
+                let id = start..out.len();
+                out.put_u8(newline);
+                return (&rest[1..], ends.then_some(id));
             }
             (0, b':') => {
                 self.state = State::Pass;
@@ -185,7 +227,8 @@ impl Renumber {
                 self.state = State::Pass;
                 rest
             }
-        }
+        };
+        (after, None)
     }
 
     /// Takes what belongs to the current line, its end included; returns the rest.
@@ -213,19 +256,25 @@ impl Renumber {
     }
 
     /// The id comes last in its event: only then is it known what the upstream called it.
-    fn put_id(&self, out: &mut BytesMut) {
-        let id = EventId { stream: self.stream, seq: self.seq, origin: EventOrigin::Nothing };
-        // Writing to a buffer that grows does not fail.
-        let _ = match &self.naming {
-            Naming::Same(origin) => writeln!(out, "id: {id}{origin}"),
-            Naming::Upstream(_) if self.upstream_id.is_empty() => writeln!(out, "id: {id}"),
+    fn name_event(&self, out: &mut BytesMut) {
+        let mut put = |origin: &dyn Display| put_id(self.stream, self.seq, origin, out);
+        match &self.naming {
+            _ if self.is_answered => put(&EventOrigin::Answered),
+            Naming::Same(origin) => put(origin),
+            Naming::Upstream(_) if self.upstream_id.is_empty() => put(&EventOrigin::Nothing),
             Naming::Upstream(link_mark) => {
                 let called = String::from_utf8_lossy(&self.upstream_id).into();
                 let called = UpstreamEventId { link_mark: *link_mark, id: called };
-                writeln!(out, "id: {id}{}", EventOrigin::Upstream(called))
+                put(&EventOrigin::Upstream(called));
             }
-        };
+        }
     }
+}
+
+fn put_id(stream: StreamId, seq: u64, origin: &dyn Display, out: &mut BytesMut) {
+    let id = EventId { stream, seq, origin: EventOrigin::Nothing };
+    // Writing to a buffer that grows does not fail.
+    let _ = writeln!(out, "id: {id}{origin}");
 }
 
 #[cfg(test)]
@@ -262,6 +311,35 @@ mod tests {
             assert_eq!(foreign, b"", "an empty id was the last");
         }
         assert_eq!(renumbered("data: 1\nid: x/2\n\n", 3).2, b"x/2");
+    }
+
+    #[test]
+    fn the_answer_says_that_it_is_one_or_has_no_id_if_it_comes_first() {
+        let stream = |text: &'static str, is_first: bool| {
+            let naming = Naming::same(&EventOrigin::Request("1".into()));
+            let (mut renumber, mut ended) = (Renumber::new(StreamId(10), naming), Vec::new());
+            let mut out = Vec::new();
+            if !is_first {
+                out.extend_from_slice(&renumber.feed("data: \n\n".into(), &mut ended));
+            }
+            let start = out.len();
+            ended.clear();
+            out.extend_from_slice(&renumber.feed_answer(text.into(), &mut ended));
+            let ends: Vec<_> = ended.iter().map(|one| (one.seq, one.at + start)).collect();
+            out.extend_from_slice(&renumber.feed("data: 9\n\n".into(), &mut ended));
+            (String::from_utf8(out).unwrap(), ends)
+        };
+        let (out, ends) = stream("id: x\ndata: 1\r\n\r\n: so far", true);
+        assert_eq!(out, "data: 1\r\n\r\n: so fardata: 9\n\n", "what is cut off stays so");
+        assert_eq!(ends, [(0, 10)]);
+        let (out, ends) = stream("data: 1\n\n", true);
+        assert_eq!((out.as_str(), ends), ("data: 1\n\ndata: 9\nid: a-1-a\n\n", vec![(0, 9)]));
+        let (out, ends) = stream("data: 0\n\ndata: 1\n\n", true);
+        let expected = "data: 0\nid: a-0-rMQ\n\ndata: 1\nid: a-1-a\n\ndata: 9\nid: a-2-a\n\n";
+        assert_eq!((out.as_str(), ends), (expected, vec![(0, 21), (1, 40)]));
+        let (out, ends) = stream("data: 1\n\n", false);
+        let expected = "data: \nid: a-0-rMQ\n\ndata: 1\nid: a-1-a\n\ndata: 9\nid: a-2-a\n\n";
+        assert_eq!((out.as_str(), ends), (expected, vec![(1, 39)]));
     }
 
     #[test]

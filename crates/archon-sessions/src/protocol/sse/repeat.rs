@@ -1,5 +1,5 @@
 //! Finds the first event in the beginning of a stream: a server that is asked to go on after an event may
-//! send that event once more.
+//! send that event once more. And the first that has something to say.
 
 /// Returns where the first event ends and the id it came with; `None` if it is not there whole.
 pub fn first_event(stream: &[u8]) -> Option<(usize, &[u8])> {
@@ -27,6 +27,24 @@ pub fn first_event(stream: &[u8]) -> Option<(usize, &[u8])> {
     }
 }
 
+/// Returns where the first event begins that has data; before it are events that only give the stream an id.
+pub fn first_message(stream: &[u8]) -> usize {
+    let (mut at, mut begin) = (0, 0);
+    loop {
+        let Some(length) = memchr::memchr2(b'\n', b'\r', &stream[at..]) else { return begin };
+        let line = &stream[at..at + length];
+        let newline = if stream[at + length..].starts_with(b"\r\n") { 2 } else { 1 };
+        at += length + newline;
+        if line.is_empty() {
+            begin = at;
+        } else if let Some(data) = line.strip_prefix(b"data:")
+            && !data.strip_prefix(b" ").unwrap_or(data).is_empty()
+        {
+            return begin;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +58,18 @@ mod tests {
         }
         assert_eq!(first_event(stream), Some((end, &b"0/4"[..])));
         assert_eq!(first_event(b"data: 1\n\n"), Some((9, &b""[..])));
+    }
+
+    #[test]
+    fn the_first_message_is_found_behind_what_only_begins_the_stream() {
+        for (before, message) in [
+            ("", "data: 1\n\n"),
+            (": hi\n\nid: 0\nretry: 3\ndata: \n\n", "event: message\ndata:1\n\n"),
+            ("id: 0\r\ndata:\r\n\r\n", "id: 1\r\ndata: 1\r\n\r\n"),
+            ("id: 0\n\n", "data: cut off"),
+        ] {
+            let stream = format!("{before}{message}");
+            assert_eq!(first_message(stream.as_bytes()), before.len(), "{stream:?}");
+        }
     }
 }
