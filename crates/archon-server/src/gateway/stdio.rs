@@ -9,14 +9,17 @@
 mod backoff;
 mod child;
 mod children;
-mod events;
+pub(super) mod events;
+mod handshake;
 mod launch;
+mod layout;
 mod lines;
-mod mailbox;
+pub(super) mod mailbox;
 mod modern;
 mod probe;
+mod starting;
 mod stderr;
-mod table;
+pub(super) mod table;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,8 +29,6 @@ use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, codes};
 use archon_sessions::protocol::names::MCP_SESSION_ID;
 use archon_sessions::session::Era;
 use archon_sessions::tracker::{Presence, Proof};
-use bytes::Bytes;
-use http::header::HeaderValue;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use uuid::Uuid;
@@ -36,7 +37,7 @@ use super::catalog::Catalog;
 use super::eras::{Knowledge, Speaks};
 use super::wire::Answer;
 use super::wire::answer::{self, failure, refused};
-use super::wire::message::{self, Kind, Message};
+use super::wire::message::{Kind, Message};
 use crate::config::StdioConfig;
 use child::{Child, Pending, Unsent};
 use children::{Children, Key};
@@ -84,7 +85,7 @@ impl StdioUpstream {
 
     /// Returns what its last start, or its last end, said.
     pub fn state(&self) -> &'static str {
-        self.children.state()
+        self.children.condition().word()
     }
 
     /// Returns how many children it has.
@@ -112,6 +113,14 @@ impl StdioUpstream {
 
     /// Answers a request as a Streamable HTTP server would.
     pub async fn call(self, request: InnerRequest) -> Result<Answer, CallFailed> {
+        let answered = self.answer(request).await;
+        if answered.is_err() {
+            self.children.condition().count_failed_call();
+        }
+        answered
+    }
+
+    async fn answer(&self, request: InnerRequest) -> Result<Answer, CallFailed> {
         let envelope = super::wire::message(&request).cloned();
         let (parts, body) = request.into_parts();
         let Some(exchange) = parts.extensions.get::<Exchange>() else {
@@ -143,92 +152,6 @@ impl StdioUpstream {
         }
     }
 
-    /// Opens a connection: starts its child and passes the handshake on.
-    async fn initialize(&self, sender: &Sender, message: &Message) -> Result<Answer, CallFailed> {
-        let link = Uuid::new_v4();
-        let answered = if self.children.config().shared {
-            let _turn = self.greeting.lock().await;
-            self.greet_shared(link, sender, message).await
-        } else {
-            let key = Key::Link(link);
-            let child = self.children.find_or_start(key)?;
-            self.greet(key, &child, link, sender, message).await
-        };
-        let (pending, event) = answered?;
-        let mut answer = events::events(pending.mailbox().clone(), pending);
-        if event.code().is_none()
-            && let Ok(link) = HeaderValue::try_from(link.to_string())
-        {
-            answer.headers_mut().insert(MCP_SESSION_ID, link);
-        }
-        Ok(answer)
-    }
-
-    /// Sends `initialize` to a new child and waits for the answer.
-    async fn greet(
-        &self,
-        key: Key,
-        child: &Arc<Child>,
-        link: Uuid,
-        sender: &Sender,
-        message: &Message,
-    ) -> Result<(Pending, mailbox::Event), CallFailed> {
-        // However this ends without an answer, the child is of no use to anybody.
-        let mut unwanted = Unwanted { children: &self.children, key: Some(key) };
-        child.table().add_link(link);
-        child.touch(Owner::Link(link), sender.presence.as_ref());
-        let limit = self.children.config().start_timeout;
-        let greeting = async {
-            let pending = self.send(child, Owner::Link(link), sender, message).await.ok()?.ok()?;
-            let event = pending.mailbox().answer().await?;
-            Some((pending, event))
-        };
-        let Ok(answered) = tokio::time::timeout(limit, greeting).await else {
-            let (name, seconds) = (self.name(), limit.as_secs_f32());
-            tracing::warn!(upstream = name, "{name} did not answer initialize within {seconds} s");
-            return Err(answer::not_running(format!(
-                "upstream {name:?} did not answer initialize within {seconds} s"
-            )));
-        };
-        let Some((pending, event)) = answered else {
-            child.has_ended(limit).await;
-            return Err(self.children.could_not_start(child));
-        };
-        self.children.answered();
-        if event.code().is_none() {
-            unwanted.key = None;
-        }
-        Ok((pending, event))
-    }
-
-    /// Opens a connection on the child that all share: it is greeted once, with what the first client said.
-    async fn greet_shared(
-        &self,
-        link: Uuid,
-        sender: &Sender,
-        message: &Message,
-    ) -> Result<(Pending, mailbox::Event), CallFailed> {
-        let child = self.children.find_or_start(Key::SharedLegacy)?;
-        let Some(greeting) = child.greeting.get() else {
-            let greeted = self.greet(Key::SharedLegacy, &child, link, sender, message).await?;
-            if greeted.1.code().is_none()
-                && let Some(result) = message::result(&greeted.1.json)
-            {
-                let _ = child.greeting.set(result.into());
-            }
-            return Ok(greeted);
-        };
-        child.table().add_link(link);
-        child.touch(Owner::Link(link), sender.presence.as_ref());
-        let id = message.id.as_ref().map_or("null", |id| message.text(id));
-        let json = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{greeting}}}"#));
-        let event = mailbox::Event { json, role: mailbox::Role::Answer(None) };
-        let mailbox = Arc::<Mailbox>::default();
-        mailbox.push(event.clone());
-        // No call at the child has the number 0: there is nothing to leave.
-        Ok((Pending::new(child, Era::Legacy, 0, mailbox), event))
-    }
-
     /// Passes on what is said on a connection.
     async fn legacy(
         &self,
@@ -249,8 +172,7 @@ impl StdioUpstream {
         match self.send(&child, owner, sender, message).await {
             // It did not see the request, so that it may be sent to another child.
             Err(Unsent) => Ok(unknown(message)),
-            Ok(Err(refusal)) => Err(refusal),
-            Ok(Ok(pending)) => Ok(events::events(pending.mailbox().clone(), pending)),
+            Ok(pending) => Ok(events::events(pending.mailbox().clone(), pending)),
         }
     }
 
@@ -261,18 +183,13 @@ impl StdioUpstream {
         owner: Owner,
         sender: &Sender,
         message: &Message,
-    ) -> Result<Result<Pending, CallFailed>, Unsent> {
+    ) -> Result<Pending, Unsent> {
         let mailbox = Arc::<Mailbox>::default();
         let admitted = child.table().admit(message, owner, sender.is_ours, mailbox.clone());
-        let Some(admitted) = admitted else {
-            let message =
-                "a request with this id or progress token is in flight already".to_owned();
-            let refusal = failure(-32600, message);
-            return Ok(Err(CallFailed { status: StatusCode::BAD_REQUEST, ..refusal }));
-        };
+        let admitted = admitted.ok_or(Unsent)?;
         let pending = Pending::new(child.clone(), sender.era, admitted.number, mailbox);
         child.send(&admitted.bytes).await?;
-        Ok(Ok(pending))
+        Ok(pending)
     }
 
     /// Sends on what wants no answer.
@@ -296,11 +213,9 @@ impl StdioUpstream {
     fn listen(&self, link: Option<Uuid>) -> Answer {
         let found = link.and_then(|link| Some((link, self.children.of_link(link)?)));
         let Some((link, child)) = found else { return unknown_link(None) };
-        let Some(mailbox) = child.table().listen(link) else {
-            let message = "this connection has a stream open already";
-            return refused(StatusCode::CONFLICT, None, -32600, message);
-        };
-        events::events(mailbox, Listening { child: child.clone(), link })
+        let Some(stream) = child.table().listen(link) else { return unknown_link(None) };
+        child.touch(Owner::Link(link), None);
+        events::events(stream.clone(), Listening { child: child.clone(), link, stream })
     }
 
     /// Ends a connection, and its child with it.
@@ -315,29 +230,17 @@ impl StdioUpstream {
     }
 }
 
-/// Stops a child unless it turns out to be wanted.
-struct Unwanted<'a> {
-    children: &'a Children,
-    key: Option<Key>,
-}
-
-impl Drop for Unwanted<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.children.stop_child(key);
-        }
-    }
-}
-
-/// A GET stream; when it is dropped, another one may be opened.
+/// A GET stream, for as long as it is read.
 struct Listening {
     child: Arc<Child>,
     link: Uuid,
+    stream: Arc<Mailbox>,
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.child.table().unlisten(self.link);
+        self.child.table().unlisten(self.link, &self.stream);
+        self.child.touch(Owner::Link(self.link), None);
     }
 }
 

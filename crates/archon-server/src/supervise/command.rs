@@ -7,10 +7,13 @@ use std::process::Command;
 
 use anyhow::bail;
 use clap::Args;
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Signal, getppid, nice, set_parent_process_death_signal};
 
 /// What shells exit with when there is no such command.
 const NO_COMMAND: i32 = 127;
+/// Where processors are short, the gateway comes first: what one client has its child compute must not slow down the
+/// calls of all others.
+const NICE: i32 = 5;
 
 /// Arguments of the hidden subcommand.
 #[derive(Debug, Args)]
@@ -44,6 +47,8 @@ impl RunSupervised {
             eprintln!("could not enter the directory {}: {error}", cwd.display());
             std::process::exit(NO_COMMAND);
         }
+        // A command that the kernel takes for more important than us still runs.
+        let _ = nice(NICE);
         let Some((program, arguments)) = self.command.split_first() else {
             bail!("there is no command");
         };

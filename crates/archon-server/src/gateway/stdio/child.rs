@@ -4,6 +4,8 @@
 //! it to its end. All end with it, and the upstream waits for them.
 
 mod run;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed};
@@ -20,8 +22,9 @@ use tokio_util::task::TaskTracker;
 use super::launch::{Pipes, Process};
 use super::lines::Lines;
 use super::mailbox::Mailbox;
-use super::stderr::Stderr;
-use super::table::{Owner, Table};
+
+use super::stderr::{Rate, Stderr};
+use super::table::{Left, Owner, Table};
 use crate::config::StdioConfig;
 use crate::gateway::catalog::Catalog;
 use crate::gateway::wire::message;
@@ -59,6 +62,10 @@ pub struct Child {
     stderr: Stderr,
     /// Messages that had no place to go.
     dropped: AtomicU64,
+    /// Whether it has said a message.
+    has_spoken: AtomicBool,
+    /// How much of what is not a message is logged. Held for single operations.
+    nonsense: Mutex<Rate>,
     /// A shared child is greeted once: its answer to `initialize`, and whether it was told of it.
     pub greeting: OnceLock<Box<str>>,
     /// See `greeting`.
@@ -94,6 +101,25 @@ impl Child {
         mourner: Arc<dyn Mourner>,
     ) -> std::io::Result<Arc<Self>> {
         let (process, pipes) = Process::launch(config)?;
+        let (child, queue) = Self::new(upstream, catalog, era, is_shared);
+        let Pipes { stdin, stdout, stderr } = pipes;
+        tasks.spawn(child.clone().write(stdin, queue));
+        let relayed = child.clone();
+        let relaying = tasks.spawn(async move {
+            relayed.stderr.relay(stderr, || relayed.label()).await;
+        });
+        let lines = Lines::new(stdout, config.message_bytes_max);
+        tasks.spawn(child.clone().live(process, lines, relaying, config.clone(), mourner));
+        Ok(child)
+    }
+
+    /// Returns one without a process, and what is to be written to it.
+    fn new(
+        upstream: Arc<str>,
+        catalog: Arc<Catalog>,
+        era: Era,
+        is_shared: bool,
+    ) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
         let (outgoing, queue) = mpsc::channel(OUTGOING_MAX);
         let now = Instant::now();
         let child = Arc::new(Self {
@@ -114,18 +140,12 @@ impl Child {
             end: OnceLock::new(),
             mourned: Notify::new(),
             dropped: AtomicU64::new(0),
+            has_spoken: AtomicBool::new(false),
+            nonsense: Mutex::new(Rate::new(now)),
             greeting: OnceLock::new(),
             is_initialized: AtomicBool::new(false),
         });
-        let Pipes { stdin, stdout, stderr } = pipes;
-        tasks.spawn(child.clone().write(stdin, queue));
-        let relayed = child.clone();
-        let relaying = tasks.spawn(async move {
-            relayed.stderr.relay(stderr, || relayed.label()).await;
-        });
-        let lines = Lines::new(stdout, config.message_bytes_max);
-        tasks.spawn(child.clone().live(process, lines, relaying, config.clone(), mourner));
-        Ok(child)
+        (child, queue)
     }
 
     /// Returns what is known of its calls.
@@ -153,7 +173,7 @@ impl Child {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let Some(presence) = presence else { return };
         match owner {
-            Owner::Link(link) => self.table().note_presence(link, presence),
+            Owner::Link(link) => self.table().note_presence(link, presence, Instant::now()),
             Owner::Session(_) if !self.is_shared => {
                 *self.presence.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(presence.clone());
@@ -162,11 +182,17 @@ impl Child {
         }
     }
 
-    /// Returns whether those whose it is are gone.
-    pub fn is_forsaken(&self) -> bool {
+    /// Returns whether those whose it is are gone. A client that was only silent may come back, and finds it as it
+    /// left it, for as long as `kept_for`.
+    pub fn is_forsaken(&self, now: Instant, kept_for: Duration) -> bool {
         let presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        presence.is_some_and(|presence| presence.has_ended())
-            || (self.table().remove_ended_links() && !self.is_shared)
+        presence.is_some_and(|presence| presence.is_gone())
+            || (self.table().remove_ended_links(now, kept_for) && !self.is_shared)
+    }
+
+    /// Returns whether it has said a message.
+    pub fn has_answered(&self) -> bool {
+        self.has_spoken.load(Relaxed)
     }
 
     /// Has it stopped, in order: see [`crate::supervise`].
@@ -237,14 +263,19 @@ impl Child {
         self.has_aside.notify_one();
     }
 
+    fn reply(&self, replies: Vec<Bytes>) {
+        replies.into_iter().for_each(|line| self.send_aside(line));
+    }
+
     /// Nobody reads the stream of this call any more. In the modern era that cancels it (MCP 2026-07-28,
     /// Cancellation); on stdio a child has to be told.
     pub fn leave(&self, era: Era, number: u64) {
-        let Some(id) = self.table().leave(number) else { return };
-        match era {
-            Era::Modern => self.send_aside(message::cancel(&id)),
-            Era::Legacy => {}
+        let Left { wire_id, replies } = self.table().leave(number);
+        match (era, wire_id) {
+            (Era::Modern, Some(id)) => self.send_aside(message::cancel(&id)),
+            (Era::Modern, None) | (Era::Legacy, _) => {}
         }
+        self.reply(replies);
     }
 }
 

@@ -2,20 +2,22 @@
 //! them any more.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use archon_sessions::layer::{CallFailed, codes};
 use archon_sessions::session::{Era, SessionId};
+use archon_sessions::tracker::Presence;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::backoff::{Backoff, Wait};
 use super::child::{Child, Mourner};
+use super::starting::{Starting, Starts};
 use crate::config::StdioConfig;
 use crate::gateway::catalog::Catalog;
+use crate::gateway::condition::Condition;
 use crate::gateway::wire::answer::{failure, not_running};
 
 /// How often we look for children that nobody needs. A child's end is noticed at once.
@@ -48,14 +50,12 @@ pub struct Children {
     open: Mutex<HashMap<Key, Arc<Child>>>,
     /// Held for single operations, never across an await.
     backoff: Mutex<Backoff>,
-    state: AtomicU8,
+    /// Children whose handshake takes longer than a client waits.
+    starts: Starts,
+    condition: Condition,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
-
-const UNKNOWN: u8 = 0;
-const UP: u8 = 1;
-const DOWN: u8 = 2;
 
 impl Children {
     /// Returns the children of an upstream: none yet. Looks after them from now on.
@@ -66,7 +66,8 @@ impl Children {
             catalog,
             open: Mutex::default(),
             backoff: Mutex::default(),
-            state: AtomicU8::new(UNKNOWN),
+            starts: Starts::default(),
+            condition: Condition::of(name),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
@@ -85,22 +86,13 @@ impl Children {
     }
 
     /// Returns what the last start, or the last end, said.
-    pub fn state(&self) -> &'static str {
-        match self.state.load(Relaxed) {
-            UP => "up",
-            DOWN => "down",
-            _ => "unknown",
-        }
+    pub fn condition(&self) -> &Condition {
+        &self.condition
     }
 
     /// Returns how many there are.
     pub fn count(&self) -> usize {
         self.open().len()
-    }
-
-    /// Notes that one of them answered.
-    pub fn answered(&self) {
-        self.state.store(UP, Relaxed);
     }
 
     /// Returns the child of this key.
@@ -114,20 +106,52 @@ impl Children {
         self.find(key).filter(|child| child.table().has_link(link))
     }
 
-    /// Returns the child of this key, started if need be.
+    /// Gives a modern client's session the child of the session that it continues.
+    pub fn inherit(&self, presence: &Presence) {
+        let mut open = self.open();
+        let key = Key::Session(presence.id());
+        if let Some(before) = presence.continues_from()
+            && !open.contains_key(&key)
+            && let Some(child) = open.remove(&Key::Session(before))
+        {
+            open.insert(key, child);
+        }
+    }
+
+    /// Returns the child of this key, started if need be. Where the command has ended twice in a row and is to rest
+    /// before it is started again, that is waited for within the patience that a server over HTTP gets.
     ///
     /// # Errors
     /// If it ends again and again, or there are as many as there may be and none is idle.
-    pub fn find_or_start(self: &Arc<Self>, key: Key) -> Result<Arc<Child>, CallFailed> {
+    pub async fn find_or_start(self: &Arc<Self>, key: Key) -> Result<Arc<Child>, CallFailed> {
+        let patience = Instant::now() + self.config.restart_grace;
+        loop {
+            let wait = match self.find_or_start_now(key)? {
+                Ok(child) => return Ok(child),
+                Err(wait) => wait,
+            };
+            if Instant::now() + wait.left > patience {
+                return Err(self.backing_off(&wait));
+            }
+            // When we are stopping, the next turn says so.
+            let rest = tokio::time::sleep(wait.left);
+            self.stopping.run_until_cancelled(rest).await;
+        }
+    }
+
+    fn find_or_start_now(
+        self: &Arc<Self>,
+        key: Key,
+    ) -> Result<Result<Arc<Child>, Wait>, CallFailed> {
         let mut open = self.open();
         if let Some(child) = open.get(&key).filter(|child| child.is_open()) {
-            return Ok(child.clone());
+            return Ok(Ok(child.clone()));
         }
         if self.stopping.is_cancelled() {
             return Err(not_running("the gateway is stopping; the call did not run".to_owned()));
         }
         if let Some(wait) = self.backoff().check(Instant::now()) {
-            return Err(self.backing_off(&wait));
+            return Ok(Err(wait));
         }
         if key != Key::Probe && open.len() >= self.config.children_max {
             self.make_room(&mut open)?;
@@ -150,20 +174,20 @@ impl Children {
         )
         .map_err(|error| {
             let name = &*self.name;
-            tracing::error!(upstream = name, "could not start a process for {name}: {error}");
-            self.state.store(DOWN, Relaxed);
+            self.condition.failed(&format!("could not start a process: {error}"));
             not_running(format!("upstream {name:?} could not be started; the call did not run"))
         })?;
         if key != Key::Probe {
             open.insert(key, child.clone());
         }
-        Ok(child)
+        Ok(Ok(child))
     }
 
     /// Stops the idle child that was used least recently.
     fn make_room(&self, open: &mut HashMap<Key, Arc<Child>>) -> Result<(), CallFailed> {
         let idle = open.iter().filter(|(_, child)| child.table().is_idle());
-        let Some(key) = idle.min_by_key(|(_, child)| child.used()).map(|(key, _)| *key) else {
+        let least_used = idle.min_by_key(|(_, child)| child.used()).map(|(key, _)| *key);
+        let Some(key) = least_used.or_else(|| Some(self.starts.take_oldest()?.key)) else {
             let (name, max) = (&*self.name, self.config.children_max);
             tracing::warn!(upstream = name, "all {max} children of {name} are in use");
             let message = format!(
@@ -177,6 +201,24 @@ impl Children {
         Ok(())
     }
 
+    /// Keeps a child whose handshake was not answered in time.
+    pub fn keep_starting(&self, starting: Starting) {
+        self.starts.keep(starting);
+    }
+
+    /// Returns a child that was sent a handshake which `is_ours`, and is still starting or has just answered.
+    pub fn take_starting(&self, is_ours: impl Fn(&Starting) -> bool) -> Option<Starting> {
+        self.starts.take(is_ours)
+    }
+
+    /// Runs a task that ends with the upstream.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        self.tasks.spawn(async move {
+            let _ = stopping.run_until_cancelled(task).await;
+        });
+    }
+
     /// Stops a child.
     pub fn stop_child(&self, key: Key) {
         if let Some(child) = self.open().remove(&key) {
@@ -187,6 +229,7 @@ impl Children {
     /// Stops all children at once, and waits for their ends.
     pub async fn stop(&self) {
         self.stopping.cancel();
+        self.starts.clear();
         for (_, child) in self.open().drain() {
             child.stop();
         }
@@ -209,10 +252,15 @@ impl Children {
     }
 
     fn stop_unneeded(&self, now: Instant) {
+        for starting in self.starts.expire(now, &self.config) {
+            let name = &*self.name;
+            tracing::warn!(upstream = name, "{name} was started and never answered initialize");
+            self.stop_child(starting.key);
+        }
         self.open().retain(|_, child| {
             let is_idle_out = child.table().is_idle()
                 && now.duration_since(child.used()) >= self.config.idle_shutdown;
-            let is_needed = !is_idle_out && !child.is_forsaken();
+            let is_needed = !is_idle_out && !child.is_forsaken(now, self.config.idle_shutdown);
             if !is_needed {
                 child.stop();
             }
@@ -255,22 +303,31 @@ struct Bereaved {
 impl Mourner for Bereaved {
     fn ended(&self, child: &Arc<Child>, was_stopped: bool) {
         let Self { children, key } = self;
-        {
-            let mut open = children.open();
-            if open.get(key).is_some_and(|other| Arc::ptr_eq(other, child)) {
-                open.remove(key);
-            }
-        }
+        // Its key may be another by now: that of the session which continues its own.
+        children.open().retain(|_, other| !Arc::ptr_eq(other, child));
         let (name, pid, obituary) = (&*children.name, child.pid(), child.obituary());
         if was_stopped {
             tracing::info!(upstream = name, pid, "{name}[{pid}] was stopped");
             return;
         }
-        tracing::warn!(upstream = name, pid, "{name}[{pid}] ended: {obituary}");
         // A server of the legacy era may well end on a question of the modern one.
-        if *key != Key::Probe || child.is_not_a_command() {
-            children.state.store(DOWN, Relaxed);
-            children.backoff().ended(child.started(), Instant::now(), obituary);
+        if *key == Key::Probe && !child.is_not_a_command() {
+            tracing::info!(
+                upstream = name,
+                pid,
+                "{name}[{pid}] was asked for its era and ended: {obituary}"
+            );
+            return;
+        }
+        tracing::warn!(upstream = name, pid, "{name}[{pid}] ended: {obituary}");
+        let rests = {
+            let mut backoff = children.backoff();
+            backoff.ended(child.started(), Instant::now(), obituary.clone());
+            backoff.check(Instant::now()).is_some()
+        };
+        // One end alone is made good by the next request, and nobody notices.
+        if rests || !child.has_answered() {
+            children.condition.failed(&obituary);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -130,6 +130,24 @@ impl Mailbox {
         let mut state = self.state();
         state.end.get_or_insert(how);
         wake(state);
+    }
+
+    /// Ends it at once, and returns another one that has what was in it.
+    pub fn hand_over(&self) -> Arc<Self> {
+        let mut state = self.state();
+        let (queue, bytes) = (std::mem::take(&mut state.queue), std::mem::take(&mut state.bytes));
+        state.end.get_or_insert(Next::End);
+        wake(state);
+        self.room.notify_waiters();
+        let state = Mutex::new(State { queue, bytes, ..State::default() });
+        Arc::new(Self { state, room: Notify::new() })
+    }
+
+    /// Takes out what is in it.
+    pub fn take_all(&self) -> Vec<Event> {
+        let mut state = self.state();
+        state.bytes = 0;
+        state.queue.drain(..).collect()
     }
 
     /// Returns whether its end is known.

@@ -52,13 +52,16 @@ impl StdioUpstream {
         }
         let mut ended = None;
         for _ in 0..TRIES {
-            let child = self.children.find_or_start(key)?;
+            if let (Key::Session(_), Some(presence)) = (key, &sender.presence) {
+                self.children.inherit(presence);
+            }
+            let child = self.children.find_or_start(key).await?;
             child.touch(owner, sender.presence.as_ref());
             if let Some(envelope) = envelope.filter(|_| message.method == "tools/call") {
                 self.check_mirrored(&child, owner, headers, envelope).await?;
             }
             match self.send(&child, owner, sender, message).await {
-                Ok(pending) => return self.answer_modern(pending?).await,
+                Ok(pending) => return self.answer_modern(pending).await,
                 Err(Unsent) => ended = Some(child),
             }
         }
@@ -74,13 +77,15 @@ impl StdioUpstream {
         let first = tokio::time::timeout(KEEP_ALIVE, mailbox.peek()).await;
         match first {
             Ok(Next::Event(event)) => {
-                self.children.answered();
+                self.children.condition().answered();
                 let mailbox::Role::Answer(code) = event.role else {
                     return Ok(events::events(mailbox, pending));
                 };
                 Ok(answer::json(status_of(code), event.json))
             }
-            Ok(Next::Lost | Next::End) => Err(CallFailed::lost(self.name())),
+            Ok(Next::Lost) => Err(CallFailed::lost(self.name())),
+            // Its client has cancelled it, and wants no answer.
+            Ok(Next::End) => Ok(events::events(mailbox, pending)),
             Err(_) => Ok(events::events(mailbox, pending)),
         }
     }
@@ -136,7 +141,7 @@ impl StdioUpstream {
     ) -> Option<Pending> {
         let era = archon_sessions::session::Era::Modern;
         let ours = Sender { era, presence: None, proof: None, is_ours: true };
-        self.send(child, owner, &ours, message).await.ok()?.ok()
+        self.send(child, owner, &ours, message).await.ok()
     }
 }
 

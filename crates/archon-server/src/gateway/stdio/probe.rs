@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archon_sessions::layer::CallFailed;
+use archon_sessions::session::Era;
 use bytes::Bytes;
 
-use super::child::Pending;
+use super::child::{Child, Pending};
 use super::children::{Children, Key};
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Next};
+
 use super::table::Owner;
 use crate::gateway::eras::{DISCOVER, Knowledge, Speaks, legacy_versions, read_discovery};
 use crate::gateway::wire::message::Message;
@@ -21,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If it cannot be started.
-pub async fn speaks(children: &Arc<Children>, eras: &Knowledge) -> Result<Speaks, CallFailed> {
+pub async fn speaks(children: &Arc<Children>, eras: &Arc<Knowledge>) -> Result<Speaks, CallFailed> {
     if let Some(known) = eras.get() {
         return Ok(known);
     }
@@ -29,21 +31,22 @@ pub async fn speaks(children: &Arc<Children>, eras: &Knowledge) -> Result<Speaks
     if let Some(known) = eras.get() {
         return Ok(known);
     }
-    let child = children.find_or_start(Key::Probe)?;
-    let asked = tokio::time::timeout(LIMIT, async {
-        let mailbox = Arc::<Mailbox>::default();
-        let message = Message::read(Bytes::from_static(DISCOVER.as_bytes()))?;
-        let admitted = child.table().admit(&message, Owner::Nobody, true, mailbox.clone())?;
-        let pending = Pending::new(
-            child.clone(),
-            archon_sessions::session::Era::Legacy,
-            admitted.number,
-            mailbox,
+    let child = children.find_or_start(Key::Probe).await?;
+    let Some(pending) = ask(children, &child) else {
+        return Err(CallFailed::unreachable(children.name()));
+    };
+    let Ok(answer) = tokio::time::timeout(LIMIT, pending.mailbox().answer()).await else {
+        let (name, limit) = (&**children.name(), LIMIT.as_secs());
+        tracing::info!(
+            upstream = name,
+            "{name} did not answer server/discover within {limit} s; until it does it is taken for a server of the \
+             handshake versions"
         );
-        child.send(&admitted.bytes).await.ok()?;
-        pending.mailbox().answer().await
-    });
-    let answer = asked.await.ok().flatten();
+        let speaks = Speaks::LegacyOnly(legacy_versions());
+        eras.guess(speaks.clone());
+        wait_on(children, eras, child, pending);
+        return Ok(speaks);
+    };
     if answer.is_none() {
         child.has_ended(LIMIT).await;
     }
@@ -52,16 +55,49 @@ pub async fn speaks(children: &Arc<Children>, eras: &Knowledge) -> Result<Speaks
         return Err(children.could_not_start(&child));
     }
     let speaks = match &answer {
-        Some(answer) => read_discovery(&answer.json),
-        // No answer in time, or an end instead of one, means legacy (MCP 2026-07-28, Versioning).
+        Some(answer) => learned(children.name(), &answer.json),
+        // An end instead of an answer means legacy (MCP 2026-07-28, Versioning).
         None => Speaks::LegacyOnly(legacy_versions()),
     };
-    let name = &**children.name();
-    tracing::info!(upstream = name, "upstream {name} speaks {speaks:?}");
     match answer {
         Some(_) => eras.set(speaks.clone()),
-        // It may only have been slow: the first start of an `npx` downloads what it runs.
         None => eras.guess(speaks.clone()),
     }
     Ok(speaks)
+}
+
+/// Asks a child.
+fn ask(children: &Arc<Children>, child: &Arc<Child>) -> Option<Pending> {
+    let mailbox = Arc::<Mailbox>::default();
+    let message = Message::read(Bytes::from_static(DISCOVER.as_bytes()))?;
+    let admitted = child.table().admit(&message, Owner::Nobody, true, mailbox.clone())?;
+    let pending = Pending::new(child.clone(), Era::Legacy, admitted.number, mailbox.clone());
+    let told = child.clone();
+    children.spawn(async move {
+        if told.send(&admitted.bytes).await.is_err() {
+            mailbox.end(Next::Lost);
+        }
+    });
+    Some(pending)
+}
+
+/// Leaves a child that has not answered the time that any start gets: it may be installing its server, which would only
+/// begin again with the next one.
+fn wait_on(children: &Arc<Children>, eras: &Arc<Knowledge>, child: Arc<Child>, pending: Pending) {
+    let limit = children.config().start_timeout;
+    let (name, eras) = (children.name().clone(), eras.clone());
+    children.spawn(async move {
+        let answer = tokio::time::timeout(limit, pending.mailbox().answer()).await;
+        if let Ok(Some(answer)) = answer {
+            eras.set(learned(&name, &answer.json));
+        }
+        child.stop();
+    });
+}
+
+fn learned(name: &str, answer: &[u8]) -> Speaks {
+    let speaks = read_discovery(answer);
+    let (Speaks::Modern(versions) | Speaks::LegacyOnly(versions)) = &speaks;
+    tracing::info!(upstream = name, "{name} speaks {}", versions.join(", "));
+    speaks
 }

@@ -66,8 +66,10 @@ impl Stderr {
         if text.is_empty() {
             return;
         }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            text.chars().take(LAST_CHARS_MAX).collect();
+        if says_why(&text) {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                text.chars().take(LAST_CHARS_MAX).collect();
+        }
         match rate.take(Instant::now()) {
             Verdict::Drop => return,
             Verdict::Log { dropped: 0 } => {}
@@ -89,6 +91,13 @@ impl Stderr {
     }
 }
 
+/// Returns whether a line may say why its program ended. Node writes its version last, after the places in its
+/// source that led there.
+fn says_why(line: &str) -> bool {
+    let line = line.trim();
+    !(line.starts_with("Node.js v") || line.starts_with("at ") || matches!(line, "}" | "]" | "^"))
+}
+
 /// Returns text in which nothing can pass for another line or colour of ours.
 fn escaped(line: &[u8]) -> String {
     let mut text = String::with_capacity(line.len());
@@ -103,27 +112,32 @@ fn escaped(line: &[u8]) -> String {
 }
 
 /// Counts lines within a second.
-struct Rate {
+pub struct Rate {
     since: Instant,
     lines: u32,
     dropped: u64,
 }
 
+/// Whether a line is logged.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// So many were dropped before it.
+pub enum Verdict {
+    /// It is.
     Log {
+        /// The lines before it that were not.
         dropped: u64,
     },
+    /// It is not.
     Drop,
 }
 
 impl Rate {
-    fn new(now: Instant) -> Self {
+    /// Returns one that has counted nothing.
+    pub fn new(now: Instant) -> Self {
         Self { since: now, lines: 0, dropped: 0 }
     }
 
-    fn take(&mut self, now: Instant) -> Verdict {
+    /// Counts a line.
+    pub fn take(&mut self, now: Instant) -> Verdict {
         if now.duration_since(self.since) >= Duration::from_secs(1) {
             (self.since, self.lines) = (now, 0);
         }
@@ -149,6 +163,12 @@ mod tests {
         let later = start + Duration::from_secs(1);
         assert_eq!(rate.take(later), Verdict::Log { dropped: 10 });
         assert_eq!(rate.take(later), Verdict::Log { dropped: 0 });
+    }
+
+    #[test]
+    fn the_last_line_is_one_that_says_why() {
+        let crash = ["Error: no configuration", "    at main (x.js:1:1)", "}", "Node.js v24.1.0"];
+        assert_eq!(crash.iter().rfind(|line| says_why(line)), Some(&crash[0]));
     }
 
     #[test]

@@ -2,29 +2,32 @@
 //!
 //! | a child says | on a child of one client | on a shared one |
 //! |---|---|---|
-//! | an answer | to the request of this id | the same |
+//! | an answer | to the request of this id; one without an id, to the only call | the same |
 //! | `notifications/progress` | to the request of this token | the same |
 //! | something with a subscription's id | to that `subscriptions/listen` | the same |
 //! | that a list has changed | GET stream if one is open, else oldest call, else its queue | every open GET stream |
-//! | a request, `notifications/message`, anything else | oldest call, else the GET stream | the only call, else dropped |
+//! | a request | oldest call, else an open GET stream, else waits for one | the only call, else refused |
+//! | `notifications/message`, anything else | oldest call, else the GET stream | the only call, else dropped |
 //!
+//! Ids and tokens are compared as SDK clients compare them: `"7"` and `7.0` are 7, where no other call can be meant.
 //! The modern era has no GET streams and no requests from servers (MCP 2026-07-28, Basic).
 
 mod links;
+mod questions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
+use archon_sessions::layer::CallFailed;
 use archon_sessions::session::{Era, SessionId};
 use archon_sessions::tracker::Presence;
 use bytes::Bytes;
+use questions::Questions;
 use uuid::Uuid;
 
 use super::mailbox::{Event, Mailbox, Next, Role};
 use crate::gateway::wire::message::{self, Kind, Message};
-
-/// Requests of a child's that wait for their answers: a client works on a few at a time.
-const ASKED_MAX: usize = 256;
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,8 +54,7 @@ pub struct Table {
     by_id: HashMap<String, u64>,
     by_token: HashMap<String, u64>,
     links: HashMap<Uuid, Link>,
-    /// Requests of the child's, and whom each was sent to.
-    asked: HashMap<String, Owner>,
+    questions: Questions,
 }
 
 #[derive(Debug)]
@@ -69,12 +71,13 @@ struct Call {
 }
 
 /// A legacy connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Link {
     /// What belongs on the GET stream; kept while none is open.
     standalone: Arc<Mailbox>,
     is_listening: bool,
     presence: Option<Arc<Presence>>,
+    used: Instant,
 }
 
 /// A request on its way to the child.
@@ -94,7 +97,7 @@ pub struct Routed {
     /// To GET streams, over their oldest messages if need be.
     pub to_standalone: Vec<(Arc<Mailbox>, Event)>,
     /// Back to the child.
-    pub reply: Option<Bytes>,
+    pub replies: Vec<Bytes>,
     /// Nowhere, for this reason.
     pub dropped: Option<&'static str>,
 }
@@ -110,14 +113,14 @@ impl Table {
             by_id: HashMap::new(),
             by_token: HashMap::new(),
             links: HashMap::new(),
-            asked: HashMap::new(),
+            questions: Questions::default(),
         }
     }
 
-    /// Takes a request of a client's; `None` if a request of this id is in flight already.
+    /// Takes a request of a client's; `None` if it has no id.
     ///
-    /// `is_ours` marks a request that the gateway makes on a client's connection; its id may meet one of
-    /// its own kind. In the modern era each POST has its own stream, and so two may share an id.
+    /// `is_ours` marks a request that the gateway makes on a client's connection. Each POST has a stream of its own, so
+    /// that two requests in flight may share an id: some clients have one id for all.
     pub fn admit(
         &mut self,
         request: &Message,
@@ -132,11 +135,9 @@ impl Table {
         let number = self.next;
         let wire = if self.is_shared {
             Some(number.to_string())
-        } else if is_ours || (meets && self.era == Era::Modern) {
+        } else if is_ours || meets {
             // The child of one client knows that client's own ids, which a text like this does not meet.
             Some(format!("\"archon-{number}\""))
-        } else if meets {
-            return None;
         } else {
             None
         };
@@ -151,49 +152,96 @@ impl Table {
             self.by_token.insert(message::canonical(token), number);
         }
         let is_subscription = request.method == "subscriptions/listen";
+        if self.era == Era::Legacy && !self.is_shared {
+            self.questions.ask_waiting(owner, Some(number), &mailbox);
+        }
         let call = Call { owner, id, token, wire_id, wire_token, mailbox, is_subscription };
         self.calls.insert(number, call);
         Some(Admitted { number, bytes })
     }
 
     /// Takes a notification or an answer of a client's; returns what to send to the child, if anything.
+    ///
+    /// A call that its client cancels is over at once, whether or not the child still answers it: the client wants no
+    /// answer (MCP 2025-11-25, Cancellation).
     pub fn pass(&mut self, message: &Message, owner: Owner) -> Option<Bytes> {
         if let (Kind::Answer { .. }, Some(id)) = (message.kind, &message.id) {
-            let asked = self.asked.remove(&message.canonical(id));
-            // On a shared child nobody answers in another client's place.
-            let is_theirs = !self.is_shared || asked == Some(owner);
-            return is_theirs.then(|| message.bytes.clone());
+            return match self.questions.answered(message.text(id)) {
+                // On a shared child nobody answers in another client's place.
+                Some(asked) if self.is_shared && asked.owner != owner => {
+                    self.questions.ask_again(asked);
+                    None
+                }
+                Some(asked) => Some(message.with(&[(message.id.clone(), &asked.id)])),
+                None => (!self.is_shared).then(|| message.bytes.clone()),
+            };
         }
         let Some(place) = &message.cancelled else { return Some(message.bytes.clone()) };
-        let id = message.canonical(place);
-        let call = self
-            .calls
-            .values()
-            .find(|call| call.owner == owner && message::canonical(&call.id) == id);
-        match call {
-            Some(call) => Some(message.with(&[(message.cancelled.clone(), &call.wire_id)])),
+        let id = message.text(place);
+        let theirs = self.calls.iter().filter(|(_, call)| call.owner == owner);
+        let number = message::meant(theirs.map(|(number, call)| (*number, &*call.id)), id);
+        match number.and_then(|number| self.remove(number)) {
+            Some(call) => {
+                call.mailbox.end(Next::End);
+                Some(message.with(&[(message.cancelled.clone(), &call.wire_id)]))
+            }
             None => (!self.is_shared).then(|| message.bytes.clone()),
         }
     }
 
-    /// Forgets a call whose stream nobody reads any more; returns its id at the child if it was not
-    /// answered.
-    pub fn leave(&mut self, number: u64) -> Option<String> {
-        self.remove(number).map(|call| call.wire_id)
+    /// Forgets a call whose stream nobody reads any more; returns what is left to tell the child.
+    pub fn leave(&mut self, number: u64) -> Left {
+        let wire_id = self.remove(number).map(|call| call.wire_id);
+        // Whoever was asked on an answered call's stream may still be about to answer.
+        let replies = match wire_id {
+            Some(_) => self.questions.leave(number),
+            None => Vec::new(),
+        };
+        Left { wire_id, replies }
     }
 
     /// Finds out where a message of the child's belongs.
-    pub fn route(&mut self, message: &Message) -> Routed {
+    pub fn route(&mut self, message: &Message, now: Instant) -> Routed {
         match message.kind {
             Kind::Answer { code } => self.route_answer(message, code),
-            Kind::Request => self.route_request(message),
+            Kind::Request => self.route_request(message, now),
             Kind::Notification => self.route_notification(message),
         }
     }
 
+    /// Ends the call that an answer of this id (JSON text) was to answer, since it cannot be read. Without an id, that
+    /// is the only call in flight.
+    pub fn fail(&mut self, id: Option<&str>, failed: &CallFailed) -> Routed {
+        let Some(call) = self.answered(id).and_then(|number| self.remove(number)) else {
+            return Routed::dropped("it answers no request in flight");
+        };
+        let json = failed.message_for(Some(&call.id)).into();
+        let event = Event { json, role: Role::Answer(Some(failed.code)) };
+        Routed { to_call: Some((call.mailbox, event)), ..Routed::default() }
+    }
+
+    /// Returns whether this answers a call in flight.
+    pub fn is_awaited(&self, message: &Message) -> bool {
+        let id = message.id.as_ref().map(|id| message.text(id));
+        matches!(message.kind, Kind::Answer { .. }) && self.answered(id).is_some()
+    }
+
+    /// Returns the call that an answer of this id answers. JSON-RPC has `null` where a server could not read the id of
+    /// what it answers.
+    fn answered(&self, id: Option<&str>) -> Option<u64> {
+        let Some(id) = id.filter(|id| *id != "null") else {
+            let mut calls = self.calls.iter().filter(|(_, call)| !call.is_subscription);
+            return calls.next().filter(|_| calls.next().is_none()).map(|(number, _)| *number);
+        };
+        let known = self.by_id.get(&message::canonical(id)).copied();
+        known.or_else(|| {
+            let calls = self.calls.iter().map(|(number, call)| (*number, &*call.wire_id));
+            message::meant(calls, id)
+        })
+    }
+
     fn route_answer(&mut self, message: &Message, code: Option<i64>) -> Routed {
-        let number = message.id.as_ref().map(|id| message.canonical(id));
-        let number = number.and_then(|id| self.by_id.get(&id).copied());
+        let number = self.answered(message.id.as_ref().map(|id| message.text(id)));
         let Some(call) = number.and_then(|number| self.remove(number)) else {
             return Routed::dropped("it answers no request in flight");
         };
@@ -205,27 +253,51 @@ impl Table {
         Routed { to_call: Some((call.mailbox, event)), ..Routed::default() }
     }
 
-    fn route_request(&mut self, message: &Message) -> Routed {
-        let Some(place) = &message.id else { return Routed::dropped("it has no id") };
-        let id = message.text(place).to_owned();
+    fn route_request(&mut self, message: &Message, now: Instant) -> Routed {
         let target = match self.era {
-            Era::Legacy => self.target(),
+            Era::Legacy => self.asking(),
             Era::Modern => None,
         };
-        match target {
-            Some((owner, mailbox, is_call)) if self.asked.len() < ASKED_MAX => {
-                self.asked.insert(message::canonical(&id), owner);
-                Routed::one(mailbox, is_call, message.bytes.clone())
-            }
-            _ => Routed { reply: Some(reply_to(&message.method, &id)), ..Routed::default() },
+        if let Some((owner, mailbox, via)) = target {
+            let replies = self.questions.ask(message, owner, via);
+            let routed = Routed::one(mailbox, via.is_some(), message.bytes.clone());
+            return Routed { replies, ..routed };
         }
+        // The GET stream of a client that has just connected is on its way; a ping wants no client.
+        let may_wait = self.era == Era::Legacy && !self.is_shared && message.method != "ping";
+        if may_wait && self.questions.wait(message, now) {
+            return Routed::default();
+        }
+        Routed { replies: questions::refusal(message).into_iter().collect(), ..Routed::default() }
+    }
+
+    /// Returns who is asked something, and on which call's stream.
+    fn asking(&self) -> Option<(Owner, Arc<Mailbox>, Option<u64>)> {
+        let mut calls = self.calls.iter().filter(|(_, call)| !call.is_subscription);
+        let oldest = calls.next().filter(|_| !self.is_shared || calls.next().is_none());
+        if let Some((number, call)) = oldest {
+            return Some((call.owner, call.mailbox.clone(), Some(*number)));
+        }
+        let (id, link) =
+            self.links.iter().find(|(_, link)| link.is_listening && !self.is_shared)?;
+        Some((Owner::Link(*id), link.standalone.clone(), None))
+    }
+
+    /// Returns when [`Table::expire`] has something to do.
+    pub fn due(&self) -> Option<Instant> {
+        self.questions.due()
+    }
+
+    /// Returns what to tell the child of questions that nobody has come to take.
+    pub fn expire(&mut self, now: Instant) -> Vec<Bytes> {
+        self.questions.expire(now)
     }
 
     fn route_notification(&mut self, message: &Message) -> Routed {
         if message.method == "notifications/progress" {
-            let token = message.token.as_ref().map(|token| message.canonical(token));
-            let number = token.and_then(|token| self.by_token.get(&token));
-            return match number.and_then(|number| self.calls.get(number)) {
+            let number =
+                message.token.as_ref().and_then(|token| self.reported(message.text(token)));
+            return match number.and_then(|number| self.calls.get(&number)) {
                 Some(Call { token: Some(token), mailbox, .. }) => {
                     let json = message.with(&[(message.token.clone(), token)]);
                     Routed::one(mailbox.clone(), true, json)
@@ -288,14 +360,20 @@ impl Table {
         Some((Owner::Link(*id), link.standalone.clone(), false))
     }
 
+    /// Returns the call that a progress token belongs to.
+    fn reported(&self, token: &str) -> Option<u64> {
+        let known = self.by_token.get(&message::canonical(token)).copied();
+        known.or_else(|| {
+            let calls = self.calls.iter();
+            let tokens =
+                calls.filter_map(|(number, call)| Some((*number, &**call.wire_token.as_ref()?)));
+            message::meant(tokens, token)
+        })
+    }
+
     /// Returns the subscription of this id, which a server may write as a text where it was a number.
     fn subscription(&self, id: &str) -> Option<&Call> {
-        let other = match id.strip_prefix('"').and_then(|id| id.strip_suffix('"')) {
-            Some(bare) => bare.to_owned(),
-            None => format!("\"{id}\""),
-        };
-        let number = self.by_id.get(&message::canonical(id)).or_else(|| self.by_id.get(&other))?;
-        self.calls.get(number)
+        self.calls.get(&self.answered(Some(id))?)
     }
 
     fn remove(&mut self, number: u64) -> Option<Call> {
@@ -309,7 +387,12 @@ impl Table {
 
     /// Returns whether nobody waits for anything.
     pub fn is_idle(&self) -> bool {
-        self.calls.is_empty() && !self.links.values().any(|link| link.is_listening)
+        self.calls.is_empty() && !self.is_listened_to()
+    }
+
+    /// Returns whether a GET stream is open.
+    pub fn is_listened_to(&self) -> bool {
+        self.links.values().any(|link| link.is_listening)
     }
 
     /// The child has ended: no call is answered any more.
@@ -321,6 +404,15 @@ impl Table {
             link.standalone.end(Next::End);
         }
     }
+}
+
+/// What a child is told of a call whose stream nobody reads any more.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Its id at the child, if it was not answered.
+    pub wire_id: Option<String>,
+    /// Answers to what was asked on its stream.
+    pub replies: Vec<Bytes>,
 }
 
 impl Routed {
@@ -348,18 +440,6 @@ fn changes_by_itself(method: &str) -> bool {
             | "notifications/resources/updated"
             | "notifications/tasks/status"
     )
-}
-
-/// Answers a child's request in the place of clients, of whom none can be asked.
-fn reply_to(method: &str, id: &str) -> Bytes {
-    let reply = if method == "ping" {
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)
-    } else {
-        format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"no client can be asked here"}}}}"#
-        )
-    };
-    message::line(reply.as_bytes())
 }
 
 #[cfg(test)]

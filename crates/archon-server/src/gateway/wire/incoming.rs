@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 
 use super::answer::not_running;
 use super::event::{Event, Events};
+use super::lenient::{self, Unreadable};
 use super::message::Message;
 use super::{Answer, GatewayBody};
 
@@ -36,6 +37,10 @@ pub struct Incoming {
     last_id: Option<Bytes>,
     /// How long the server wants us to wait before we come back.
     retry: Option<Duration>,
+    /// Messages of the last event that was taken: an old server may answer with a batch.
+    messages: VecDeque<Message>,
+    /// What was to be the answer.
+    unreadable: Option<Unreadable>,
 }
 
 enum Form {
@@ -85,25 +90,43 @@ impl Incoming {
             complete: VecDeque::new(),
             last_id: None,
             retry: None,
+            messages: VecDeque::new(),
+            unreadable: None,
         }
     }
 
-    /// Returns the next message; `None` at the end. What is not a message is left out. Nothing is lost when this is
-    /// dropped before it is done.
+    /// Returns the next message, as [`lenient`] reads it; `None` at the end. What is not a message is left out. Nothing
+    /// is lost when this is dropped before it is done.
     ///
     /// # Errors
-    /// If the upstream breaks off, or a message is too large.
+    /// If the upstream breaks off, a message is too large, or an answer cannot be read: there will be no other.
     pub async fn next(&mut self) -> Result<Option<Message>, BoxError> {
-        while let Some(event) = self.next_event(MESSAGE_BYTES_MAX).await? {
+        loop {
+            if let Some(message) = self.messages.pop_front() {
+                return Ok(Some(message));
+            }
+            let is_whole_body = matches!(self.form, Form::Json(_));
+            let Some(event) = self.next_event(MESSAGE_BYTES_MAX).await? else { return Ok(None) };
             if let Some(id) = event.id {
                 self.last_id = Some(id).filter(|id| !id.is_empty());
             }
             self.retry = event.retry.or(self.retry);
-            if let Some(message) = event.data.and_then(Message::read) {
-                return Ok(Some(message));
+            let Some(data) = event.data.filter(|data| !data.trim_ascii().is_empty()) else {
+                continue;
+            };
+            for said in lenient::read_all(&data) {
+                match said {
+                    Ok(message) => self.messages.push_back(message),
+                    Err(unreadable) if is_whole_body || unreadable != Unreadable::Other => {
+                        self.unreadable = Some(unreadable);
+                    }
+                    Err(_) => {}
+                }
+            }
+            if self.messages.is_empty() && self.unreadable.is_some() {
+                return Err("the upstream's answer cannot be read".into());
             }
         }
-        Ok(None)
     }
 
     /// Returns the next event as it was sent, comments and empty ones included; a JSON body is one. `None` at the end.
@@ -174,7 +197,8 @@ impl Incoming {
     /// Returns what became of a request whose answer ended without a message.
     pub fn broken(&self, upstream: &str) -> CallFailed {
         if self.status.is_success() {
-            return CallFailed::lost(upstream);
+            let unreadable = self.unreadable.as_ref().map(|unreadable| unreadable.failed(upstream));
+            return unreadable.unwrap_or_else(|| CallFailed::lost(upstream));
         }
         let status = self.status;
         not_running(format!("upstream {upstream:?} answered HTTP {status}; the call did not run"))
@@ -242,13 +266,16 @@ mod tests {
 
     #[tokio::test]
     async fn messages_come_out_of_both_forms() {
-        let (news, answer) = (r#"{"method":"n"}"#, r#"{"id":1,"result":{}}"#);
-        assert_eq!(all("application/json", r#"{"id":1,"result":{}}"#).await, [answer]);
-        let stream = "id: 0\ndata: \n\ndata: {\"method\":\"n\"}\n\n: here\n\ndata: {\"id\":1,\"result\":{}}\n\n";
+        let news = r#"{"jsonrpc":"2.0","method":"n"}"#;
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        assert_eq!(all("application/json", answer).await, [answer]);
+        let stream = "id: 0\ndata: \n\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"n\"}\n\n: here\n\n\
+                      data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
         assert_eq!(all("text/event-stream", stream).await, [news, answer]);
-        let lines = "data: {\"id\":1,\rdata: \"result\":{}}\r\r";
-        assert_eq!(all("text/event-stream", lines).await, ["{\"id\":1,\n\"result\":{}}"]);
-        assert_eq!(all("text/html", "<p>no</p>").await, [""; 0]);
+        let lines = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\rdata: \"result\":{}}\r\r";
+        let answer = "{\"jsonrpc\":\"2.0\",\"id\":1,\n\"result\":{}}";
+        assert_eq!(all("text/event-stream", lines).await, [answer]);
+        assert!(incoming("text/html", "<p>no</p>").next().await.is_err());
         assert_eq!(all("text/event-stream", "data: {\"method\":\"cut").await, [""; 0]);
     }
 
@@ -262,6 +289,29 @@ mod tests {
         assert_eq!(incoming.retry(), Some(Duration::from_millis(30)));
         assert!(incoming.next().await.unwrap().is_none());
         assert_eq!(incoming.last_id().map(|id| &id[..]), Some(&b"8"[..]));
+    }
+
+    #[tokio::test]
+    async fn an_answer_ends_its_call_however_it_was_written() {
+        let batch = r#"[{"id":1,"result":null}]"#;
+        assert_eq!(
+            all("application/json", batch).await,
+            [r#"{"id":1,"result":{},"jsonrpc":"2.0"}"#]
+        );
+        for (kind, body, ran) in [
+            ("application/json", r#"{"jsonrpc":"2.0","id":1,"result":{'a'}}"#, "yes"),
+            ("application/json", "it works!", "unknown"),
+            ("text/event-stream", "data: x\n\ndata: {\"id\":1,\"result\":{'a'}}\n\n", "yes"),
+            ("text/event-stream", "data: {\"id\":1,\"error\":{\n\n", "unknown"),
+        ] {
+            let failed = incoming(kind, body).answer("a").await.unwrap_err();
+            let said: serde_json::Value =
+                serde_json::from_str(&failed.message_for(Some("1"))).unwrap();
+            assert_eq!(said["error"]["data"]["ran"], ran, "{body}");
+            assert!(
+                failed.message.contains("cannot be read") || failed.message.contains("not in JSON")
+            );
+        }
     }
 
     #[tokio::test]

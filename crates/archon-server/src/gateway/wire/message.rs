@@ -6,8 +6,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+
+use super::shape::is_error_sound;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,25 +42,62 @@ pub struct Message {
     pub cancelled: Option<Range<usize>>,
     /// The subscription that a notification or the end of one belongs to.
     pub subscription: Option<Range<usize>>,
+    /// Whether it has all that JSON-RPC requires; see [`super::shape`].
+    pub is_sound: bool,
 }
 
+/// Members that are `null` are there.
 #[derive(Deserialize)]
 struct Outer<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     method: Option<Cow<'a, str>>,
     #[serde(borrow)]
     params: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     result: Option<&'a RawValue>,
-    error: Option<Error>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    error: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct Error {
-    code: i64,
+impl Outer<'_> {
+    /// Returns the code of the error that it is; one without a code is an internal one.
+    fn code(&self) -> Option<i64> {
+        #[derive(Deserialize)]
+        struct Error {
+            code: i64,
+        }
+        let error = self.error.filter(|error| error.get() != "null")?;
+        let error: Option<Error> = serde_json::from_str(error.get()).ok();
+        Some(error.map_or(INTERNAL, |error| error.code))
+    }
+
+    fn is_sound(&self) -> bool {
+        let is_id = |id: &RawValue| {
+            id.get().starts_with(['"', '-']) || id.get().starts_with(|c: char| c.is_ascii_digit())
+        };
+        let is_of_version = self.jsonrpc.is_some_and(|version| version.get() == "\"2.0\"");
+        is_of_version
+            && match (&self.method, self.result, self.error) {
+                (Some(_), _, _) => self.id.is_none_or(is_id),
+                (None, Some(result), None) => {
+                    self.id.is_some_and(is_id) && result.get().starts_with('{')
+                }
+                (None, None, Some(error)) => self.id.is_some() && is_error_sound(error.get()),
+                (None, _, _) => false,
+            }
+    }
 }
+
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
+}
+
+/// JSON-RPC 2.0, Error object.
+const INTERNAL: i64 = -32603;
 
 #[derive(Default, Deserialize)]
 struct Params<'a> {
@@ -90,6 +129,7 @@ impl Message {
             token: None,
             cancelled: None,
             subscription: None,
+            is_sound: false,
         };
         let place = |raw: &RawValue| place_of(raw.get(), &bytes);
         let outer: Outer<'_> = serde_json::from_slice(&bytes).ok()?;
@@ -97,8 +137,9 @@ impl Message {
             (Some(_), Some(_)) => Kind::Request,
             (Some(_), None) => Kind::Notification,
             (None, _) if outer.error.is_none() && outer.result.is_none() => return None,
-            (None, _) => Kind::Answer { code: outer.error.map(|error| error.code) },
+            (None, _) => Kind::Answer { code: outer.code() },
         };
+        message.is_sound = outer.is_sound();
         message.id = outer.id.map(place);
         message.method = outer.method.map(Cow::into_owned).unwrap_or_default();
         let inside = outer.params.or(outer.result).filter(|raw| raw.get().starts_with('{'));
@@ -118,16 +159,6 @@ impl Message {
             message.subscription = meta.subscription_id.map(place);
         }
         Some(message)
-    }
-
-    /// Reads a line that a child said: one message, or a batch of them.
-    pub fn read_line(line: &Bytes) -> Vec<Option<Self>> {
-        if !line.trim_ascii_start().starts_with(b"[") {
-            return vec![Self::read(line.clone())];
-        }
-        let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(line) else { return vec![None] };
-        let of_item = |item: &&RawValue| Self::read(line.slice_ref(item.get().as_bytes()));
-        items.iter().map(of_item).collect()
     }
 
     /// Returns the JSON text at a place of this message.
@@ -174,6 +205,27 @@ pub fn canonical(json: &str) -> String {
     }
     let text: Result<String, _> = serde_json::from_str(json);
     text.map_or_else(|_| json.to_owned(), |text| serde_json::Value::from(text).to_string())
+}
+
+/// Returns which of these ids or progress tokens (JSON texts) is meant by another: the same one, or the only one that is
+/// the same number. SDK clients compare them as numbers, and some servers write `"7"` or `7.0` for 7.
+pub fn meant<'a, T>(known: impl Iterator<Item = (T, &'a str)>, id: &str) -> Option<T> {
+    let (same, number) = (canonical(id), number(id));
+    let mut alike = Vec::new();
+    for (one, text) in known {
+        if canonical(text) == same {
+            return Some(one);
+        }
+        if number.is_some() && number == self::number(text) {
+            alike.push(one);
+        }
+    }
+    if alike.len() == 1 { alike.pop() } else { None }
+}
+
+fn number(json: &str) -> Option<f64> {
+    let text = json.trim_matches('"').trim();
+    text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// Returns a message as the one line that stdio wants, its newline included. Newlines between tokens become
@@ -254,13 +306,57 @@ mod tests {
     #[test]
     fn what_is_no_message_is_none() {
         for line in ["", "hello", "7", "{}", r#"{"id":1}"#, r#"{"method":7}"#, "[1]", "{\"a\":"] {
-            let read = Message::read_line(&Bytes::copy_from_slice(line.as_bytes()));
-            assert!(read.iter().all(Option::is_none), "{line}");
+            assert!(Message::read(Bytes::from_static(line.as_bytes())).is_none(), "{line}");
         }
-        let batch = Bytes::from_static(br#" [{"id":1,"result":{}}, {"method":"x"}]"#);
-        let read = Message::read_line(&batch);
-        assert_eq!(read.iter().flatten().count(), 2);
-        assert_eq!(read[1].as_ref().map(|m| m.method.as_str()), Some("x"));
+    }
+
+    #[test]
+    fn odd_messages_are_known_as_such() {
+        for (json, kind, is_sound) in [
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, Kind::Answer { code: None }, true),
+            (r#"{"jsonrpc":"2.0","id":1,"result":null}"#, Kind::Answer { code: None }, false),
+            (r#"{"jsonrpc":"2.0","id":null,"result":{}}"#, Kind::Answer { code: None }, false),
+            (r#"{"id":1,"result":{}}"#, Kind::Answer { code: None }, false),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":-1,"message":"m"}}"#,
+                Kind::Answer { code: Some(-1) },
+                true,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"error":"no"}"#,
+                Kind::Answer { code: Some(INTERNAL) },
+                false,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":{},"error":null}"#,
+                Kind::Answer { code: None },
+                false,
+            ),
+            (r#"{"jsonrpc":"2.0","method":"x","params":null}"#, Kind::Notification, true),
+        ] {
+            let message = read(json);
+            assert_eq!((message.kind, message.is_sound), (kind, is_sound), "{json}");
+        }
+    }
+
+    #[test]
+    fn ids_are_compared_as_clients_compare_them() {
+        let meant = |known: &[&str], id| {
+            super::meant(known.iter().enumerate().map(|(at, id)| (at, *id)), id)
+        };
+        for (known, id, expected) in [
+            (&["6", "7"][..], "7", Some(1)),
+            (&["7"], "\"7\"", Some(0)),
+            (&["\"7\""], "7.0", Some(0)),
+            (&["7", "\"7\""], "\"7\"", Some(1)),
+            (&["7", "\"7\""], "7.0", None),
+            (&["\"a\\/b\""], "\"a/b\"", Some(0)),
+            (&["\"a\"", "\"\""], "\"b\"", None),
+            (&["0"], "\"\"", None),
+            (&["1"], "null", None),
+        ] {
+            assert_eq!(meant(known, id), expected, "{known:?} {id}");
+        }
     }
 
     #[test]

@@ -2,20 +2,24 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use archon_sessions::layer::codes;
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::launch::Process;
+use super::super::layout::{Layout, Piece};
 use super::super::lines::{Line, Lines};
 use super::super::mailbox::{Event, Mailbox};
+use super::super::stderr::Verdict;
 use super::super::table::Routed;
 use super::{Child, Mourner, Outgoing};
 use crate::config::StdioConfig;
+use crate::gateway::wire::answer::failure;
+use crate::gateway::wire::lenient::{self, Unreadable};
 use crate::gateway::wire::message::Message;
 
 /// A client that takes nothing off its stream holds up its own child for so long, then loses messages.
@@ -68,7 +72,7 @@ impl Child {
         mourner: Arc<dyn Mourner>,
     ) {
         let runs = |pid| self.runs(pid);
-        let mut reading = Box::pin(self.read(&mut lines));
+        let mut reading = Box::pin(self.read(&mut lines, config.message_bytes_max));
         let (mut how, mut has_read) = (None, false);
         // Whichever comes first, the other is waited for below, within its limit.
         tokio::select! {
@@ -107,37 +111,115 @@ impl Child {
     }
 
     /// Reads what it says until its end.
-    async fn read(&self, lines: &mut Lines<pipe::Receiver>) {
-        while let Some(line) = lines.next().await {
-            match line {
-                Line::Whole(line) => {
-                    for message in Message::read_line(&line) {
-                        match message {
-                            Some(message) => self.take(message).await,
-                            None => self.tell_nonsense(&line),
+    pub(super) async fn read<R>(&self, lines: &mut Lines<R>, bytes_max: usize)
+    where
+        R: AsyncRead + Unpin,
+    {
+        let mut layout = Layout::new(bytes_max);
+        loop {
+            let due = [layout.due(), self.table().due()].into_iter().flatten().min();
+            let wake = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Nothing is lost when the time comes first: what was read of a line is kept.
+            tokio::select! {
+                biased;
+                line = lines.next() => match line {
+                    None => break,
+                    Some(Line::Whole(line)) => self.take_line(&mut layout, &line).await,
+                    Some(Line::TooLong(answered)) => self.refuse_too_long(answered).await,
+                },
+                () = wake => {
+                    let now = Instant::now();
+                    if layout.due().is_some_and(|due| due <= now) {
+                        self.take_cut(layout.give_up()).await;
+                    }
+                    let replies = self.table().expire(now);
+                    self.reply(replies);
+                }
+            }
+        }
+        self.take_cut(layout.give_up()).await;
+    }
+
+    async fn take_line(&self, layout: &mut Layout, line: &Bytes) {
+        let is_message = |text: &Bytes| Message::read(text.clone()).is_some_and(|m| m.is_sound);
+        for piece in layout.feed(line, Instant::now(), is_message) {
+            match piece {
+                Piece::Text(text) => {
+                    for said in lenient::read_all(&text) {
+                        match said {
+                            Ok(message) => self.take(message).await,
+                            Err(unreadable) => self.take_unreadable(&unreadable, &text).await,
                         }
                     }
                 }
-                Line::TooLong(answered) => self.refuse_too_long(answered).await,
+                Piece::Tail(text) => match lenient::read(&text) {
+                    Ok(message) if self.table().is_awaited(&message) => self.take(message).await,
+                    Ok(_) | Err(_) => self.tell_nonsense(&text),
+                },
+                Piece::Cut(_) => self.take_cut(Some(piece)).await,
+                Piece::Stray(text) => self.take_stray(&text),
             }
         }
+    }
+
+    async fn take_cut(&self, piece: Option<Piece>) {
+        if let Some(Piece::Cut(text)) = piece {
+            self.take_unreadable(&Unreadable::of(&text), &text).await;
+        }
+    }
+
+    /// Ends the call that was to be answered by this.
+    async fn take_unreadable(&self, unreadable: &Unreadable, text: &Bytes) {
+        self.tell_nonsense(text);
+        if let Unreadable::Answer { id, .. } = unreadable {
+            let failed = unreadable.failed(&self.upstream);
+            let routed = self.table().fail(id.as_deref(), &failed);
+            self.deliver_all(routed).await;
+        }
+    }
+
+    /// Takes what is not a message. A server that frames its messages as language servers do does not understand ours
+    /// either.
+    fn take_stray(&self, text: &Bytes) {
+        const LENGTH: &[u8] = b"content-length:";
+        let is_length = text.get(..LENGTH.len()).is_some_and(|s| s.eq_ignore_ascii_case(LENGTH));
+        if !is_length || self.has_spoken.load(Relaxed) {
+            return self.tell_nonsense(text);
+        }
+        let upstream = &*self.upstream;
+        tracing::error!(
+            upstream,
+            "{upstream} writes Content-Length before its messages, as language servers do; MCP servers write one \
+             message per line"
+        );
+        let fault = "it frames its messages with Content-Length, as language servers do; MCP has one message per line";
+        let _ = self.end.set(fault.to_owned());
+        self.stop.cancel();
     }
 
     async fn take(&self, message: Message) {
         if message.method == "notifications/tools/list_changed" {
             self.catalog.forget();
         }
-        let routed = self.table().route(&message);
-        let Routed { to_call, to_standalone, reply, dropped } = routed;
+        self.has_spoken.store(true, Relaxed);
+        let routed = self.table().route(&message, Instant::now());
+        self.deliver_all(routed).await;
+    }
+
+    async fn deliver_all(&self, routed: Routed) {
+        let Routed { to_call, to_standalone, replies, dropped } = routed;
         if let Some((mailbox, event)) = to_call {
             self.deliver(&mailbox, event).await;
         }
         for (mailbox, event) in to_standalone {
             self.count_dropped(mailbox.push_over_oldest(event), "a queue was full");
         }
-        if let Some(line) = reply {
-            self.send_aside(line);
-        }
+        self.reply(replies);
         if let Some(reason) = dropped {
             self.count_dropped(1, reason);
         }
@@ -171,17 +253,22 @@ impl Child {
         );
     }
 
-    /// What is no message is often a log line that strayed; it is not for clients, and may hold anything.
-    fn tell_nonsense(&self, line: &Bytes) {
-        let (upstream, pid) = (&*self.upstream, self.pid.load(Relaxed));
-        tracing::warn!(
-            upstream,
-            pid,
-            bytes = line.len(),
-            "{upstream}[{pid}] said something that is no message on standard output; it was skipped"
-        );
+    /// What is not a message is often a log line that strayed; it is not for clients, and may hold anything.
+    fn tell_nonsense(&self, text: &Bytes) {
+        let (upstream, pid, bytes) = (&*self.upstream, self.pid.load(Relaxed), text.len());
+        match self.nonsense.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+            Verdict::Drop => {}
+            Verdict::Log { dropped } => tracing::warn!(
+                upstream,
+                pid,
+                bytes,
+                skipped_before = dropped,
+                "{upstream}[{pid}] said something that is not a message on standard output; it was skipped"
+            ),
+        }
     }
 
+    /// Ends the calls whose answers are too large to keep.
     async fn refuse_too_long(&self, answered: Vec<String>) {
         let (upstream, pid) = (&*self.upstream, self.pid.load(Relaxed));
         tracing::warn!(
@@ -189,14 +276,15 @@ impl Child {
             pid,
             "{upstream}[{pid}] said a line over `message_bytes_max`; it was skipped"
         );
+        let failed = failure(
+            codes::ANSWER_GONE,
+            "the call ran, but its answer is larger than this gateway takes from a server"
+                .to_owned(),
+        );
         for id in answered {
-            let text = format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{},"message":"the call ran, but its answer is larger than this gateway takes from a server"}}}}"#,
-                codes::REFUSED
-            );
-            if let Some(message) = Message::read(text.into()) {
-                self.take(message).await;
-            }
+            let id = Some(&*id).filter(|id| !id.is_empty());
+            let routed = self.table().fail(id, &failed);
+            self.deliver_all(routed).await;
         }
     }
 }

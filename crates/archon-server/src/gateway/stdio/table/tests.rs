@@ -19,13 +19,17 @@ fn admit(table: &mut Table, owner: Owner, request: &Message) -> (Arc<Mailbox>, S
     (mailbox, wire.canonical(wire.id.as_ref().unwrap()))
 }
 
+fn route(table: &mut Table, message: &Message) -> Routed {
+    table.route(message, Instant::now())
+}
+
 fn text(event: &Event) -> &str {
     std::str::from_utf8(&event.json).unwrap()
 }
 
 fn legacy(is_shared: bool) -> (Table, Uuid) {
     let (mut table, link) = (Table::new(Era::Legacy, is_shared), Uuid::new_v4());
-    table.add_link(link);
+    table.add_link(link, Instant::now());
     (table, link)
 }
 
@@ -35,19 +39,80 @@ fn a_client_with_its_own_child_keeps_its_ids() {
     let call = request("7", Some("\"t\""));
     let (mailbox, wire) = admit(&mut table, Owner::Link(link), &call);
     assert_eq!(wire, "7");
-    assert!(table.admit(&call, Owner::Link(link), false, Arc::default()).is_none(), "in flight");
-    assert!(table.admit(&call, Owner::Link(link), true, Arc::default()).is_some(), "ours");
+    let (_ours, wire) = {
+        let mailbox = Arc::<Mailbox>::default();
+        let admitted = table.admit(&call, Owner::Link(link), true, mailbox.clone()).unwrap();
+        (mailbox, String::from_utf8(admitted.bytes.to_vec()).unwrap())
+    };
+    assert!(wire.contains("\"archon-2\""), "{wire}");
 
     let progress = r#"{"method":"notifications/progress","params":{"progressToken":"t"}}"#;
-    let routed = table.route(&read(progress));
+    let routed = route(&mut table, &read(progress));
     let (to, event) = routed.to_call.unwrap();
     assert!(Arc::ptr_eq(&to, &mailbox));
     assert_eq!((text(&event), event.role), (progress, Role::News));
 
-    let (to, event) = table.route(&read(r#"{"id":7,"result":{}}"#)).to_call.unwrap();
+    let (to, event) = route(&mut table, &read(r#"{"id":7,"result":{}}"#)).to_call.unwrap();
     assert!(Arc::ptr_eq(&to, &mailbox));
     assert_eq!(event.role, Role::Answer(None));
-    assert!(table.route(&read(r#"{"id":7,"result":{}}"#)).dropped.is_some());
+    assert!(route(&mut table, &read(r#"{"id":7,"result":{}}"#)).dropped.is_some());
+}
+
+#[test]
+fn calls_in_flight_may_have_the_same_id_and_token() {
+    for era in [Era::Legacy, Era::Modern] {
+        let mut table = Table::new(era, false);
+        let owner = Owner::Link(Uuid::new_v4());
+        let calls: Vec<_> =
+            (0..3).map(|_| admit(&mut table, owner, &request("7", Some("7")))).collect();
+        for (mailbox, wire) in &calls {
+            let progress = read(&format!(
+                r#"{{"method":"notifications/progress","params":{{"progressToken":{wire}}}}}"#
+            ));
+            let (to, event) = route(&mut table, &progress).to_call.unwrap();
+            assert!(Arc::ptr_eq(&to, mailbox) && text(&event).contains(r#""progressToken":7"#));
+        }
+        for (mailbox, wire) in calls.iter().rev() {
+            let answer = read(&format!(r#"{{"id":{wire},"result":{{}}}}"#));
+            let (to, event) = route(&mut table, &answer).to_call.unwrap();
+            assert!(Arc::ptr_eq(&to, mailbox));
+            assert_eq!(text(&event), r#"{"id":7,"result":{}}"#);
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_call_is_over_and_a_late_answer_is_dropped() {
+    for is_shared in [false, true] {
+        let (mut table, link) = legacy(is_shared);
+        let (mailbox, wire) = admit(&mut table, Owner::Link(link), &request("7", None));
+        let cancel = read(r#"{"method":"notifications/cancelled","params":{"requestId":7}}"#);
+        let told = table.pass(&cancel, Owner::Link(link)).unwrap();
+        let told = String::from_utf8(told.to_vec()).unwrap();
+        assert!(told.contains(&format!(r#""requestId":{wire}"#)));
+        assert!(mailbox.has_ended() && table.is_idle());
+        let answer = read(&format!(r#"{{"id":{wire},"result":{{}}}}"#));
+        assert!(route(&mut table, &answer).dropped.is_some());
+        assert_eq!(table.leave(1), Left::default());
+    }
+}
+
+#[test]
+fn what_is_asked_on_a_stream_that_is_left_gets_an_answer() {
+    let (mut table, link) = legacy(false);
+    let _call = admit(&mut table, Owner::Link(link), &request("1", None));
+    let ask = read(r#"{"id":"5","method":"elicitation/create"}"#);
+    assert!(route(&mut table, &ask).to_call.is_some());
+    let left = table.leave(1);
+    assert_eq!(left.wire_id.as_deref(), Some("1"));
+    let reply = Message::read(left.replies[0].clone()).unwrap();
+    assert_eq!(reply.kind, Kind::Answer { code: Some(-32601) });
+
+    // A client may write its id in another way.
+    let _call = admit(&mut table, Owner::Link(link), &request("2", None));
+    assert!(route(&mut table, &ask).to_call.is_some());
+    let answer = read(r#"{"id":5,"result":{}}"#);
+    assert_eq!(table.pass(&answer, Owner::Link(link)).unwrap(), r#"{"id":"5","result":{}}"#);
 }
 
 #[test]
@@ -61,17 +126,18 @@ fn clients_of_a_shared_child_may_use_the_same_ids() {
         let progress = read(&format!(
             r#"{{"method":"notifications/progress","params":{{"progressToken":{wire_b}}}}}"#
         ));
-        let (to, event) = table.route(&progress).to_call.unwrap();
+        let (to, event) = route(&mut table, &progress).to_call.unwrap();
         assert!(Arc::ptr_eq(&to, &second) && text(&event).contains(r#""progressToken":"p""#));
         // Nobody but its sender cancels a request.
-        let cancel = read(r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#);
+        let (_third, wire_c) = admit(&mut table, b, &request("9", None));
+        let cancel = read(r#"{"method":"notifications/cancelled","params":{"requestId":9}}"#);
+        assert!(table.pass(&cancel, a).is_none() && table.pass(&cancel, Owner::Nobody).is_none());
         let wire = String::from_utf8(table.pass(&cancel, b).unwrap().to_vec()).unwrap();
-        assert!(wire.contains(&format!(r#""requestId":{wire_b}"#)));
-        assert!(table.pass(&cancel, Owner::Nobody).is_none());
+        assert!(wire.contains(&format!(r#""requestId":{wire_c}"#)));
 
         for (wire, mailbox) in [(wire_b, second), (wire_a, first)] {
             let answer = read(&format!(r#"{{"id":{wire},"result":{{"x":1.0}}}}"#));
-            let (to, event) = table.route(&answer).to_call.unwrap();
+            let (to, event) = route(&mut table, &answer).to_call.unwrap();
             assert!(Arc::ptr_eq(&to, &mailbox));
             assert_eq!(text(&event), r#"{"id":1,"result":{"x":1.0}}"#);
         }
@@ -85,38 +151,45 @@ fn what_names_no_request_goes_to_the_oldest_call_of_its_only_client() {
     let log = read(r#"{"method":"notifications/message","params":{"data":1}}"#);
     let changed = read(r#"{"method":"notifications/tools/list_changed"}"#);
     let ask = read(r#"{"id":5,"method":"roots/list"}"#);
-    assert_eq!(table.route(&log).to_standalone.len(), 1, "it waits for a GET stream");
+    assert_eq!(route(&mut table, &log).to_standalone.len(), 1, "it waits for a GET stream");
     let (oldest, _) = admit(&mut table, Owner::Link(link), &request("1", None));
     let _younger = admit(&mut table, Owner::Link(link), &request("2", None));
     for message in [&log, &ask, &changed] {
-        assert!(Arc::ptr_eq(&table.route(message).to_call.unwrap().0, &oldest));
+        assert!(Arc::ptr_eq(&route(&mut table, message).to_call.unwrap().0, &oldest));
     }
     let stream = table.listen(link).unwrap();
-    assert!(table.listen(link).is_none(), "one at a time");
-    assert!(Arc::ptr_eq(&table.route(&changed).to_standalone[0].0, &stream));
-    assert!(table.route(&log).to_call.is_some());
-    table.unlisten(link);
-    assert!(table.listen(link).is_some());
+    let older = stream;
+    let stream = table.listen(link).unwrap();
+    assert!(older.has_ended() && !stream.has_ended(), "the newer one takes over");
+    table.unlisten(link, &older);
+    assert!(table.is_listened_to(), "the end of the older one is not that of the newer one");
+    assert!(Arc::ptr_eq(&route(&mut table, &changed).to_standalone[0].0, &stream));
+    assert!(route(&mut table, &log).to_call.is_some());
+    table.unlisten(link, &stream);
+    assert!(!table.is_listened_to());
 }
 
 #[test]
 fn a_shared_child_can_ask_only_when_it_is_clear_whom() {
     let (mut table, link) = legacy(true);
     let ask = read(r#"{"id":5,"method":"sampling/createMessage"}"#);
-    let reply = table.route(&ask).reply.unwrap();
-    assert!(Message::read(reply).is_some_and(|m| m.kind == Kind::Answer { code: Some(-32601) }));
-    let ping = table.route(&read(r#"{"id":"p","method":"ping"}"#)).reply.unwrap();
-    assert!(Message::read(ping).is_some_and(|m| m.kind == Kind::Answer { code: None }));
+    let mut reply = route(&mut table, &ask).replies;
+    assert!(
+        Message::read(reply.remove(0))
+            .is_some_and(|m| m.kind == Kind::Answer { code: Some(-32601) })
+    );
+    let mut ping = route(&mut table, &read(r#"{"id":"p","method":"ping"}"#)).replies;
+    assert!(Message::read(ping.remove(0)).is_some_and(|m| m.kind == Kind::Answer { code: None }));
 
     let (only, _) = admit(&mut table, Owner::Link(link), &request("1", None));
-    assert!(Arc::ptr_eq(&table.route(&ask).to_call.unwrap().0, &only));
+    assert!(Arc::ptr_eq(&route(&mut table, &ask).to_call.unwrap().0, &only));
     let answer = read(r#"{"id":5,"result":{}}"#);
     assert!(table.pass(&answer, Owner::Link(Uuid::new_v4())).is_none(), "not theirs to answer");
-    assert!(table.route(&ask).to_call.is_some());
+    assert!(route(&mut table, &ask).to_call.is_some());
     assert!(table.pass(&answer, Owner::Link(link)).is_some());
     let _other = admit(&mut table, Owner::Link(Uuid::new_v4()), &request("1", None));
     let log = read(r#"{"method":"notifications/message","params":{}}"#);
-    assert!(table.route(&log).dropped.is_some());
+    assert!(route(&mut table, &log).dropped.is_some());
 }
 
 #[test]
@@ -131,16 +204,16 @@ fn subscriptions_are_told_apart() {
         ))
     };
     for (wire, mailbox) in [(&wire_a, &first), (&format!("\"{wire_b}\""), &second)] {
-        let (to, event) = table.route(&news(wire)).to_call.unwrap();
+        let (to, event) = route(&mut table, &news(wire)).to_call.unwrap();
         assert!(Arc::ptr_eq(&to, mailbox));
         assert!(text(&event).contains(r#"subscriptionId":"s""#), "{}", text(&event));
     }
-    assert!(table.route(&news("99")).dropped.is_some());
+    assert!(route(&mut table, &news("99")).dropped.is_some());
     // A log message that names no request is not for subscribers.
     let log = read(r#"{"method":"notifications/message","params":{}}"#);
-    assert!(table.route(&log).dropped.is_some());
-    assert_eq!(table.leave(1).as_deref(), Some(&*wire_a));
-    assert_eq!(table.leave(1), None);
+    assert!(route(&mut table, &log).dropped.is_some());
+    assert_eq!(table.leave(1).wire_id.as_deref(), Some(&*wire_a));
+    assert_eq!(table.leave(1), Left::default());
 }
 
 #[test]

@@ -1,0 +1,119 @@
+//! What a child asks of clients: whom each question was sent to, and those for which nobody is there yet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::super::mailbox::{Event, Mailbox, Role};
+use super::Owner;
+use crate::gateway::wire::message::{self, Message};
+
+/// Questions that wait for their answers: a client works on a few at a time. Of more, the oldest are given up.
+const ASKED_MAX: usize = 256;
+/// Questions that wait for a client to take them.
+const WAITING_MAX: usize = 16;
+/// A client opens its GET stream, or makes its first call, a moment after the handshake; one that has done neither
+/// by then does not want to be asked.
+const TAKEN_WITHIN: Duration = Duration::from_secs(3);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Questions {
+    /// The oldest first.
+    asked: VecDeque<Asked>,
+    waiting: VecDeque<(Message, Instant)>,
+}
+
+/// A question that a client was sent.
+#[derive(Debug)]
+pub struct Asked {
+    /// Its id as the child wrote it, JSON text.
+    pub id: String,
+    /// Who was asked.
+    pub owner: Owner,
+    /// The call on whose stream it was sent.
+    via: Option<u64>,
+}
+
+impl Questions {
+    /// Notes that a question is sent; returns what to tell the child of one that is given up for it.
+    pub fn ask(&mut self, question: &Message, owner: Owner, via: Option<u64>) -> Vec<Bytes> {
+        let Some(id) = question.id.as_ref().map(|id| question.text(id).to_owned()) else {
+            return Vec::new();
+        };
+        let given_up = if self.asked.len() < ASKED_MAX { None } else { self.asked.pop_front() };
+        self.asked.push_back(Asked { id, owner, via });
+        given_up.iter().map(|asked| no_client(&asked.id)).collect()
+    }
+
+    /// Takes back what was said of a question's answer.
+    pub fn ask_again(&mut self, asked: Asked) {
+        self.asked.push_front(asked);
+    }
+
+    /// Returns the question that an answer of this id (JSON text) is to, once.
+    pub fn answered(&mut self, id: &str) -> Option<Asked> {
+        let asked = self.asked.iter().enumerate().map(|(at, asked)| (at, &*asked.id));
+        let at = message::meant(asked, id)?;
+        self.asked.remove(at)
+    }
+
+    /// Keeps a question for whoever comes; false if too many wait already.
+    pub fn wait(&mut self, question: &Message, now: Instant) -> bool {
+        let has_room = self.waiting.len() < WAITING_MAX;
+        if has_room {
+            self.waiting.push_back((question.clone(), now + TAKEN_WITHIN));
+        }
+        has_room
+    }
+
+    /// Sends what waits to a client that has come.
+    pub fn ask_waiting(&mut self, owner: Owner, via: Option<u64>, mailbox: &Arc<Mailbox>) {
+        for (question, _) in std::mem::take(&mut self.waiting) {
+            self.ask(&question, owner, via);
+            mailbox.push_over_oldest(Event { json: question.bytes.clone(), role: Role::News });
+        }
+    }
+
+    /// Nobody reads the stream of this call any more: what was asked on it gets no answer. Returns what to tell the
+    /// child.
+    pub fn leave(&mut self, via: u64) -> Vec<Bytes> {
+        let (left, asked) = std::mem::take(&mut self.asked)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|asked| asked.via == Some(via));
+        self.asked = asked;
+        left.iter().map(|asked| no_client(&asked.id)).collect()
+    }
+
+    /// Returns when [`Questions::expire`] has something to do.
+    pub fn due(&self) -> Option<Instant> {
+        self.waiting.front().map(|(_, until)| *until)
+    }
+
+    /// Returns what to tell the child of questions that nobody came to take.
+    pub fn expire(&mut self, now: Instant) -> Vec<Bytes> {
+        let mut replies = Vec::new();
+        while let Some((question, _)) = self.waiting.pop_front_if(|(_, until)| *until <= now) {
+            replies.extend(refusal(&question));
+        }
+        replies
+    }
+}
+
+/// Answers a question in the place of clients, of whom none can be asked.
+pub fn refusal(question: &Message) -> Option<Bytes> {
+    let id = question.text(question.id.as_ref()?);
+    Some(match &*question.method {
+        "ping" => {
+            message::line(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).as_bytes())
+        }
+        _ => no_client(id),
+    })
+}
+
+fn no_client(id: &str) -> Bytes {
+    let error = r#"{"code":-32601,"message":"no client can be asked: none has a stream open or a call in flight"}"#;
+    message::line(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#).as_bytes())
+}
