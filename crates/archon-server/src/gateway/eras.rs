@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 /// An upstream may be replaced by a newer one; after so long we look again.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
+/// Where looking means that a client waits in vain, we look less often.
+const SILENT_FOR: Duration = Duration::from_secs(3600);
 
 /// The question.
 pub const DISCOVER: &str = r#"{"jsonrpc":"2.0","id":"archon-probe","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"archon","version":"0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
@@ -20,6 +22,15 @@ pub enum Speaks {
     Modern(Vec<String>),
     /// The legacy era only, in these versions.
     LegacyOnly(Vec<String>),
+}
+
+impl Speaks {
+    /// Returns the versions, for people to read.
+    pub fn versions(&self) -> String {
+        match self {
+            Self::Modern(versions) | Self::LegacyOnly(versions) => versions.join(", "),
+        }
+    }
 }
 
 /// What is known of an upstream.
@@ -39,6 +50,8 @@ struct Known {
     known_for: Duration,
     /// Whether it was seen to refuse a handshake.
     refuses_handshakes: bool,
+    /// Whether it comes from silence: then asking again has a client wait again.
+    is_from_silence: bool,
 }
 
 impl Known {
@@ -95,21 +108,42 @@ impl Knowledge {
         self.keep(speaks, KNOWN_FOR);
     }
 
+    /// Keeps what is to be believed of one that did not answer within the time for it.
+    pub fn guess_from_silence(&self, speaks: Speaks) {
+        self.keep(speaks, SILENT_FOR);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &mut *known {
+            known.is_from_silence = true;
+        }
+    }
+
     fn keep(&self, speaks: Speaks, known_for: Duration) {
+        let (refuses_handshakes, is_from_silence) = (false, false);
         let since = Instant::now();
-        let known = Some(Known { speaks, since, known_for, refuses_handshakes: false });
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        let known = Known { speaks, since, known_for, refuses_handshakes, is_from_silence };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
     }
 
     /// Forgets it: the upstream may be another one when it is back.
     pub fn forget(&self) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
+
+    /// Forgets it where asking again costs little: a connection broke, and the upstream may have been restarted.
+    pub fn doubt(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.take_if(|known| !known.is_from_silence);
+    }
 }
 
 /// Reads the answer to `server/discover`, a JSON text, as MCP 2026-07-28 (Versioning) has clients do: a
 /// result or an error that only the modern era has means modern; anything else means legacy.
 pub fn read_discovery(answer: &[u8]) -> Speaks {
+    discovered(answer).unwrap_or_else(|| Speaks::LegacyOnly(legacy_versions()))
+}
+
+/// Returns the versions that an answer to `server/discover` names; `None` if it does not know that question.
+pub fn discovered(answer: &[u8]) -> Option<Speaks> {
     #[derive(Deserialize)]
     struct Answer {
         result: Option<Discovered>,
@@ -131,9 +165,8 @@ pub fn read_discovery(answer: &[u8]) -> Speaks {
         supported: Vec<String>,
     }
     let is_modern = |version: &String| Era::of_version(version) == Era::Modern;
-    let unknown = || Speaks::LegacyOnly(legacy_versions());
-    let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return unknown() };
-    match (answer.result, answer.error) {
+    let answer = serde_json::from_slice::<Answer>(answer).ok()?;
+    Some(match (answer.result, answer.error) {
         (Some(Discovered { supported }), _) if supported.iter().any(is_modern) => {
             Speaks::Modern(supported.into_iter().filter(is_modern).collect())
         }
@@ -147,8 +180,8 @@ pub fn read_discovery(answer: &[u8]) -> Speaks {
         (None, Some(Refused { code: -32020 | -32021, .. })) => {
             Speaks::Modern(vec![Era::MODERN_SINCE.to_owned()])
         }
-        _ => unknown(),
-    }
+        _ => return None,
+    })
 }
 
 /// Returns the handshake versions, for an upstream that did not say which of them it speaks.
@@ -159,6 +192,19 @@ pub fn legacy_versions() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn silence_is_remembered_when_a_connection_breaks() {
+        let (eras, legacy) = (Knowledge::default(), Speaks::LegacyOnly(legacy_versions()));
+        eras.set(legacy.clone());
+        eras.doubt();
+        assert_eq!(eras.get(), None);
+        eras.guess_from_silence(legacy.clone());
+        eras.doubt();
+        assert_eq!(eras.get(), Some(legacy));
+        eras.forget();
+        assert_eq!(eras.get(), None);
+    }
 
     #[test]
     fn eras_are_told_by_the_answer() {

@@ -56,7 +56,8 @@ impl Plain {
     pub async fn stop(&self) {
         match self {
             Self::Stdio(stdio) => stdio.stop().await,
-            Self::Http(_) | Self::Demo(_) => {}
+            Self::Http(http) => http.stop().await,
+            Self::Demo(_) => {}
         }
     }
 

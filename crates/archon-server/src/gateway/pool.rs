@@ -6,6 +6,9 @@
 //! has arrived goes on in one piece.
 
 mod nudge;
+mod way;
+
+pub use way::Way;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -14,13 +17,13 @@ use std::time::{Duration, Instant};
 
 use archon_sessions::layer::BoxError;
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::header::{HeaderValue, PROXY_AUTHORIZATION};
+use http::{Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use nudge::Nudge;
 use tower::{Service, ServiceExt};
 
@@ -34,7 +37,7 @@ const IDLE_COUNT_MAX: usize = 1024;
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-type Connector = HttpsConnector<HttpConnector>;
+type Connector = HttpsConnector<Way>;
 type Stream = <Connector as Service<Uri>>::Response;
 type Connection = http1::Connection<Stream, Full<Bytes>>;
 
@@ -56,6 +59,10 @@ pub struct Pool {
 struct Shared {
     connector: Connector,
     uri: Uri,
+    /// Whether requests go to a proxy as they are, and what authenticates us to it.
+    forward: Option<Option<HeaderValue>>,
+    /// How long a connection may take, with TLS and a proxy on the way.
+    connect_limit: Duration,
     /// How long an upstream that was there is waited for when it is not.
     grace: Duration,
     /// Held for single operations, never across an await.
@@ -89,17 +96,58 @@ struct Link {
 impl Pool {
     /// Returns an empty pool of connections to where `uri` points. An upstream that was there and is not is
     /// waited for, up to `grace` from when it was first missed: it may be restarting.
-    pub fn new(connector: Connector, uri: Uri, grace: Duration) -> Self {
+    pub fn new(
+        way: Way,
+        tls: rustls::ClientConfig,
+        uri: Uri,
+        connect_limit: Duration,
+        grace: Duration,
+    ) -> Self {
+        let forward = way.forward().map(Option::<&HeaderValue>::cloned);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(way);
         let (presence, idle) = (Mutex::new(Presence::Unseen), Mutex::default());
-        Self { shared: Arc::new(Shared { connector, uri, grace, presence, idle }) }
+        let shared = Shared { connector, uri, forward, connect_limit, grace, presence, idle };
+        Self { shared: Arc::new(shared) }
     }
 
-    /// Sends a request, whose target is a path, and returns its answer's head; the body follows as it
+    /// Sends a request, which names its whole URL, and returns its answer's head; the body follows as it
     /// is read. Dropping either closes the connection, which tells the upstream to stop.
     ///
     /// # Errors
     /// If no connection could be made, or it broke before there was an answer.
     pub async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<PooledBody>, Failed> {
+        self.address(&mut request);
+        let response = self.send_addressed(request).await?;
+        if self.shared.forward.is_some()
+            && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            return Err(Failed::Connect("the proxy requires credentials, or others".into()));
+        }
+        Ok(response)
+    }
+
+    /// Gives a request the form that is for whom we are connected to: to a server its URL is a path.
+    fn address(&self, request: &mut Request<Full<Bytes>>) {
+        match &self.shared.forward {
+            Some(Some(authorization)) => {
+                request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+            }
+            Some(None) => {}
+            None => {
+                let path = request.uri().path_and_query().cloned();
+                *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+            }
+        }
+    }
+
+    async fn send_addressed(
         &self,
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<PooledBody>, Failed> {
@@ -144,8 +192,12 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Link, Failed> {
-        let connector = self.shared.connector.clone();
-        let stream = connector.oneshot(self.shared.uri.clone()).await.map_err(Failed::Connect)?;
+        let (connector, limit) = (self.shared.connector.clone(), self.shared.connect_limit);
+        let connecting = connector.oneshot(self.shared.uri.clone());
+        let connected = tokio::time::timeout(limit, connecting).await;
+        let connected =
+            connected.unwrap_or_else(|_| Err(format!("no connection within {limit:?}").into()));
+        let stream = connected.map_err(Failed::Connect)?;
         let handshake = http1::handshake(stream).await;
         let (sender, connection) = handshake.map_err(|e| Failed::Connect(e.into()))?;
         Ok(Link { sender, connection: Some(Box::new(connection)), nudge: Nudge::new() })

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use archon_sessions::layer::{CallFailed, InnerRequest};
@@ -79,6 +80,29 @@ impl Upstream {
     /// Returns what is known of its state, in a word.
     pub fn state(&self) -> &'static str {
         self.plain.state()
+    }
+
+    /// Looks whether it is there, unless it answered within this time. A command is not started for that.
+    pub async fn look(&self, answered_within: Duration) {
+        match &self.plain {
+            Plain::Http(http) => http.look(answered_within).await,
+            Plain::Stdio(_) | Plain::Demo(_) => {}
+        }
+    }
+
+    /// Tries it out: a server over HTTP answers, a command starts and answers.
+    ///
+    /// # Errors
+    /// With what is wrong, for people.
+    pub async fn try_out(&self) -> Result<(), String> {
+        match &self.plain {
+            Plain::Http(http) => {
+                http.look(Duration::ZERO).await;
+                http.why_down().map_or(Ok(()), Err)
+            }
+            Plain::Stdio(stdio) => stdio.speaks().await.map(drop).map_err(|failed| failed.message),
+            Plain::Demo(_) => Ok(()),
+        }
     }
 
     /// Returns how many processes it runs, if it is one that does.

@@ -4,8 +4,11 @@ pub mod answer;
 mod body;
 pub mod event;
 pub mod incoming;
+pub mod lenient;
+pub mod mended;
 pub mod message;
 pub mod object;
+mod shape;
 pub mod written;
 
 pub use body::{GatewayBody, Look};

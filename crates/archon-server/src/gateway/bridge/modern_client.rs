@@ -200,8 +200,8 @@ impl ModernClients {
             tracing::warn!(
                 session_id = %id, upstream = name,
                 "session {id}: each call of {client} at {name} runs in a session of its own, without the state of those \
-                 before, since {client} keeps no cookies and sends neither a token nor X-Archon-Session-Id; configure \
-                 one of these in the client, or set `bridge = \"auto\"` for {name} if the client can do a handshake"
+                 before, since {client} keeps no cookies and sends neither a client key nor a token; give it a client \
+                 key (`archon client-config`), or set `bridge = \"auto\"` for {name} if the client can do a handshake"
             );
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archon_sessions::layer::{CallFailed, InnerRequest};
+use archon_sessions::protocol::forgotten::Asked;
 use archon_sessions::protocol::names::LAST_EVENT_ID;
 use archon_sessions::protocol::sse::is_event_stream;
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use http::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::link::{Inbox, Link, is_forgotten};
+use super::link::{Inbox, Link};
 use super::links::Lease;
 use crate::gateway::wire::Answer;
 use crate::gateway::wire::incoming::{Incoming, Said};
@@ -49,7 +50,7 @@ enum Source {
     /// The upstream has not begun to answer: it may first ask something on the GET stream.
     Sent(OnItsWay),
     /// An answer that is read.
-    Read(Box<Incoming>),
+    Read(Incoming),
     /// The rest of one whose stream was closed: nothing if there is none.
     Resumed(Pin<Box<dyn Future<Output = Option<Incoming>> + Send>>),
     Over,
@@ -90,7 +91,11 @@ impl Flight {
     ) -> Self {
         let (link, id) = (lease.link().clone(), lease.new_id());
         let (plain, request) = (shared.plain.clone(), link.request(like, body(&id)));
-        let answer = async move { Ok(is_forgotten(plain.call(request).await?).await) };
+        let (asking, call) = (link.clone(), id.clone());
+        let answer = async move {
+            let answer = plain.call(request).await?;
+            Ok(asking.is_forgotten(&plain, Asked::Messages(&[&*call]), answer).await)
+        };
         Self {
             shared,
             lease: Some(lease),
@@ -162,12 +167,12 @@ impl Flight {
                 next = self.source.next() => match next {
                     Came::Head(Ok((true, _))) => return Next::Forgotten,
                     Came::Head(Ok((false, answer))) => match Said::of(answer) {
-                        Said::Messages(incoming) => self.source = Source::Read(Box::new(incoming)),
+                        Said::Messages(incoming) => self.source = Source::Read(incoming),
                         Said::Refusal(answer) => return Next::Refused(answer),
                     },
                     Came::Head(Err(failed)) => return Next::Failed(failed),
                     Came::Message(message) => return Next::Message(message),
-                    Came::Rest(incoming) => self.source = Source::Read(Box::new(incoming)),
+                    Came::Rest(incoming) => self.source = Source::Read(incoming),
                     Came::End => match self.resumption() {
                         Some(rest) => self.source = rest,
                         None => return Next::Failed(self.lost()),

@@ -6,12 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
+use archon_sessions::protocol::forgotten::{
+    self, Asked, ERROR_BYTES_MAX, LinkState, REFUSAL_BYTES_MAX,
+};
 use archon_sessions::protocol::names::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use archon_sessions::protocol::{self, Envelope};
 use archon_sessions::session::Era;
+use archon_sessions::tracker::Affinity;
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderValue};
 use http::{Method, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,8 +36,8 @@ const NEWS_MAX: usize = 256;
 const INBOX_MAX: usize = 64;
 /// A server that does not take a goodbye in time goes without.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-/// A refusal longer than this says more than that a session is unknown.
-const REFUSAL_MAX: usize = 64 * 1024;
+/// A server that takes longer to answer a `ping` is not asked about its sessions.
+const PING_LIMIT: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Link {
@@ -40,6 +45,8 @@ pub struct Link {
     /// be another by now. Held for single operations.
     like: Mutex<InnerRequest>,
     handle: Option<HeaderValue>,
+    /// What the upstream is told again with each request on it.
+    affinity: Affinity,
     version: HeaderValue,
     /// The result of `initialize`, as JSON text.
     initialized: String,
@@ -72,7 +79,9 @@ impl Link {
         like: &InnerRequest,
         envelope: &Envelope,
     ) -> Result<Result<Arc<Self>, Answer>, CallFailed> {
-        let request = legacy_post(like, to_legacy::initialize(envelope), None, None);
+        let affinity = Affinity::default();
+        let mut request = legacy_post(like, to_legacy::initialize(envelope), None, None);
+        request.extensions_mut().insert(affinity.clone());
         let answer = plain.call(request).await?;
         let handle = answer.headers().get(MCP_SESSION_ID).cloned();
         let mut incoming = match Said::of(answer) {
@@ -94,6 +103,7 @@ impl Link {
         let link = Self {
             like: Mutex::new(post(like, Era::Legacy, String::new())),
             handle,
+            affinity,
             version,
             initialized,
             next: AtomicU64::new(1),
@@ -161,7 +171,9 @@ impl Link {
 
     /// Returns the request that says this on the link, in the name of a request of the client's.
     pub fn request(&self, like: &InnerRequest, body: String) -> InnerRequest {
-        legacy_post(like, body, self.handle.as_ref(), Some(&self.version))
+        let mut request = legacy_post(like, body, self.handle.as_ref(), Some(&self.version));
+        request.extensions_mut().insert(self.affinity.clone());
+        request
     }
 
     /// Returns the request for the stream on which the server speaks by itself.
@@ -208,6 +220,52 @@ impl Link {
             }
             Said::Refusal(_) => Ok(None),
         }
+    }
+
+    /// Returns whether an answer means that the server does not know the link any more, and the answer. Where it may
+    /// mean that, a `ping` on the link settles it.
+    pub async fn is_forgotten(
+        &self,
+        plain: &Plain,
+        asked: Asked<'_>,
+        answer: Answer,
+    ) -> (bool, Answer) {
+        let status = answer.status();
+        let size = answer.body().size_hint().exact();
+        let may_be_error =
+            status == StatusCode::OK && size.is_some_and(|size| size <= ERROR_BYTES_MAX as u64);
+        if !may_be_error && !forgotten::is_refusal(status) {
+            return (false, answer);
+        }
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, REFUSAL_BYTES_MAX).collect().await;
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let is_forgotten = match LinkState::after(asked, status, &body) {
+            LinkState::Known => false,
+            LinkState::Doubtful => !self.answers_ping(plain).await,
+            LinkState::Forgotten => true,
+        };
+        (is_forgotten, Answer::from_parts(parts, GatewayBody::ours(body)))
+    }
+
+    /// Returns false if the server says to a `ping` that it does not know the link. Where it does not say, it does.
+    async fn answers_ping(&self, plain: &Plain) -> bool {
+        let id = self.new_id();
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+        let asked = async {
+            let answer = plain.call(self.request(&self.like(), body)).await?;
+            let status = answer.status();
+            if !status.is_success() {
+                let body = Limited::new(answer.into_body(), REFUSAL_BYTES_MAX).collect().await;
+                let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+                return Ok(LinkState::is_known(&id, status, &body));
+            }
+            let Said::Messages(mut incoming) = Said::of(answer) else { return Ok(false) };
+            let answer = incoming.answer(plain.name()).await?;
+            incoming.finish();
+            Ok::<_, CallFailed>(LinkState::is_known(&id, status, &answer.bytes))
+        };
+        !matches!(tokio::time::timeout(PING_LIMIT, asked).await, Ok(Ok(false)))
     }
 
     /// Has the server log from this level on, for calls that want that.
@@ -268,7 +326,7 @@ impl Link {
         }
         let closed = async {
             let answer = plain.call(self.bodiless(Method::DELETE)).await.ok()?;
-            Limited::new(answer.into_body(), REFUSAL_MAX).collect().await.ok()
+            Limited::new(answer.into_body(), REFUSAL_BYTES_MAX).collect().await.ok()
         };
         let _ = tokio::time::timeout(CLOSE_LIMIT, closed).await;
     }
@@ -293,7 +351,7 @@ async fn told(plain: &Plain, request: InnerRequest) -> Result<(), CallFailed> {
     let answer = plain.call(request).await?;
     let is_taken = answer.status().is_success();
     // Read to its end, so that the connection can be used again.
-    let _ = Limited::new(answer.into_body(), REFUSAL_MAX).collect().await;
+    let _ = Limited::new(answer.into_body(), REFUSAL_BYTES_MAX).collect().await;
     if is_taken { Ok(()) } else { Err(CallFailed::unreachable(plain.name())) }
 }
 
@@ -345,21 +403,4 @@ fn legacy_post(
         }
     }
     request
-}
-
-/// Returns whether an answer means that the server does not know the link any more, and the answer. Servers on some
-/// SDKs say so with 400; but a 400 can also mean what it says.
-pub async fn is_forgotten(answer: Answer) -> (bool, Answer) {
-    match answer.status() {
-        StatusCode::NOT_FOUND => (true, answer),
-        StatusCode::BAD_REQUEST => {
-            let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, REFUSAL_MAX).collect().await;
-            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-            let is_about_sessions =
-                memchr::memmem::find(&body.to_ascii_lowercase(), b"session").is_some();
-            (is_about_sessions, Answer::from_parts(parts, GatewayBody::ours(body)))
-        }
-        _ => (false, answer),
-    }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use archon_sessions::layer::{BoxError, CallFailed, InnerRequest};
 use archon_sessions::protocol::Envelope;
+use archon_sessions::protocol::forgotten::Asked;
 use archon_sessions::protocol::names::LAST_EVENT_ID;
 use archon_sessions::protocol::sse::is_event_stream;
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::asked::unasked;
 use super::flight::RETRY_MAX;
-use super::link::{Link, is_forgotten};
+use super::link::Link;
 use super::links::{Lease, Leased};
 use super::{ModernClients, Shared, to_modern};
 use crate::gateway::wire::Answer;
@@ -249,7 +250,7 @@ impl Shared {
             request.headers_mut().insert(LAST_EVENT_ID, last);
         }
         let Ok(answer) = self.plain.call(request).await else { return true };
-        let (is_forgotten, answer) = is_forgotten(answer).await;
+        let (is_forgotten, answer) = link.is_forgotten(&self.plain, Asked::Stream, answer).await;
         if is_forgotten {
             link.lost.cancel();
             return true;
