@@ -64,6 +64,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Where traces go.
     pub telemetry: TelemetryConfig,
+    /// How often we look whether upstreams are there; `None` for never.
+    pub probe_every: Option<Duration>,
 }
 
 /// Bounds on what a peer can open before it has said anything.
@@ -213,6 +215,7 @@ impl Config {
             tools,
             log,
             telemetry,
+            health,
             auth,
             upstreams,
         } = file;
@@ -255,6 +258,7 @@ impl Config {
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
             telemetry: telemetry.checked()?,
+            probe_every: health.probe_every()?,
             api,
             feed: websocket.feed()?,
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
@@ -359,6 +363,16 @@ impl file::Store {
     fn retention(&self) -> anyhow::Result<Option<Duration>> {
         let Some(days) = self.retention_days else { return Ok(None) };
         seconds("store.retention_days", Some(days * 86_400.0), Duration::ZERO).map(Some)
+    }
+}
+
+impl file::Health {
+    /// A server that is away is noticed within the time in which people look twice.
+    fn probe_every(&self) -> anyhow::Result<Option<Duration>> {
+        if self.probe_seconds == Some(0.0) {
+            return Ok(None);
+        }
+        seconds("health.probe_seconds", self.probe_seconds, Duration::from_secs(30)).map(Some)
     }
 }
 

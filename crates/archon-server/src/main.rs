@@ -10,6 +10,7 @@ mod logging;
 mod server;
 mod supervise;
 mod telemetry;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -31,7 +31,7 @@ use tower::ServiceBuilder;
 use crate::api::ws::Feed;
 use crate::api::{self, Transfers};
 use crate::config::{AuthConfig, Config, Database};
-use crate::gateway::{Builtin, Repeats, Unbatched, Upstream};
+use crate::gateway::{Builtin, Looks, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identify, Identities};
 use crate::telemetry::Telemetry;
 use browsers::Browsers;
@@ -130,10 +130,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
     // Nothing is lost with it but a count.
     let _told = AbortOnDropHandle::new(tokio::spawn(crate::logging::tell_withheld()));
+    let looks = Looks::start(&overview.upstreams, config.probe_every);
 
     let ending = handover.until_over(&mut signals).await;
     let patience = Patience::new(ending, call_time_max(&config), signals);
     drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
+    looks.stop().await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;
     overview.telemetry.stop().await;

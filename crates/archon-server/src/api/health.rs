@@ -31,6 +31,8 @@ const QUEUED: &str = "queued_rows";
 struct Health {
     store: StoreHealth,
     upstreams: Map<String, Value>,
+    /// The names of those that do not answer.
+    down: Vec<String>,
     active_sessions: usize,
 }
 
@@ -40,15 +42,16 @@ pub struct StoreHealth {
     pub reason: Option<String>,
     /// What waits to be written, could not wait any longer, or was in a file that is gone.
     rows: [(&'static str, u64); 3],
+    /// Rows that people wrote and nobody can read.
+    unreadable: u64,
 }
 
 /// Answers on the MCP port: 200 as long as calls are relayed, which needs no store.
 pub async fn mcp(overview: &Overview) -> http::Response<SessionBody<GatewayBody>> {
     let health = look(overview).await;
-    let (whole, part) = match health.store.reason {
-        None => ("healthy", "healthy"),
-        Some(_) => ("degraded", "unhealthy"),
-    };
+    let part = if health.store.reason.is_none() { "healthy" } else { "unhealthy" };
+    let is_well = health.store.reason.is_none() && health.down.is_empty();
+    let whole = if is_well { "healthy" } else { "degraded" };
     let mut store = json!({ "status": part, "reason": health.store.reason });
     health.store.add_rows(&mut store);
     let body = json!({
@@ -59,6 +62,7 @@ pub async fn mcp(overview: &Overview) -> http::Response<SessionBody<GatewayBody>
             "status": part,
             "store": store,
             "upstreams": health.upstreams,
+            "upstreams_down": health.down,
             "active_sessions": health.active_sessions,
         },
         "timestamp": Timestamp::now().to_string(),
@@ -95,9 +99,11 @@ async fn api(State(overview): State<Arc<Overview>>, _: NoParams) -> Response {
         status: status.to_owned(),
         service: "mcp".to_owned(),
         reason: store.reason,
+        upstreams_down: down(&overview),
         queued_rows: queued,
         dropped_rows: dropped,
         lost_rows: lost,
+        unreadable_rows: Some(store.unreadable).filter(|rows| *rows > 0),
     };
     (code, Json(health)).into_response()
 }
@@ -116,6 +122,9 @@ impl StoreHealth {
         for (name, count) in self.rows {
             to[name] = count.into();
         }
+        if self.unreadable > 0 {
+            to["unreadable_rows"] = self.unreadable.into();
+        }
     }
 }
 
@@ -124,6 +133,7 @@ async fn look(overview: &Overview) -> Health {
     Health {
         store: look_at_store(overview).await,
         upstreams: upstreams.collect(),
+        down: down(overview),
         active_sessions: overview.tracker.active_sessions(),
     }
 }
@@ -140,7 +150,7 @@ pub async fn look_at_store(overview: &Overview) -> StoreHealth {
     };
     let queued = u64::try_from(queued).unwrap_or(u64::MAX);
     let rows = [(QUEUED, queued), ("dropped_rows", dropped), ("lost_rows", lost)];
-    StoreHealth { reason, rows }
+    StoreHealth { reason, rows, unreadable: overview.tracker.store().unreadable() }
 }
 
 /// An error and its cause, for an operator.
@@ -149,6 +159,12 @@ fn in_full(error: &StoreError) -> String {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     }
+}
+
+/// Returns the names of the upstreams that did not answer last.
+fn down(overview: &Overview) -> Vec<String> {
+    let down = overview.upstreams.iter().filter(|upstream| upstream.state() == "down");
+    down.map(|upstream| upstream.name().to_owned()).collect()
 }
 
 fn state_of(upstream: &Upstream) -> Value {

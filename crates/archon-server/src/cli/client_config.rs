@@ -2,6 +2,7 @@
 
 mod snippets;
 
+use archon_sessions::session::ClientKey;
 use clap::{Args, ValueEnum};
 
 use super::deployment::Deployment;
@@ -43,7 +44,7 @@ impl ClientConfig {
     /// Prints the snippet.
     pub fn run(self) -> anyhow::Result<()> {
         let url = self.deployment.url()?;
-        let snippet = snippets::of(self.agent, url.as_str(), &self.name);
+        let snippet = snippets::of(self.agent, url.as_str(), &self.name, &ClientKey::random());
         eprintln!("{}", snippet.place);
         print::lines(&snippet.text)
     }

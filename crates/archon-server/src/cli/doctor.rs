@@ -70,6 +70,7 @@ impl Patient {
             report.skip("sessions", "the MCP endpoint is not there");
             return;
         }
+        self.upstreams_answer(report).await;
         let legacy = self.legacy_session(report).await;
         let modern = self.modern_session(report).await;
         if !has_api {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use archon_sessions::store::postgres::PostgresUrl;
+use percent_encoding::percent_decode_str;
 
 /// Where sessions are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,15 @@ pub(super) const DEFAULT: &str = "data/archon.db";
 const BESIDE_POSTGRES: &str = "data/archon";
 /// What names a database where no flag and no variable of ours does.
 const VARIABLE: &str = "DATABASE_URL";
+/// What a SQLite URL begins with: its own scheme, SQLAlchemy's with a driver, and SQLite's own form.
+const SQLITE: [&str; 5] = ["sqlite", "sqlite3", "sqlite+aiosqlite", "sqlite+pysqlite", "file"];
+/// What means a database in memory: our word, and SQLite's.
+const MEMORY: [&str; 2] = ["memory", MEMORY_OF_SQLITE];
+const MEMORY_OF_SQLITE: &str = ":memory:";
+/// How a database is named.
+const FORMS: &str = "use a file path, sqlite:PATH, memory or postgres://…";
+/// Characters of a parameter's name that an error shows.
+const NAME_CHARS: usize = 32;
 
 impl Database {
     /// Returns what the names of the files beside it begin with; `None` if nothing of it can be handed over.
@@ -35,10 +45,11 @@ impl Database {
         }
     }
 
-    /// Returns what the flag or our own variable says, or else `DATABASE_URL`.
+    /// Returns what the flag or our own variable says, or else `DATABASE_URL`. An empty variable counts as unset, as
+    /// compose files leave it.
     pub fn overridden(named: Option<String>) -> Option<String> {
-        let variable = || std::env::var(VARIABLE).ok().filter(|url| !url.is_empty());
-        named.or_else(variable)
+        let is_set = |text: &String| !text.trim().is_empty();
+        named.filter(is_set).or_else(|| std::env::var(VARIABLE).ok().filter(is_set))
     }
 }
 
@@ -46,19 +57,72 @@ impl FromStr for Database {
     type Err = anyhow::Error;
 
     /// Parses a URL, a path or `memory`. An error does not show the text, which may hold a password.
+    ///
+    /// SQLite's URLs are read as sqlx and Prisma read them: `sqlite:PATH`, `sqlite://PATH`, `sqlite:///ABSOLUTE`, and
+    /// `file:` in place of `sqlite:`, with `%20` for what a URL cannot hold.
     fn from_str(text: &str) -> anyhow::Result<Self> {
+        let text = text.trim();
+        if text.is_empty() {
+            bail!("the database is empty; {FORMS}");
+        }
         if PostgresUrl::is_meant_by(text) {
             let url = text.parse().context("could not read the database's URL")?;
             return Ok(Self::Postgres(url));
         }
-        if text.contains("://") {
-            bail!(
-                "sessions are kept in a SQLite file or in PostgreSQL (postgres://…), in no other database; \
-                 --db wins over {VARIABLE}"
-            );
+        match text.split_once(':') {
+            Some((scheme, rest)) if SQLITE.iter().any(|s| s.eq_ignore_ascii_case(scheme)) => {
+                from_sqlite_url(rest)
+            }
+            Some((scheme, rest)) if rest.starts_with("//") && is_scheme(scheme) => {
+                bail!(
+                    "unsupported database URL \"{scheme}://…\"; {FORMS}; --db wins over {VARIABLE}"
+                )
+            }
+            _ if MEMORY.contains(&text) => Ok(Self::Memory),
+            _ => Ok(Self::Sqlite(text.into())),
         }
-        Ok(if text == "memory" { Self::Memory } else { Self::Sqlite(text.into()) })
     }
+}
+
+/// Reads what follows `sqlite:`.
+fn from_sqlite_url(rest: &str) -> anyhow::Result<Database> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = path.strip_prefix("//").unwrap_or(path);
+    // A URL may name the machine that it is read on.
+    let path = path.strip_prefix("localhost").filter(|p| p.starts_with('/')).unwrap_or(path);
+    let mut is_memory = false;
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        match parameter.split_once('=').unwrap_or((parameter, "")) {
+            // We open it for reading and writing, and create it where it is missing, whatever these say.
+            ("mode", "rwc" | "rw") | ("cache", "private" | "shared") => {}
+            ("mode", "memory") => is_memory = true,
+            ("mode", "ro") | ("immutable", _) => {
+                bail!("a read-only database cannot hold sessions; leave mode=ro and immutable out")
+            }
+            (name, _) => {
+                let name: String = name.chars().take(NAME_CHARS).collect();
+                bail!("unknown parameter {name:?} of a SQLite URL; leave it out")
+            }
+        }
+    }
+    let path =
+        percent_decode_str(path).decode_utf8().context("the database's path is not UTF-8")?;
+    if path.contains('\0') {
+        bail!("the database's path holds a NUL character");
+    }
+    if is_memory || path.trim_start_matches('/') == MEMORY_OF_SQLITE {
+        return Ok(Database::Memory);
+    }
+    if path.is_empty() || path.ends_with('/') {
+        bail!("the SQLite URL names no file; {FORMS}");
+    }
+    Ok(Database::Sqlite(PathBuf::from(&*path)))
+}
+
+/// Returns true for what can stand before `://` (RFC 3986, section 3.1).
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
 impl fmt::Display for Database {
@@ -67,6 +131,79 @@ impl fmt::Display for Database {
             Self::Sqlite(path) => path.display().fmt(f),
             Self::Postgres(url) => write!(f, "PostgreSQL, {url}"),
             Self::Memory => f.write_str("none, sessions end with this process"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlite_file_can_be_named_by_its_path_or_by_a_url() {
+        for (text, path) in [
+            ("data/archon.db", "data/archon.db"),
+            ("/var/lib/archon.db", "/var/lib/archon.db"),
+            ("sqlite:data/archon.db", "data/archon.db"),
+            ("sqlite://data/archon.db", "data/archon.db"),
+            ("sqlite://./archon.db", "./archon.db"),
+            ("sqlite://../archon.db", "../archon.db"),
+            ("sqlite://archon.db", "archon.db"),
+            ("sqlite:/var/lib/archon.db", "/var/lib/archon.db"),
+            ("sqlite:///var/lib/archon.db", "/var/lib/archon.db"),
+            ("sqlite://localhost/var/lib/archon.db", "/var/lib/archon.db"),
+            ("sqlite://localhost.db", "localhost.db"),
+            ("SQLite:///var/lib/archon.db", "/var/lib/archon.db"),
+            ("sqlite+aiosqlite:///var/lib/archon.db", "/var/lib/archon.db"),
+            ("sqlite:///var/lib/archon.db?mode=rwc&cache=shared", "/var/lib/archon.db"),
+            ("sqlite:///var/my%20data/a%3Fb.db", "/var/my data/a?b.db"),
+            ("file:archon.db", "archon.db"),
+            ("file:///var/lib/archon.db", "/var/lib/archon.db"),
+            (" sqlite:archon.db\n", "archon.db"),
+            // A path may hold a colon.
+            ("a:b.db", "a:b.db"),
+            ("./memory", "./memory"),
+            ("sqlite:memory", "memory"),
+            ("sqlite:///memory", "/memory"),
+            ("100%.db", "100%.db"),
+        ] {
+            let database: Database = text.parse().unwrap();
+            assert_eq!(database, Database::Sqlite(path.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_database_in_memory_has_sqlites_names_too() {
+        for text in [
+            "memory",
+            ":memory:",
+            "sqlite::memory:",
+            "sqlite://:memory:",
+            "sqlite:///:memory:",
+            "file::memory:?cache=shared",
+            "file:any?mode=memory",
+        ] {
+            assert_eq!(text.parse::<Database>().unwrap(), Database::Memory, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_database_of_ours_is_refused_without_being_shown() {
+        for (text, why) in [
+            ("", "is empty"),
+            ("  ", "is empty"),
+            ("sqlite:", "names no file"),
+            ("sqlite://", "names no file"),
+            ("sqlite:///var/lib/", "names no file"),
+            ("sqlite:x.db?mode=ro", "read-only"),
+            ("file:x.db?immutable=1", "read-only"),
+            ("sqlite:x.db?password=secret", "unknown parameter \"password\""),
+            ("sqlite:x%00y.db", "NUL"),
+            ("mysql://me:secret@db.example/archon", "unsupported database URL \"mysql://…\""),
+            ("postgres://[", "could not read the database's URL"),
+        ] {
+            let error = format!("{:#}", text.parse::<Database>().unwrap_err());
+            assert!(error.contains(why) && !error.contains("secret"), "{text}: {error}");
         }
     }
 }

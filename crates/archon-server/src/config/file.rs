@@ -24,6 +24,7 @@ pub struct File {
     pub tools: Tools,
     pub log: Log,
     pub telemetry: Telemetry,
+    pub health: Health,
     pub auth: Auth,
     pub upstreams: BTreeMap<String, Upstream>,
 }
@@ -35,6 +36,12 @@ pub struct Server {
     pub mcp_port: Option<u16>,
     pub server_port: Option<u16>,
     pub allowed_hosts: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Health {
+    pub probe_seconds: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

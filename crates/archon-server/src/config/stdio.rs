@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::upstream::RESTART_GRACE;
 use super::{file, seconds};
 
 /// A child per client, each some tens of megabytes if it runs on Node or Python.
 const CHILDREN_MAX: usize = 64;
-/// As long as a session may be silent.
-const IDLE_SHUTDOWN: Duration = Duration::from_secs(300);
+/// Longer than a session may be silent: a client that comes back after lunch finds its state.
+const IDLE_SHUTDOWN: Duration = Duration::from_secs(3600);
 /// Servers that have something to write before they end do so in a moment.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// `npx` may download the server first.
@@ -33,8 +34,10 @@ pub struct StdioConfig {
     pub shared: bool,
     /// Children at a time.
     pub children_max: usize,
-    /// How long a child lives without a call.
+    /// How long a child lives without a call or an open stream.
     pub idle_shutdown: Duration,
+    /// How long a call waits for a command that rests, since it has ended again and again.
+    pub restart_grace: Duration,
     /// How long it may take to end after its input was closed, and again after TERM.
     pub stop_limit: Duration,
     /// How long its answer to `initialize` may take.
@@ -77,6 +80,7 @@ impl StdioConfig {
             shared: false,
             children_max: CHILDREN_MAX,
             idle_shutdown: IDLE_SHUTDOWN,
+            restart_grace: RESTART_GRACE,
             stop_limit: STOP_LIMIT,
             start_timeout: START_TIMEOUT,
             message_bytes_max: MESSAGE_BYTES_MAX,
@@ -92,7 +96,6 @@ pub(super) fn read(
     for (setting, is_set) in [
         ("headers", upstream.headers.is_some()),
         ("connect_timeout_seconds", upstream.connect_timeout_seconds.is_some()),
-        ("restart_grace_seconds", upstream.restart_grace_seconds.is_some()),
         ("tls_ca_file", upstream.tls_ca_file.is_some()),
         ("forward_headers", upstream.forward_headers.is_some()),
         ("forward_authorization", upstream.forward_authorization),
@@ -134,6 +137,11 @@ pub(super) fn read(
             "idle_shutdown_seconds",
             upstream.idle_shutdown_seconds,
             standard.idle_shutdown,
+        )?,
+        restart_grace: time(
+            "restart_grace_seconds",
+            upstream.restart_grace_seconds,
+            standard.restart_grace,
         )?,
         stop_limit: time("stop_seconds", upstream.stop_seconds, standard.stop_limit)?,
         start_timeout: time(

@@ -287,7 +287,7 @@ fn mistakes_are_named() {
         ("[upstreams.a]\nurl = \"http://x\"\nbridge = \"yes\"", Overrides::default(), "always"),
         ("", host, "allowed_hosts"),
         ("", database("postgres://me:secret@h:x/d"), "URL"),
-        ("[store]\ndatabase = \"mysql://me:secret@h/d\"", Overrides::default(), "PostgreSQL"),
+        ("[store]\ndatabase = \"mysql://me:secret@h/d\"", Overrides::default(), "postgres"),
     ] {
         let error = format!("{:#}", load(toml, overrides).unwrap_err());
         assert!(error.contains(hint) && !error.contains("secret"), "{error}");

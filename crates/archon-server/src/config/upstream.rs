@@ -18,7 +18,7 @@ const NAME_CHARS_MAX: usize = 64;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most servers are back within it; a client waits as long for its answer anyway.
-const RESTART_GRACE: Duration = Duration::from_secs(5);
+pub(super) const RESTART_GRACE: Duration = Duration::from_secs(5);
 
 /// An upstream.
 #[derive(Clone, Debug)]

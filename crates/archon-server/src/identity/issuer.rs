@@ -10,7 +10,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::keys::KeySet;
 use crate::config::{IssuerConfig, is_loopback, is_secure};
-use crate::gateway::tls_client;
 
 /// A document of keys has a few kilobytes; metadata has less.
 const DOCUMENT_BYTES_MAX: usize = 512 * 1024;
@@ -52,7 +51,7 @@ impl Issuer {
     /// # Errors
     /// If the certificates to trust cannot be read.
     pub fn start(config: &IssuerConfig) -> anyhow::Result<(Arc<Self>, AbortOnDropHandle<()>)> {
-        let tls = tls_client(config.tls_ca_file.as_deref())?;
+        let tls = crate::tls::client(config.tls_ca_file.as_deref())?;
         let mut client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             // Whoever the issuer sends us on to is not the issuer.

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archon_sessions::layer::{BoxError, ClientTransport, PeerAddress};
+use archon_sessions::layer::{BoxError, PeerAddress};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -86,9 +86,8 @@ async fn serve<S, B>(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let (watched, transport) = (drain.watch(), ClientTransport::new());
-        let service =
-            WithPeer { service: service.clone(), peer, transport, watched: watched.clone() };
+        let watched = drain.watch();
+        let service = WithPeer { service: service.clone(), peer, watched: watched.clone() };
         let connection =
             builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         // A WebSocket leaves here, and has an owner of its own.
@@ -148,12 +147,11 @@ async fn accept(
     }
 }
 
-/// Tells each request which peer it came from and on which connection, and the connection of each answer.
+/// Tells each request which peer it came from, and the connection of each answer.
 #[derive(Clone)]
 struct WithPeer<S> {
     service: S,
     peer: SocketAddr,
-    transport: ClientTransport,
     watched: Watched,
 }
 
@@ -174,7 +172,6 @@ where
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         request.extensions_mut().insert(PeerAddress(self.peer));
-        request.extensions_mut().insert(self.transport.clone());
         self.watched.answer(self.service.call(request))
     }
 }

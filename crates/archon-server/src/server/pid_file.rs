@@ -4,7 +4,8 @@
 //! it. Both names begin with the database's, so that they are found by whoever finds the database.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -57,7 +58,9 @@ impl PidFile {
 
     /// Writes our own pid. A process that cannot works all the same.
     pub fn claim(&self) {
-        let folder = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let mut private = std::fs::DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        let folder = self.path.parent().map_or(Ok(()), |folder| private.create(folder));
         if let Err(error) =
             folder.and_then(|()| replace(&self.path, &std::process::id().to_string()))
         {
@@ -97,7 +100,7 @@ impl PidFile {
     /// # Errors
     /// If the folder cannot be written to.
     pub fn ask(&self) -> anyhow::Result<()> {
-        std::fs::write(&self.outcome, "")
+        write(&self.outcome, "")
             .with_context(|| format!("could not write {}", self.outcome.display()))
     }
 
@@ -125,8 +128,16 @@ impl PidFile {
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(format!(".{}", std::process::id()));
-    std::fs::write(&new, format!("{text}\n"))?;
+    let new = PathBuf::from(new);
+    write(&new, &format!("{text}\n"))?;
     std::fs::rename(&new, path)
+}
+
+/// Writes a file for its owner alone, whatever the umask says: who may read it knows whom to signal.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use archon_sessions::session::ClientKey;
 use serde_json::{Value, json};
 
 use super::Agent;
@@ -14,44 +15,57 @@ pub struct Snippet {
     pub text: String,
 }
 
-/// Returns what an agent needs to know of an endpoint.
-pub fn of(agent: Agent, url: &str, name: &str) -> Snippet {
+/// The header that keeps an agent's session where it keeps no cookies, as most do not.
+const KEY_HEADER: &str = "X-Archon-Client-Key";
+
+/// Returns what an agent needs to know of an endpoint. Its key is new each time: one that two agents share makes them
+/// one client.
+pub fn of(agent: Agent, url: &str, name: &str, key: &ClientKey) -> Snippet {
+    let headers = json!({ KEY_HEADER: key.reveal() });
     let (place, text) = match agent {
         Agent::ClaudeCode => (
             "Run this in your project; with `--scope user` it is for all of them, with `--scope project` for all \
              who share it:",
-            format!("claude mcp add --transport http {name} {}", word(url)),
+            format!(
+                "claude mcp add --transport http {name} {} --header '{KEY_HEADER}: {}'",
+                word(url),
+                key.reveal()
+            ),
         ),
         // It takes remote servers only from its own settings, and reaches those from Anthropic's network;
         // what is on this machine or in yours needs a bridge.
         Agent::ClaudeDesktop => (
             "Put this into claude_desktop_config.json (Settings, Developer, Edit Config) and start Claude Desktop \
              again; it needs Node:",
-            servers("mcpServers", name, bridge(url)),
+            servers("mcpServers", name, bridge(url, key)),
         ),
         Agent::Cursor => (
             "Put this into ~/.cursor/mcp.json, or .cursor/mcp.json in a project:",
-            servers("mcpServers", name, json!({ "url": url })),
+            servers("mcpServers", name, json!({ "url": url, "headers": headers })),
         ),
         Agent::VsCode => (
             "Put this into .vscode/mcp.json, or where `MCP: Open User Configuration` leads:",
-            servers("servers", name, json!({ "type": "http", "url": url })),
+            servers("servers", name, json!({ "type": "http", "url": url, "headers": headers })),
         ),
         Agent::Windsurf => (
             "Put this into ~/.codeium/windsurf/mcp_config.json:",
-            servers("mcpServers", name, json!({ "serverUrl": url })),
+            servers("mcpServers", name, json!({ "serverUrl": url, "headers": headers })),
         ),
         Agent::Codex => (
             "Put this into ~/.codex/config.toml:",
-            format!("[mcp_servers.{name}]\nurl = {}", json!(url)),
+            format!(
+                "[mcp_servers.{name}]\nurl = {}\nhttp_headers = {{ {KEY_HEADER:?} = {:?} }}",
+                json!(url),
+                key.reveal()
+            ),
         ),
         Agent::Gemini => (
             "Put this into ~/.gemini/settings.json, or .gemini/settings.json in a project:",
-            servers("mcpServers", name, json!({ "httpUrl": url })),
+            servers("mcpServers", name, json!({ "httpUrl": url, "headers": headers })),
         ),
         Agent::Zed => (
             "Put this into Zed's settings.json (`zed: open settings file`):",
-            servers("context_servers", name, json!({ "url": url })),
+            servers("context_servers", name, json!({ "url": url, "headers": headers })),
         ),
         Agent::Inspector => (
             "Run this (or `archon inspect`); it needs Node:",
@@ -75,11 +89,13 @@ fn servers(key: &str, name: &str, server: Value) -> String {
 }
 
 /// Returns how `mcp-remote` is started. It refuses HTTP to other machines unless it is told.
-fn bridge(url: &str) -> Value {
-    let mut args = vec!["-y", "mcp-remote", url];
+fn bridge(url: &str, key: &ClientKey) -> Value {
+    let mut args = vec!["-y".to_owned(), "mcp-remote".to_owned(), url.to_owned()];
     if url.starts_with("http://") {
-        args.push("--allow-http");
+        args.push("--allow-http".to_owned());
     }
+    // Without a space: on Windows an argument with one is cut in two.
+    args.extend(["--header".to_owned(), format!("{KEY_HEADER}:{}", key.reveal())]);
     json!({ "command": "npx", "args": args })
 }
 
@@ -159,11 +175,15 @@ mod tests {
     /// All of it, as a reader would see it; what changes here changes for everybody who pastes it.
     const SNAPSHOT: &str = include_str!("snippets.snapshot");
 
+    fn key() -> ClientKey {
+        "0123456789abcdef0123456789abcdef".parse().unwrap()
+    }
+
     #[test]
     fn each_agents_snippet_is_the_one_that_we_looked_up() {
         let mut all = String::new();
         for agent in Agent::value_variants() {
-            let snippet = of(*agent, "http://127.0.0.1:8051/mcp", "archon");
+            let snippet = of(*agent, "http://127.0.0.1:8051/mcp", "archon", &key());
             let _ = writeln!(all, "== {agent:?}: {}\n{}\n", snippet.place, snippet.text);
         }
         assert!(all == SNAPSHOT, "snippets.snapshot should be:\n{all}");
@@ -172,15 +192,16 @@ mod tests {
     #[test]
     fn names_and_urls_stand_where_they_belong_whatever_is_in_them() {
         let url = "https://mcp.example/mcp/a'b?x=\"1\"&y=$z";
-        let json: Value = serde_json::from_str(&of(Agent::Cursor, url, "x-1").text).unwrap();
+        let json: Value =
+            serde_json::from_str(&of(Agent::Cursor, url, "x-1", &key()).text).unwrap();
         assert_eq!(json["mcpServers"]["x-1"]["url"], url);
-        let toml: toml::Table = of(Agent::Codex, url, "x-1").text.parse().unwrap();
+        let toml: toml::Table = of(Agent::Codex, url, "x-1", &key()).text.parse().unwrap();
         assert_eq!(toml["mcp_servers"]["x-1"]["url"].as_str(), Some(url));
         for agent in [Agent::ClaudeCode, Agent::Inspector, Agent::Curl] {
-            let words = shlex::split(&of(agent, url, "x-1").text).unwrap();
+            let words = shlex::split(&of(agent, url, "x-1", &key()).text).unwrap();
             assert!(words.iter().any(|word| word == url), "{agent:?}: {words:?}");
         }
-        let bridged = of(Agent::ClaudeDesktop, url, "x").text;
+        let bridged = of(Agent::ClaudeDesktop, url, "x", &key()).text;
         assert!(!bridged.contains("--allow-http"), "only where it is needed: {bridged}");
     }
 }

@@ -14,7 +14,7 @@ const UPSTREAM: &str = "see whether the upstream runs: /health lists upstreams; 
 impl Patient {
     pub(super) async fn mcp_is_well(&self, report: &mut Report) -> bool {
         let found = match self.mcp.health().await {
-            Ok(health) if health["status"] == "healthy" => {
+            Ok(health) if health["health"]["store"]["status"] == "healthy" => {
                 let up = health["uptime_seconds"].as_u64().unwrap_or(0);
                 Ok(format!("{} has been up for {up} s", self.mcp.url()))
             }
@@ -33,6 +33,20 @@ impl Patient {
         let is_there = !matches!(&found, Err(complaint) if complaint.fix == REACH);
         report.add("MCP endpoint", found);
         is_there
+    }
+
+    /// Asks each upstream, through the gateway, for what makes no session.
+    pub(super) async fn upstreams_answer(&self, report: &mut Report) {
+        let health = self.mcp.health().await.unwrap_or_default();
+        let upstreams = health["health"]["upstreams"].as_object().cloned().unwrap_or_default();
+        for name in upstreams.keys() {
+            let asked = self.mcp.at_upstream(name).is_answered().await;
+            let found = asked.map(|()| format!("{name} answers"));
+            let found = found.map_err(|error| {
+                Complaint::of(&error.context(format!("upstream {name}")), UPSTREAM)
+            });
+            report.add("upstream", found);
+        }
     }
 
     pub(super) async fn legacy_session(&self, report: &mut Report) -> Option<Connection> {

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 /// How long an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// The codes of errors that the gateway answers in an upstream's place.
+const GATEWAYS_OWN: std::ops::RangeInclusive<i64> = -31999..=-31000;
 /// What the sessions are called after.
 pub const CLIENT: &str = "archon-doctor";
 const LEGACY: &str = "2025-11-25";
@@ -41,6 +43,27 @@ impl McpClient {
     /// Returns a client of an endpoint.
     pub fn new(http: reqwest::Client, url: Url, bearer: Option<String>) -> Self {
         Self { http, url, bearer }
+    }
+
+    /// Returns a client of one upstream behind the endpoint.
+    pub fn at_upstream(&self, name: &str) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(&format!("/mcp/{name}"));
+        Self { http: self.http.clone(), url, bearer: self.bearer.clone() }
+    }
+
+    /// Asks what makes no session, and takes a refusal of the server's own for an answer.
+    ///
+    /// # Errors
+    /// If the gateway answers in its place.
+    pub async fn is_answered(&self) -> anyhow::Result<()> {
+        let (message, headers) = modern("server/discover");
+        let (_, body) = self.post(&message, &headers).await?;
+        let answer = answer_in(&body).unwrap_or_default();
+        let code = answer["error"]["code"].as_i64().unwrap_or(0);
+        let why = answer["error"]["message"].as_str().unwrap_or("error");
+        ensure!(!GATEWAYS_OWN.contains(&code), "{code}: {why}");
+        Ok(())
     }
 
     /// Returns where it is.
@@ -90,13 +113,8 @@ impl McpClient {
 
     /// Sends a request of the modern era.
     pub async fn modern(&self, method: &str) -> anyhow::Result<Answer> {
-        let params = json!({ "_meta": {
-            "io.modelcontextprotocol/protocolVersion": MODERN,
-            "io.modelcontextprotocol/clientCapabilities": {},
-            "io.modelcontextprotocol/clientInfo": { "name": CLIENT, "version": env!("CARGO_PKG_VERSION") },
-        }});
-        let headers = [("mcp-protocol-version", MODERN), ("mcp-method", method)];
-        let (headers, result) = self.send(&message(method, params), &headers).await?;
+        let (message, headers) = modern(method);
+        let (headers, result) = self.send(&message, &headers).await?;
         Ok(Answer { session: value(&headers, SESSION), result })
     }
 
@@ -160,6 +178,16 @@ impl Connection {
     fn headers(&self) -> [(&str, &str); 2] {
         [(HANDLE, &self.handle), ("mcp-protocol-version", &self.version)]
     }
+}
+
+/// Returns a request of the modern era, and the headers that it goes with.
+fn modern(method: &str) -> (Value, [(&str, &str); 2]) {
+    let params = json!({ "_meta": {
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": CLIENT, "version": env!("CARGO_PKG_VERSION") },
+    }});
+    (message(method, params), [("mcp-protocol-version", MODERN), ("mcp-method", method)])
 }
 
 fn message(method: &str, params: Value) -> Value {
