@@ -23,7 +23,7 @@ from crash.library_client import Library
 from crash.modern_client import Modern
 from crash.raw import TOOLS
 from crash.schedule import UPSTREAM, Victim, carry_out, schedule
-from harness import Archon, Fixture, Processes, fixture_command
+from harness import Archon, Fixture, Processes, fixture_command, wait_for
 
 CONFIG_FILE = "archon.toml"
 # A session outlives the longest run, so that each that ends was ended by its client.
@@ -34,6 +34,10 @@ STRICT = '[store]\ndurability = "strict"\n'
 CALLS = (10, 60)
 # What clients need after the last kill, at the very most, to finish what they are at.
 FINISH_S = 180
+# What clients need for the calls that are waited for between two blows, at the very most.
+WORK_S = 120
+# Of clients: legacy, modern, and those of the library.
+KINDS = 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Plan:
     pause_s: tuple[float, float] = (0.2, 1.5)
     is_stdio: bool = False
     mcp_port: int = 0  # for a gateway that takes no sockets over
+    calls_between: int = 0  # two blows, at least: a run in which nothing happens proves nothing
     relaxed_s: float = RELAXED_S
 
 
@@ -59,6 +64,30 @@ class Result:
     violations: list[Violation]
     seconds: float
     log: Path
+
+
+class Work:
+    """What clients have done since the blow before, however fast the machine is."""
+
+    def __init__(self, book: ClientBook, calls: int) -> None:
+        """Begins to count; `calls` are waited for each time."""
+        self._book, self._calls, self._seen = book, calls, 0
+
+    def wait(self) -> None:
+        """Waits until so many calls more have ended."""
+        due = self._seen + self._calls
+        wait_for(f"{due} calls", lambda: len(self._book.calls) >= due, timeout_s=WORK_S)
+        self._seen = len(self._book.calls)
+
+    def wait_for_each_kind(self) -> None:
+        """Waits until clients of each kind have made a call, where calls are waited for."""
+        if self._calls:
+            wait_for("calls of each kind", lambda: len(kinds(self._book)) == KINDS, timeout_s=WORK_S)
+
+
+def kinds(book: ClientBook) -> set[str]:
+    """Returns which kinds of clients have made a call."""
+    return {call.client.split("-")[0] for call in tuple(book.calls)}
 
 
 def run(
@@ -91,7 +120,9 @@ def run(
         blows = schedule(plan.seed, plan.kills, plan.pause_s)
         with _clients(plan, gateway.url, book):
             victims: dict[str, Victim] = {GATEWAY: gateway, UPSTREAM: upstream}
-            kills = tuple(carry_out(blows, victims, say))
+            work = Work(book, plan.calls_between)
+            kills = tuple(carry_out(blows, victims, say, until_worked=work.wait))
+            work.wait_for_each_kind()
             say("clients finish")
         gateway.stop()
         panics = tuple(line for line in gateway.log().splitlines() if "panicked at" in line)

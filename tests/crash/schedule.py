@@ -58,11 +58,16 @@ def carry_out(
     victims: Mapping[str, Victim],
     say: Callable[[str], None],
     wait: Callable[[float], object] | None = None,
+    until_worked: Callable[[], object] = lambda: None,
 ) -> Iterator[Kill]:
-    """Kills and restarts, and yields each kill once its victim is back."""
+    """Kills and restarts, and yields each kill once its victim is back.
+
+    Before each blow it waits for its pause, and then until clients have done their work.
+    """
     wait = wait or threading.Event().wait
     for number, blow in enumerate(blows, 1):
         wait(blow.pause_s)
+        until_worked()
         times = {}
         for name in blow.victims:
             killed_at = time.time()

@@ -14,11 +14,13 @@ from crash.schedule import UPSTREAM, schedule
 
 SEED = 3
 KILLS = 8
+# Enough for one to be under way at a kill.
+CALLS_BETWEEN = 10
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_calls_that_were_sent_again_are_found(tmp_path: Path):
-    plan = Plan(seed=SEED, kills=KILLS, clients=8, pause_s=(0.2, 0.6))
+    plan = Plan(seed=SEED, kills=KILLS, clients=8, pause_s=(0.2, 0.6), calls_between=CALLS_BETWEEN)
     blows = schedule(SEED, KILLS, plan.pause_s)
     assert sum(UPSTREAM in blow.victims for blow in blows) >= 4
 

@@ -2,7 +2,9 @@
 
     upstream = lines.command("--ignore-eof")
 
-Its tools: `echo`, `pid`, `hang`, `die`, `say` (any text, as a line of standard output or error), `big`.
+Its tools: `echo`, `pid`, `hang`, `die`, `say` (any text, as a line of standard output or error), `big`; `answer`
+(itself, in any text: `$ID` is the call's id), `ask` (the client, by a method), `replies` (to its questions), `late`
+(answers the calls that hang), `close` (standard output).
 """
 
 from __future__ import annotations
@@ -51,15 +53,37 @@ def write(line: str) -> None:
     sys.stdout.flush()
 
 
+hanging: list[Any] = []
+replies: list[Any] = []
+
+
 def call(id: Any, name: str, arguments: dict[str, Any]) -> None:
     """Runs a tool."""
     text = ""
     match name:
+        case "answer":
+            said = arguments["text"].replace("$ID", json.dumps(id)).encode()
+            sys.stdout.buffer.write(said.replace(b"$BYTE", b"\xff"))
+            sys.stdout.buffer.flush()
+            return
+        case "ask":
+            write(json.dumps({"jsonrpc": "2.0", "id": arguments["id"], "method": arguments["method"]}))
+        case "replies":
+            text = json.dumps(replies)
+        case "late":
+            for late in hanging:
+                answer(late, {"content": [{"type": "text", "text": "late"}]})
+            hanging.clear()
+        case "close":
+            os.close(1)
+            while True:
+                time.sleep(9)
         case "echo":
             text = arguments["text"]
         case "pid":
             text = str(os.getpid())
         case "hang":
+            hanging.append(id)
             return
         case "die":
             sys.stderr.write("these are my last words\n")
@@ -81,13 +105,25 @@ def serve() -> None:
     for line in sys.stdin:
         message = json.loads(line)
         method, id, params = message.get("method"), message.get("id"), message.get("params") or {}
+        if id is not None and method is None:
+            replies.append(message)
+        if method == "notifications/initialized" and options.ask:
+            write(json.dumps({"jsonrpc": "2.0", "id": "at-start", "method": "roots/list"}))
+        if method == "notifications/cancelled":
+            replies.append(message)
         if id is None or method is None:
             continue
+        if method != "initialize" and options.read_nothing:
+            time.sleep(3600)
         if method == "initialize":
             info = {"name": "lines", "version": "1"}
+            if options.icon_bytes:
+                info["icons"] = [{"src": "data:image/png;base64," + "A" * options.icon_bytes}]
             version = params["protocolVersion"]
             capabilities = {"tools": {}}
             result = {"protocolVersion": version, "capabilities": capabilities, "serverInfo": info}
+            if options.icon_bytes:
+                result["instructions"] = "i" * options.icon_bytes
             answer(id, result)
         elif method == "tools/list":
             answer(id, {"tools": []})
@@ -103,9 +139,18 @@ if __name__ == "__main__":
     parser.add_argument("--grandchild", action="store_true", help="start a stubborn one")
     parser.add_argument("--never-start", action="store_true", help="answer nothing")
     parser.add_argument("--die-at-start", action="store_true")
+    parser.add_argument("--exit-at-start", action="store_true", help="as if all was well")
+    parser.add_argument("--start-after", metavar="FILE", help="wait for this file first")
+    parser.add_argument("--read-nothing", action="store_true", help="after the handshake")
+    parser.add_argument("--icon-bytes", type=int, default=0, help="of an icon, and of instructions")
+    parser.add_argument("--ask", action="store_true", help="for roots, once initialized")
     options = parser.parse_args()
     if options.die_at_start:
         sys.exit("cannot find my configuration")
+    if options.exit_at_start:
+        sys.exit(0)
+    while options.start_after and not os.path.exists(options.start_after):
+        time.sleep(0.05)
     if options.grandchild:
         subprocess.Popen([sys.executable, "-c", STUBBORN], start_new_session=True)
     if options.ignore_eof:

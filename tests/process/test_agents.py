@@ -21,6 +21,8 @@ PAGES = sorted((DOCS / "agents").glob("*.md"))
 AGENTS = {"gemini-cli": "gemini"}
 # These are no agents: clients to begin from.
 CODE = {"curl", "rust", "python"}
+# A client key as the command makes it.
+KEY = re.compile(r"\b[0-9a-f]{64}\b")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]+))?\)")
 
@@ -49,7 +51,10 @@ def includes(more: Any, less: Any) -> bool:
 def test_a_page_says_what_the_command_prints(page, tmp_path):
     printed = archon("client-config", agent_of(page), cwd=tmp_path)
     _, first = blocks(page)[0]
-    assert first.strip() == printed.stdout.strip()
+    assert first.strip() == KEY.sub("a-key-of-its-own", printed.stdout).strip()
+    # Each time another, but for clients that keep their own handles.
+    again = archon("client-config", agent_of(page), cwd=tmp_path).stdout
+    assert (again != printed.stdout) == bool(KEY.search(printed.stdout))
     # The file to put it into, if it is one.
     for name in re.findall(r"[\w.~/-]+\.(?:json|toml)\b", printed.stderr):
         assert name in page.read_text()

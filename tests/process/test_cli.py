@@ -46,9 +46,10 @@ def test_client_config_speaks_of_the_configured_endpoint(tmp_path):
         '[server]\nhost = "0.0.0.0"\nallowed_hosts = ["mcp.example"]\nmcp_port = 9051\n'
     )
     printed = archon("client-config", "cursor", "--name", "work", cwd=tmp_path)
-    assert json.loads(printed.stdout) == {
-        "mcpServers": {"work": {"url": "http://127.0.0.1:9051/mcp"}}
-    }
+    configured = json.loads(printed.stdout)
+    headers = configured["mcpServers"]["work"].pop("headers")
+    assert configured == {"mcpServers": {"work": {"url": "http://127.0.0.1:9051/mcp"}}}
+    assert len(headers["X-Archon-Client-Key"]) >= 32
     assert ".cursor/mcp.json" in printed.stderr
     moved = archon("client-config", "codex", cwd=tmp_path, env={"ARCHON_MCP_PORT": "9052"})
     assert tomllib.loads(moved.stdout)["mcp_servers"]["archon"]["url"].endswith(":9052/mcp")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -159,13 +158,11 @@ def test_keeping_a_stream_open_is_no_sign_of_an_answer(start_small, start_archon
     gateway = start_archon(*settings, upstream=start_small())
     client = LegacyClient.connect(gateway.url)
     call = {"name": "hang", "arguments": {}}
-    began = time.monotonic()
     with opened(gateway.url, "POST", client.body("tools/call", call), client.headers()) as answer:
         for line in answer:
             if line.startswith(b"data: {"):
                 assert b"-31003" in line
                 break
-            assert time.monotonic() - began < 8, "the call has not timed out"
     rows.expect(
         gateway.db,
         [("timeout",)],

@@ -164,7 +164,7 @@ def test_a_modern_client_comes_back_to_a_session_that_continues_its_own(
     answer = client.call("find_projects", headers={name: shown[place]})
 
     assert answer.result and answer.session != first.session
-    assert answer.cookie == f"archon_session={answer.session}"
+    assert answer.cookie.startswith(f"archon_session={answer.session}.")
     rows.expect_session(gateway.db, answer.session, continues=first.session, era="modern")
 
 

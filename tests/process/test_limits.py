@@ -58,8 +58,9 @@ def is_refused_for_now(answer: Answer) -> bool:
 def test_a_peer_that_does_not_finish_its_headers_is_cut_off(start_archon, config, start):
     gateway = start_archon(*config(limits={"header_seconds_max": SHORT_S}))
     with connection_to(gateway) as slow:
-        slow.sendall(STARTS[start])
+        # Before it is sent: the gateway's time cannot have begun earlier.
         began = time.monotonic()
+        slow.sendall(STARTS[start])
         try:
             rest = slow.recv(65536)
         except ConnectionResetError:

@@ -63,7 +63,7 @@ def test_handles_survive_a_restart_of_the_gateway(start_fixture, start_archon, k
     for client in modern:
         answer = client.call(*tool, headers={"cookie": cookies[client.name]})
         assert answer.result
-        assert f"archon_session={answer.session}" == cookies[client.name]
+        assert cookies[client.name].startswith(f"archon_session={answer.session}.")
     assert ended.call(*tool).status == 404
     assert rows.query(gateway.db, SESSIONS) == before
 

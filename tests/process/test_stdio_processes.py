@@ -14,6 +14,7 @@ import pytest
 
 import lines
 import rows
+from api import Api
 from harness import Archon, fixture_command, wait_for
 from wire import (
     JSON_HEADERS,
@@ -175,17 +176,25 @@ def test_a_client_that_says_goodbye_takes_its_processes_with_it(start, marked):
     assert lines.children(gateway) == 0
 
 
-def test_a_session_that_ends_takes_its_child_with_it(start, marked):
+@pytest.mark.parametrize("kind", [LegacyClient.connect, KeepingClient], ids=["legacy", "modern"])
+def test_a_child_outlives_its_clients_pause(start, kind):
     tables = {"sessions": {"idle_timeout_seconds": 0.5, "reap_every_seconds": 0.1}}
-    gateway = start(lines.command("--grandchild"), tables=tables)
+    gateway = start(fixture_command(), tables=tables)
+    client = kind(gateway.url)
+    before = client.call("count", {"key": "k"})
+    assert before.text == "1"
+    wait_for("the session ends", lambda: "reaper ended 1 idle sessions" in gateway.log())
+    after = client.call("count", {"key": "k"})
+    assert after.text == "2", "its state is there"
+    assert after.session != before.session
+
+
+def test_an_operator_ends_a_child_with_its_session(start, marked):
+    gateway = start(lines.command("--grandchild"))
     client = LegacyClient.connect(gateway.url)
-    first = client.text("pid")
-    headers = client.headers({"accept": "text/event-stream"})
-    with opened(client.url, "GET", b"", headers) as stream:
-        assert stream.status == 200
-        # An open stream is no sign of life: the session ends, and with it the child.
-        marked.expect_none(gateway)
-    assert client.text("pid") != first, "its handle goes on, with another child"
+    client.text("pid")
+    assert Api(gateway.api_url).ask("DELETE", f"/sessions/{client.session}").status == 200
+    marked.expect_none(gateway)
 
 
 def test_an_idle_child_is_shut_down_and_comes_back(start, marked):
@@ -299,7 +308,7 @@ def test_a_command_that_does_not_exist_fails_its_calls(start):
 
 
 def test_a_command_that_keeps_ending_is_left_alone_for_a_while(start):
-    gateway = start(lines.command("--die-at-start"))
+    gateway = start(lines.command("--die-at-start"), restart_grace_seconds=0)
 
     def refusal() -> str:
         return greet(gateway).error["message"]
@@ -314,11 +323,55 @@ def test_a_command_that_keeps_ending_is_left_alone_for_a_while(start):
     assert gateway.log().count("was started") == starts
 
 
-def test_a_command_that_says_nothing_is_given_up(start, marked):
-    gateway = start(lines.command("--never-start"), start_timeout_seconds=0.5)
-    refused = greet(gateway)
-    assert "did not answer initialize" in refused.error["message"]
+def test_a_command_that_rests_for_a_moment_is_waited_for(start, tmp_path):
+    ready = tmp_path / "ready"
+    script = f"test -e {ready} || exit 1; exec {lines.command()}".replace('"', '\\"')
+    gateway = start(f'sh -c "{script}"')
+    for _ in range(3):
+        assert "exit status 1" in greet(gateway).error["message"]
+    ready.touch()
+    client = LegacyClient.connect(gateway.url)
+    assert client.text("echo", text="x") == "x"
+    assert "is up again after" in gateway.log()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own child", "shared child"])
+def test_a_slow_start_is_not_begun_anew(start, tmp_path, shared):
+    ready = tmp_path / "ready"
+    command = lines.command("--start-after", str(ready))
+    gateway = start(command, start_timeout_seconds=0.5, shared=shared)
+    for _ in range(2):
+        said = greet(gateway).error["message"]
+        for word in ("did not answer initialize within 0.5 s", "start_timeout_seconds", "next try"):
+            assert word in said
+    ready.touch()
+
+    def connects() -> LegacyClient | None:
+        return LegacyClient.connect(gateway.url) if "result" in greet(gateway).message else None
+
+    client = wait_for("it is ready", connects)
+    assert client.text("echo", text="x") == "x"
+    assert gateway.log().count("was started") <= (1 if shared else 3)
+
+
+def test_a_command_that_never_starts_is_given_up(start, marked):
+    gateway = start(lines.command("--never-start"), start_timeout_seconds=0.1)
+    assert "did not answer initialize" in greet(gateway).error["message"]
+    # Twenty times what a client waits.
     marked.expect_none(gateway)
+
+
+def test_calls_end_whatever_their_children_do(start):
+    client = LegacyClient.connect(start(lines.command()).url)
+    assert client.call("close").error["code"] == -31002
+    assert client.text("echo", text="x") == "x", "with another child"
+
+    gateway = start(lines.command("--exit-at-start"))
+    assert "exit status 0" in greet(gateway).error["message"]
+
+    gateway = start(lines.command("--read-nothing"), call_timeout_seconds=1)
+    client = LegacyClient.connect(gateway.url)
+    assert client.call("echo", {"text": "x" * 500_000}).error["code"] == -31003
 
 
 def test_what_speaks_of_the_gateway_is_not_passed_on(start_archon, postgres, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import ipaddress
 import json
@@ -10,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -56,6 +58,44 @@ class TlsFront:
         _pump(client, behind)
 
 
+class Proxy:
+    """Opens tunnels for those that show the credentials, all of them to one server on this machine."""
+
+    def __init__(self, port_behind: int, credentials: str):
+        self.port_behind = port_behind
+        self.authorization = "Basic " + base64.b64encode(credentials.encode()).decode()
+        self.asked: list[str] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://{credentials}@127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self.listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65536)
+        lines = head.decode().split("\r\n")
+        self.asked.append(lines[0])
+        if f"Proxy-Authorization: {self.authorization}" not in lines:
+            connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            connection.close()
+            return
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        behind = socket.create_connection(("127.0.0.1", self.port_behind))
+        threading.Thread(target=_pump, args=(behind, connection), daemon=True).start()
+        _pump(connection, behind)
+
+
 def _pump(source: socket.socket, sink: socket.socket) -> None:
     try:
         while data := source.recv(65536):
@@ -67,11 +107,11 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def _certificate(directory: Path) -> tuple[Path, Path]:
-    """Makes a certificate for 127.0.0.1 that signs itself."""
+    """Makes a certificate for 127.0.0.1 and mcp.example that signs itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "archon test")])
     now = datetime.datetime.now(datetime.timezone.utc)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("mcp.example")]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -80,7 +120,7 @@ def _certificate(directory: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -118,6 +158,28 @@ def test_an_upstream_is_not_trusted_without_its_certificate(front, start_archon,
     assert answer.error["code"] == -31001
     assert "could not be reached" in answer.error["message"]
     assert "certificate" in gateway.log()
+
+
+def test_an_upstream_is_reached_through_the_proxy_that_the_environment_names(
+    front, start_archon, config
+):
+    proxy = Proxy(urlsplit(front.url).port, "user:s3cret")
+    upstream = {"url": "https://mcp.example/mcp", "tls_ca_file": str(front.certificate)}
+    near = {"url": front.url, "tls_ca_file": str(front.certificate)}
+    gateway = start_archon(
+        *config(**{"upstreams.far": upstream, "upstreams.near": near}),
+        env={"https_proxy": proxy.url, "ARCHON_LOG": "debug"},
+    )
+    assert LegacyClient.connect(gateway.url + "/far").text("echo", text="x") == "x"
+    assert ModernClient(gateway.url + "/far").text("echo", text="x") == "x"
+    assert set(proxy.asked) == {"CONNECT mcp.example:443 HTTP/1.1"}
+    # This machine is not reached through a proxy.
+    tunnels = len(proxy.asked)
+    assert LegacyClient.connect(gateway.url + "/near").text("echo", text="x") == "x"
+    assert len(proxy.asked) == tunnels
+    assert "through the proxy" in gateway.log()
+    assert "s3cret" not in gateway.log()
+    proxy.close()
 
 
 def test_configured_headers_reach_the_upstream_and_no_log(start_fixture, start_archon, config):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import rows
+from harness import wait_for
 from wire import (
     JSON_HEADERS,
     MODERN,
@@ -12,6 +13,7 @@ from wire import (
     LegacyClient,
     ModernClient,
     encoded,
+    get_json,
     initialize,
     message,
     send,
@@ -228,3 +230,33 @@ def test_an_upstream_is_sent_the_headers_that_its_operator_configured(
     sent = client.call("headers", headers={"authorization": "Bearer theirs"})
     assert sent.result["structuredContent"]["authorization"] == ["Bearer ours"]
     assert "Bearer" not in gateway.log()
+
+
+def test_health_says_which_upstreams_are_down_before_anybody_calls_them(
+    start_fixture, start_archon, config
+):
+    upstream = start_fixture()
+    gateway = start_archon(
+        *config(
+            health={"probe_seconds": 0.2},
+            **{
+                "upstreams.one": {"url": upstream.url},
+                "upstreams.away": {"url": "http://127.0.0.1:9/mcp"},
+            },
+        )
+    )
+
+    def down() -> set[str]:
+        mcp = get_json(gateway.url.removesuffix("/mcp") + "/health")[1]
+        api = get_json(gateway.api_url + "/health")[1]
+        assert mcp["health"]["upstreams_down"] == api.get("upstreams_down", [])
+        return set(mcp["health"]["upstreams_down"])
+
+    wait_for("one is known to be away", lambda: down() == {"away"})
+    upstream.kill()
+    wait_for("both are", lambda: down() == {"one", "away"})
+    upstream.restart()
+    wait_for("one is back", lambda: down() == {"away"})
+    log = gateway.log()
+    assert log.count("upstream away failed") == log.count("upstream one failed") == 1
+    assert log.count("upstream one is up again after") == 1
