@@ -2894,6 +2894,11 @@ export interface components {
             service: string;
             /** @description `healthy` or `unhealthy`. */
             status: string;
+            /**
+             * Format: int64
+             * @description Rows written with SQL that cannot be read; they are in no list and no sum until somebody corrects them.
+             */
+            unreadable_rows?: number | null;
         };
         /** @description `POST /api/mcp/sessions/{id}/heartbeat` */
         Heartbeat: {

@@ -33,7 +33,7 @@ export function Identity({ session, losesState }: { session: Session; losesState
         <Fact name="Capabilities">{capabilities.length === 0 ? NOTHING : capabilities.join(', ')}</Fact>
         {losesState && (
           <Fact name="State at its server">
-            Not kept between calls: the client keeps no cookies and sends no token or X-Archon-Session-Id.
+            Not kept between calls: the client keeps no cookies and sends no client key.
           </Fact>
         )}
         <Fact name="Connected">{moment(session.connected_at)}</Fact>
