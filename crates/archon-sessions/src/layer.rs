@@ -6,6 +6,7 @@
 //! `tracker` (whose is it), the service, and `body`, which watches the answer go by.
 
 mod accept;
+mod ahead;
 mod body;
 mod cancel;
 mod current;

@@ -1,27 +1,22 @@
 //! The legacy handshake: `initialize` goes to the inner service, and what comes back makes a connection.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
-use http_body_util::BodyExt;
 
-use super::body::{Observer, SAMPLE_MAX, Seen, SessionBody};
+use super::ahead::Opened;
+use super::body::{SAMPLE_MAX, SessionBody};
 use super::modern::{caller, inner_request};
-use super::{Answer, BoxError, CallFailed, Exchange, Flow, Inner, reject};
-use crate::protocol::answer::Verdict;
+use super::{Answer, Exchange, Flow, Inner, reject};
 use crate::protocol::names::{MCP_SESSION_ID, X_ARCHON_SESSION_ID};
 use crate::protocol::{Envelope, Message, Presented, legacy};
 use crate::session::Era;
 use crate::store::Outcome;
 use crate::tracker::{Affinity, Arrival, Ending, Handshake};
 
-/// What an answer to `initialize` may be long, and what comes before it: instructions can be long, and icons be
-/// written into it, but not this long.
-const READ_AHEAD_MAX: usize = 1024 * 1024;
 /// `initialize` params are kept to redo the handshake; larger ones are refused.
 const PARAMS_MAX: usize = 64 * 1024;
 
@@ -59,8 +54,8 @@ impl<S: Inner> Flow<S> {
         let affinity = Affinity::default();
         let mut request = inner_request(parts, body, exchange, None);
         request.extensions_mut().insert(affinity.clone());
-        let opened = match self.call_inner(request).await {
-            Ok(response) => read_answer(response, &shared.upstream).await,
+        let opened = match self.call_inner(request.clone()).await {
+            Ok(response) => self.read_answer(response, &request).await,
             Err(failed) => Err(failed),
         };
         let opened = match opened {
@@ -103,55 +98,4 @@ impl<S: Inner> Flow<S> {
         }
         response
     }
-}
-
-/// An answer of which the first message has been read.
-pub(super) struct Opened<B> {
-    pub(super) parts: http::response::Parts,
-    pub(super) body: B,
-    /// What was read, to be sent on first.
-    pub(super) read_ahead: VecDeque<Bytes>,
-    /// The answer, as JSON, if one came.
-    pub(super) answer: Option<(Verdict, Vec<u8>)>,
-    pub(super) bytes: u64,
-}
-
-impl<B> Opened<B> {
-    /// Returns the answer, as JSON, if it is a success.
-    pub(super) fn result(&self) -> Option<&[u8]> {
-        let answer = self.answer.as_ref().filter(|(verdict, _)| *verdict == Verdict::Success);
-        answer.map(|(_, json)| &**json)
-    }
-}
-
-/// Reads until the answer has come, or the body's end.
-///
-/// # Errors
-/// If the body breaks off, or the answer is longer than is read ahead.
-pub(super) async fn read_answer<B>(
-    response: Response<B>,
-    upstream: &str,
-) -> Result<Opened<B>, CallFailed>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: Into<BoxError>,
-{
-    let (parts, mut body) = response.into_parts();
-    let mut observer = Observer::keeping(READ_AHEAD_MAX, &parts.headers);
-    let (mut read_ahead, mut bytes, mut answer) = (VecDeque::new(), 0_u64, None);
-    while answer.is_none() {
-        let Some(frame) = body.frame().await else { break };
-        let frame = frame.map_err(|_| CallFailed::lost(upstream))?;
-        let Ok(data) = frame.into_data() else { continue };
-        bytes += data.len() as u64;
-        observer.saw(&data, &mut |Seen { verdict, sample, .. }| answer = Some((verdict, sample)));
-        read_ahead.push_back(data);
-        if bytes > READ_AHEAD_MAX as u64 {
-            if parts.status.is_success() {
-                return Err(CallFailed::too_large(upstream, READ_AHEAD_MAX));
-            }
-            break;
-        }
-    }
-    Ok(Opened { parts, body, read_ahead, answer, bytes })
 }

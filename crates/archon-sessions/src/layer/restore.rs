@@ -16,7 +16,6 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 
 use super::exchange::Repeatable;
-use super::handshake::read_answer;
 use super::{BoxError, CallFailed, Exchange, Flow, Inner, InnerRequest, codes};
 use crate::protocol::answer::Verdict;
 use crate::protocol::forgotten::{Asked, LinkState, REFUSAL_BYTES_MAX, is_refusal};
@@ -183,9 +182,9 @@ impl<S: Inner> Flow<S> {
         let version = HeaderValue::from_str(connection.protocol_version()).ok();
         let mut ping = post(like, PING.to_owned(), Some(link.clone()), version);
         ping.extensions_mut().insert(connection.affinity());
-        let upstream = self.shared.upstream.clone();
         let asked = async {
-            let opened = read_answer(self.call_inner(ping).await?, &upstream).await?;
+            let response = self.call_inner(ping.clone()).await?;
+            let opened = self.read_answer(response, &ping).await?;
             Ok::<_, CallFailed>(match opened.answer {
                 Some((Verdict::Success, _)) => true,
                 Some((Verdict::Error, json)) => {
@@ -241,8 +240,9 @@ impl<S: Inner> Flow<S> {
         let initialize = format!(
             r#"{{"jsonrpc":"2.0","id":"archon-restore","method":"initialize","params":{params}}}"#
         );
-        let response = self.call_inner(post(initialize, None, None)).await?;
-        let opened = read_answer(response, &upstream).await?;
+        let initialize = post(initialize, None, None);
+        let response = self.call_inner(initialize.clone()).await?;
+        let opened = self.read_answer(response, &initialize).await?;
         let version = opened.result().and_then(legacy::negotiated_version);
         let Some(version) = version else { return Err(CallFailed::unreachable(&upstream)) };
         let link = opened.parts.headers.get(MCP_SESSION_ID).cloned();
@@ -253,9 +253,10 @@ impl<S: Inner> Flow<S> {
             let again = format!(
                 r#"{{"jsonrpc":"2.0","id":"archon-restore","method":"{method}","params":{params}}}"#
             );
-            let response = self.call_inner(post(again, link.clone(), version.clone())).await?;
+            let again = post(again, link.clone(), version.clone());
+            let response = self.call_inner(again.clone()).await?;
             // What the upstream does not take again is lost; the call at hand is not.
-            let _ = read_answer(response, &upstream).await;
+            let _ = self.read_answer(response, &again).await;
         }
         Ok(link)
     }
@@ -267,7 +268,7 @@ fn is_for_client(status: StatusCode) -> bool {
 }
 
 /// A POST of ours to where the client's request goes, with the client's own headers beside ours.
-fn post(
+pub(super) fn post(
     like: &InnerRequest,
     body: String,
     link: Option<HeaderValue>,

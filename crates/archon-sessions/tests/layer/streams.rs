@@ -1,15 +1,16 @@
 //! Streams that clients come back to, and those that are not there for it.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use archon_sessions::layer::SessionBody;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::server::{Body, Client, Setup, call, sse, stream, text};
+use crate::server::{Asked, Body, Client, Setup, call, sse, stream, text};
 
 /// The ids of the events in a body, in order.
 fn ids(body: &str) -> Vec<String> {
@@ -242,4 +243,47 @@ async fn two_calls_at_once_with_one_id_are_both_answered() {
     }
     let rows = setup.rows(4).await;
     assert!(rows[1..].iter().all(|row| row.error.is_none()));
+}
+
+#[tokio::test]
+async fn a_server_that_asks_before_it_answers_a_handshake_is_answered() {
+    for is_restored in [false, true] {
+        let setup = Setup::new().await;
+        let known = if is_restored { Some(setup.connect().await) } else { None };
+        let (events, receiver) = mpsc::unbounded_channel();
+        let (events, receiver) = (Mutex::new(Some(events)), Mutex::new(Some(receiver)));
+        setup.server.script(move |asked| {
+            if asked.link.as_deref() == Some("inner-1") {
+                return Some(text(404, "Not Found"));
+            }
+            let events = &mut *events.lock().unwrap();
+            let say = |message: Value| {
+                events.as_ref().map(|events| events.send(format!("data: {message}\n\n")))
+            };
+            if asked.is("initialize") {
+                say(json!({ "jsonrpc": "2.0", "id": "p", "method": "ping" }));
+                say(json!({ "jsonrpc": "2.0", "id": 5, "method": "roots/list" }));
+                let mut opened = stream(receiver.lock().unwrap().take()?);
+                opened.headers_mut().insert("mcp-session-id", "inner-9".parse().unwrap());
+                return Some(opened);
+            }
+            if asked.says().is_empty() && asked.message["id"] == 5 {
+                assert_eq!(asked.link.as_deref(), Some("inner-9"));
+                assert_eq!(asked.message["error"]["code"], -32601);
+                let result = json!({ "protocolVersion": "2025-11-25", "capabilities": {} });
+                let id = if is_restored { json!("archon-restore") } else { json!(0) };
+                say(json!({ "jsonrpc": "2.0", "id": id, "result": result }));
+                // Its stream ends.
+                *events = None;
+            }
+            None
+        });
+        let client = match known {
+            Some(client) => client,
+            None => setup.connect().await,
+        };
+        assert_eq!(setup.send(client.post(&call(7, "x"))).await.status, StatusCode::OK);
+        let is_pong = |a: &Asked| a.message["id"] == "p" && a.message["result"] == json!({});
+        assert_eq!(setup.server.count(is_pong), 1);
+    }
 }
