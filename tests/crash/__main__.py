@@ -21,6 +21,8 @@ def main() -> int:
     parser.add_argument("--durability", choices=["strict", "relaxed"], default="relaxed")
     parser.add_argument("--clients", type=int, default=12, help="at once")
     parser.add_argument("--stdio", action="store_true", help="an upstream on standard input")
+    parser.add_argument("--nginx", action="store_true", help="between clients and the gateway")
+    parser.add_argument("--dark", action="store_true", help="networks end without a word")
     parser.add_argument("--mcp-port", type=int, default=0, help="where sockets are not inherited")
     parser.add_argument("--keep", type=Path, help="a directory for logs and books")
     given = parser.parse_args()
@@ -33,6 +35,8 @@ def main() -> int:
         durability=given.durability,
         is_stdio=given.stdio,
         mcp_port=given.mcp_port,
+        is_behind_nginx=given.nginx,
+        has_dark_networks=given.dark,
     )
     with tempfile.TemporaryDirectory() as temporary:
         directory = given.keep or Path(temporary)

@@ -37,6 +37,8 @@ from crash.sender import PAUSE_S
 
 # Its own codes, for a connection that broke and for a call that it stopped waiting for.
 GAVE_UP = (types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT)
+# What it makes of an answer that is no message: a proxy's, in place of a gateway that is away.
+NO_MESSAGE = "Server returned an error response"
 # It comes back for an answer twice, a second apart, after each sign of life.
 PATIENCE_S = 2 * RESUME_S
 # In mode `auto` it turns legacy where an upstream is away as it is opened. Its requests are smaller
@@ -116,7 +118,7 @@ class Library:
             result = await client.call_tool(params["name"], params["arguments"])
             seen.answer = {"result": result.model_dump(by_alias=True, mode="json")}
         except mcp.MCPError as error:
-            if error.code in GAVE_UP:
+            if error.code in GAVE_UP or error.message == NO_MESSAGE:
                 seen.detail = error.message
             else:
                 seen.answer = {"error": {"code": error.code, "message": error.message}}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crash.books import Call, ClientBook, Fate, Outcome, SessionNote
-from crash.sender import BROKEN, PAUSE_S, Sender
+from crash.sender import BROKEN, PAUSE_S, NetworkWentDark, Sender
 from process.wire import events
 
 # The longest that a call takes upstream.
@@ -73,8 +73,11 @@ class Seen:
     detail: str = ""
     is_odd: bool = False
 
-    def read(self, response: http.client.HTTPResponse, id: int) -> None:
-        """Reads an answer, as JSON or as events, until it is there or the stream ends."""
+    def read(
+        self, response: http.client.HTTPResponse, id: int, goes_dark: bool = False
+    ) -> None:
+        """Reads an answer, as JSON or as events, until it is there or the stream ends; or until the network
+        `goes_dark`, once there is an event to resume after."""
         if "text/event-stream" not in response.headers.get("content-type", ""):
             self._read_json(response)
             return
@@ -84,6 +87,8 @@ class Seen:
             if message.get("id") == id and ("result" in message or "error" in message):
                 self.answer = message
                 break
+            if goes_dark and self.last_event_id:
+                raise NetworkWentDark
         if self.answer is None:
             raise ConnectionError("the stream ended without an answer")
         # The stream ends with its answer; what breaks now takes nothing away.
@@ -170,6 +175,7 @@ class RawClient:
     session: str = ""
     handle: str = ""  # of a legacy connection
     was_lost: bool = False
+    dark_share: float = 0  # of calls whose network goes dark once they can be resumed
     sender: Sender = field(init=False)
 
     def __post_init__(self) -> None:
@@ -207,7 +213,7 @@ class RawClient:
         try:
             with self.sender.opened("POST", body, headers) as response:
                 self.check(response)
-                seen.read(response, draft.number)
+                seen.read(response, draft.number, self.chance.random() < self.dark_share)
             connected_at = self.sender.opened_at
         except BROKEN as error:
             connected_at = self.sender.opened_at
@@ -217,7 +223,12 @@ class RawClient:
         return ended(draft, len(body), connected_at, sent_at, seen)
 
     def check(self, response: http.client.HTTPResponse) -> None:
-        """Notes a session that was lost."""
+        """Notes a session that was lost.
+
+        Raises ConnectionError for what a proxy says in the gateway's place: the call may have run.
+        """
+        if response.status >= 500 and response.headers.get("server", "").startswith("nginx"):
+            raise ConnectionError(f"the proxy answered {response.status}")
         lost = "answered with 404" if response.status == 404 else ""
         for name, mine in ((SESSION, self.session), (HANDLE, self.handle)):
             got = response.headers.get(name)

@@ -24,6 +24,7 @@ from crash.modern_client import Modern
 from crash.raw import TOOLS
 from crash.schedule import UPSTREAM, Victim, carry_out, schedule
 from harness import Archon, Fixture, Processes, fixture_command, wait_for
+from nginx import in_front_of
 
 CONFIG_FILE = "archon.toml"
 # A session outlives the longest run, so that each that ends was ended by its client.
@@ -36,6 +37,8 @@ CALLS = (10, 60)
 FINISH_S = 180
 # What clients need for the calls that are waited for between two blows, at the very most.
 WORK_S = 120
+# Of calls that can be resumed, where networks go dark.
+DARK_SHARE = 0.3
 # Of clients: legacy, modern, and those of the library.
 KINDS = 3
 
@@ -53,6 +56,8 @@ class Plan:
     mcp_port: int = 0  # for a gateway that takes no sockets over
     calls_between: int = 0  # two blows, at least: a run in which nothing happens proves nothing
     relaxed_s: float = RELAXED_S
+    is_behind_nginx: bool = False
+    has_dark_networks: bool = False  # clients lose theirs without a word, and resume on another
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,8 @@ def run(
         keeps_sockets = isinstance(gateway, HeldArchon)
         say(f"{gateway.url}, {'inherited sockets' if keeps_sockets else 'fixed ports'}")
         blows = schedule(plan.seed, plan.kills, plan.pause_s)
-        with _clients(plan, gateway.url, book):
+        front = in_front_of if plan.is_behind_nginx else contextlib.nullcontext
+        with front(gateway.url) as url, _clients(plan, url, book):
             victims: dict[str, Victim] = {GATEWAY: gateway, UPSTREAM: upstream}
             work = Work(book, plan.calls_between)
             kills = tuple(carry_out(blows, victims, say, until_worked=work.wait))
@@ -192,7 +198,9 @@ def _raw(
         name = f"{era.__name__.lower()}-{number}.{turn}"
         chance = random.Random(f"{plan.seed} {name}")
         calls = chance.randint(*CALLS)
-        era(url, name, book, chance).use(calls, is_over.is_set)
+        client = era(url, name, book, chance)
+        client.dark_share = DARK_SHARE if plan.has_dark_networks else 0
+        client.use(calls, is_over.is_set)
 
 
 def _libraries(

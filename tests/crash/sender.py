@@ -7,7 +7,7 @@ import http.client
 import select
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from crash.books import ClientBook
@@ -23,6 +23,10 @@ PAUSE_S = 0.05
 BROKEN = (OSError, http.client.HTTPException, ValueError)
 
 
+class NetworkWentDark(ConnectionError):
+    """Nothing more comes of a connection, and nobody says so."""
+
+
 @dataclass
 class Sender:
     """Sends requests, on one kept connection or on a new one for each."""
@@ -32,6 +36,7 @@ class Sender:
     book: ClientBook
     opened_at: float = 0.0
     _kept: http.client.HTTPConnection | None = None
+    _dark: list[http.client.HTTPConnection] = field(default_factory=list)
 
     @contextlib.contextmanager
     def opened(
@@ -44,14 +49,22 @@ class Sender:
             connection.request(method, urlsplit(self.url).path, body or None, dict(headers))
             response = connection.getresponse()
             yield response
+        except NetworkWentDark:
+            # Held, so that the other side is told nothing; it has what was sent, and nobody reads it.
+            self._dark.append(connection)
+            raise
         finally:
-            if self.keeps_open and response is not None and response.isclosed():
+            if connection in self._dark:
+                pass
+            elif self.keeps_open and response is not None and response.isclosed():
                 self._kept = connection
             else:
                 connection.close()
 
     def close(self) -> None:
-        """Closes the kept connection."""
+        """Closes the connections that it still has."""
+        while self._dark:
+            self._dark.pop().close()
         if self._kept:
             self._kept.close()
             self._kept = None

@@ -19,9 +19,17 @@ CALLS_BETWEEN = 10
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("durability", "stdio"), [("strict", False), ("relaxed", False), ("strict", True)]
+    ("durability", "stdio", "nginx"),
+    [
+        ("strict", False, False),
+        ("relaxed", False, True),
+        ("strict", True, True),
+        ("relaxed", True, False),
+    ],
 )
-def test_nothing_is_lost_when_everything_is_killed(durability: str, stdio: bool, tmp_path: Path):
+def test_nothing_is_lost_when_everything_is_killed(
+    durability: str, stdio: bool, nginx: bool, tmp_path: Path
+):
     seed = random.SystemRandom().randrange(2**32)
     plan = Plan(
         seed=seed,
@@ -29,6 +37,8 @@ def test_nothing_is_lost_when_everything_is_killed(durability: str, stdio: bool,
         clients=8,
         durability=durability,
         is_stdio=stdio,
+        is_behind_nginx=nginx,
+        has_dark_networks=True,
         pause_s=(0.2, 0.8),
         relaxed_s=RELAXED_S,
         calls_between=CALLS_BETWEEN,
