@@ -15,10 +15,6 @@ ERA = "a client that speaks both eras is not led to the one of its server"
 
 # What waits for a fix, by the test's name, with the reason.
 WAITING = [
-    (r"\[2-auto-(1|2-stateful|2-resumable|2-json)", ERA),
-    (r"test_clients_outlive_.*2-auto", ERA),
-    (r"test_.*(browser|window|outlives).*(2-auto|its_server|each)", ERA),
-    (r"\[claude-code\]", ERA),
     (r"supergateway_keeps_state.*auto", ERA),
     (r"comes_back_for_nothing|interrupts", "clients come back for answers that they have"),
     (r"supergateway_keeps_state\[sse", "the transport of 2024-11-05"),

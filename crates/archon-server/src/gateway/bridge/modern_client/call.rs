@@ -54,7 +54,7 @@ enum Step {
     /// The call's answer, and its HTTP status.
     Answer(StatusCode, Bytes),
     /// An answer that passes as it is.
-    Refused(Answer),
+    Refused(Box<Answer>),
     /// Nothing that concerns the client.
     Nothing,
 }
@@ -191,7 +191,7 @@ impl Call {
         };
         match step? {
             Step::Answer(status, answer) => Ok(answer::json(status, answer)),
-            Step::Refused(answer) => Ok(answer),
+            Step::Refused(answer) => Ok(*answer),
             step @ (Step::News(_) | Step::Nothing) => {
                 Ok(written::stream(|out| call.run(Ok(step), out)))
             }
@@ -238,7 +238,7 @@ impl Call {
                 };
                 match sent? {
                     Ok(flight) => self.flight = Some(flight),
-                    Err(answer) => return Ok(Step::Refused(answer)),
+                    Err(answer) => return Ok(Step::Refused(Box::new(answer))),
                 }
                 continue;
             };
@@ -259,7 +259,7 @@ impl Call {
                 Next::Forgotten => {
                     return Err(CallFailed::unreachable(self.clients.shared.plain.name()));
                 }
-                Next::Refused(answer) => return Ok(Step::Refused(answer)),
+                Next::Refused(answer) => return Ok(Step::Refused(Box::new(answer))),
                 Next::Failed(failed) => return Err(failed),
             }
         }

@@ -50,7 +50,7 @@ enum Source {
     /// The upstream has not begun to answer: it may first ask something on the GET stream.
     Sent(OnItsWay),
     /// An answer that is read.
-    Read(Incoming),
+    Read(Box<Incoming>),
     /// The rest of one whose stream was closed: nothing if there is none.
     Resumed(Pin<Box<dyn Future<Output = Option<Incoming>> + Send>>),
     Over,
@@ -167,12 +167,12 @@ impl Flight {
                 next = self.source.next() => match next {
                     Came::Head(Ok((true, _))) => return Next::Forgotten,
                     Came::Head(Ok((false, answer))) => match Said::of(answer) {
-                        Said::Messages(incoming) => self.source = Source::Read(incoming),
+                        Said::Messages(incoming) => self.source = Source::Read(Box::new(incoming)),
                         Said::Refusal(answer) => return Next::Refused(answer),
                     },
                     Came::Head(Err(failed)) => return Next::Failed(failed),
                     Came::Message(message) => return Next::Message(message),
-                    Came::Rest(incoming) => self.source = Source::Read(incoming),
+                    Came::Rest(incoming) => self.source = Source::Read(Box::new(incoming)),
                     Came::End => match self.resumption() {
                         Some(rest) => self.source = rest,
                         None => return Next::Failed(self.lost()),

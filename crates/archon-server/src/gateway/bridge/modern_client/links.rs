@@ -78,7 +78,7 @@ impl Links {
         let mut ended = Vec::new();
         self.slots().retain(|_, slot| {
             let is_old = || now.saturating_duration_since(slot.used()) >= KEPT_FOR;
-            if !slot.presence.is_gone() && !(slot.presence.has_ended() && is_old()) {
+            if !(slot.presence.is_gone() || slot.presence.has_ended() && is_old()) {
                 return true;
             }
             let Ok(link) = slot.take() else { return true };
