@@ -3,13 +3,13 @@
 Run as a program this file is the first: a counter that counts for one session, and says so on the way.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from mcp.server.mcpserver import Context, MCPServer
 
 from harness import ROOT, Process, free_port, tool
 
@@ -51,15 +51,13 @@ class TypeScriptSse(Process):
 
 def serve(port: int) -> None:
     """Serves until the process is ended."""
-    from mcp.server.mcpserver import Context, MCPServer
-
     server = MCPServer("counter")
-    counts: dict[int, int] = {}
+    counts: dict[str, int] = {}
 
     @server.tool()
     async def count(ctx: Context) -> str:
         """Counts the calls of a session."""
-        session = id(ctx.session)
+        session = ctx.request_context.request.query_params["session_id"]
         counts[session] = counts.get(session, 0) + 1
         await ctx.report_progress(1, 1)
         return str(counts[session])

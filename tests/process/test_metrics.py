@@ -177,7 +177,7 @@ def test_while_the_store_is_away_the_counts_go_on(start_archon):
 def test_an_upstream_that_is_away_is_down(start_fixture, start_archon, config):
     upstream = start_fixture("--legacy-only")
     named = {"url": upstream.url, "restart_grace_seconds": 0.1}
-    gateway = start_archon(*config(**{"upstreams.fixture": named}))
+    gateway = start_archon(*config(health={"probe_seconds": 0}, **{"upstreams.fixture": named}))
     assert not scrape(gateway).series("archon_upstream_up"), "nobody knows before the first call"
     client = LegacyClient.connect(gateway.url)
     assert scrape(gateway).value("archon_upstream_up", upstream="fixture") == 1

@@ -183,7 +183,7 @@ def test_a_child_outlives_its_clients_pause(start, kind):
     client = kind(gateway.url)
     before = client.call("count", {"key": "k"})
     assert before.text == "1"
-    wait_for("the session ends", lambda: "reaper ended 1 idle sessions" in gateway.log())
+    wait_for("the session ends", lambda: "Cleaned up 1 expired sessions" in gateway.log())
     after = client.call("count", {"key": "k"})
     assert after.text == "2", "its state is there"
     assert after.session != before.session
@@ -369,7 +369,7 @@ def test_calls_end_whatever_their_children_do(start):
     gateway = start(lines.command("--exit-at-start"))
     assert "exit status 0" in greet(gateway).error["message"]
 
-    gateway = start(lines.command("--read-nothing"), call_timeout_seconds=1)
+    gateway = start(lines.command("--read-nothing"), call_timeout_seconds=5)
     client = LegacyClient.connect(gateway.url)
     assert client.call("echo", {"text": "x" * 500_000}).error["code"] == -31003
 

@@ -286,6 +286,11 @@ fn seconds(name: &str, value: Option<f64>, default: Duration) -> anyhow::Result<
         .with_context(|| format!("`{name}` must be a positive number of seconds, not {value}"))
 }
 
+/// As [`seconds`], where 0 means not at all.
+fn seconds_if_any(name: &str, value: Option<f64>, default: Duration) -> anyhow::Result<Duration> {
+    if value == Some(0.0) { Ok(Duration::ZERO) } else { seconds(name, value, default) }
+}
+
 impl file::Sessions {
     fn settings(
         self,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::upstream::RESTART_GRACE;
-use super::{file, seconds};
+use super::{file, seconds, seconds_if_any};
 
 /// A child per client, each some tens of megabytes if it runs on Node or Python.
 const CHILDREN_MAX: usize = 64;
@@ -138,8 +138,8 @@ pub(super) fn read(
             upstream.idle_shutdown_seconds,
             standard.idle_shutdown,
         )?,
-        restart_grace: time(
-            "restart_grace_seconds",
+        restart_grace: seconds_if_any(
+            &format!("upstreams.{name}.restart_grace_seconds"),
             upstream.restart_grace_seconds,
             standard.restart_grace,
         )?,

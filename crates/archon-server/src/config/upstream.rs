@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde::Deserialize;
 
-use super::{Forwarding, StdioConfig, file, forwarding, seconds, stdio};
+use super::{Forwarding, StdioConfig, file, forwarding, seconds, seconds_if_any, stdio};
 
 /// Names become part of a path and of every row.
 const NAME_CHARS_MAX: usize = 64;
@@ -222,7 +222,7 @@ fn http(name: &str, url: &str, upstream: file::Upstream) -> anyhow::Result<HttpC
         headers,
         forwarding,
         connect_timeout: seconds(&setting, upstream.connect_timeout_seconds, CONNECT_TIMEOUT)?,
-        restart_grace: seconds(&grace, upstream.restart_grace_seconds, RESTART_GRACE)?,
+        restart_grace: seconds_if_any(&grace, upstream.restart_grace_seconds, RESTART_GRACE)?,
         tls_ca_file: upstream.tls_ca_file,
     })
 }

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
 use http::header::HeaderValue;
-use http::{Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -127,7 +127,7 @@ where
             Some(asked) => asked.feed(&data, &mut self.read_ahead, &mut self.questions),
             None => self.read_ahead.push_back(data),
         }
-        if self.answer.is_none() && self.bytes > READ_AHEAD_MAX as u64 {
+        if self.bytes > READ_AHEAD_MAX as u64 {
             let is_answer = self.parts.status.is_success();
             let too_large = CallFailed::too_large(upstream, READ_AHEAD_MAX);
             return if is_answer { Err(too_large) } else { Ok(false) };

@@ -28,6 +28,7 @@ impl<S: Inner> Flow<S> {
         connection: &Arc<LiveConnection>,
     ) -> Result<Answered<S::Answer>, CallFailed> {
         let tracker = self.shared.tracker.clone();
+        ids.iter().for_each(|id| tracker.begin_cancel(connection, id));
         let mut told = pin!(self.call_repeatably(request, Some(connection)));
         let in_time = tokio::time::timeout(TELL_TIME_MAX, told.as_mut()).await;
         for id in ids {

@@ -51,6 +51,8 @@ impl LinkState {
             }
             (StatusCode::NOT_FOUND | StatusCode::GONE, Asked::Stream) => Self::Doubtful,
             (StatusCode::NOT_FOUND, Asked::Messages(ids)) if !said.is_for(ids) => Self::Forgotten,
+            // What is not there is most often the method, and then it says so.
+            (StatusCode::NOT_FOUND, Asked::Messages(_)) => doubtful(said.may_be_of_session()),
             (StatusCode::GONE, Asked::Messages(ids)) if !said.is_for(ids) => Self::Doubtful,
             _ if is_refusal(status) => doubtful(said.names_session()),
             _ => Self::Known,
@@ -124,6 +126,11 @@ impl Said {
             Self::Answer { id: Some(id), .. } => is_among(id, ids),
             Self::Answer { id: None, .. } | Self::Text(_) => false,
         }
+    }
+
+    /// Returns true if it is an error that does not say that the method is what is not there.
+    fn may_be_of_session(&self) -> bool {
+        matches!(self, Self::Answer { error: Some((code, _)), .. } if *code != METHOD_NOT_FOUND)
     }
 
     fn names_session(&self) -> bool {
@@ -226,8 +233,8 @@ mod tests {
             (404, "Not Found", Forgotten),
             (404, TYPESCRIPT, Forgotten),
             (404, PYTHON, Forgotten),
-            // An answer to the request itself is that answer.
-            (404, OWN, Known),
+            // An answer to the request itself is that answer, unless it does not say what is not there.
+            (404, OWN, Doubtful),
             (404, NO_METHOD, Known),
             (404, RESULT, Known),
             (400, OWN, Known),

@@ -51,6 +51,14 @@ impl Proof {
     }
 }
 
+impl Proof {
+    /// Returns true if the client can be known again by it. The client of a new session may have been given a handle
+    /// that it does not keep: what it leaves behind then must be where it is looked for.
+    pub fn is_lasting(self) -> bool {
+        self != Self::New && self.reaches_upstream_state()
+    }
+}
+
 /// Who sends a request, as far as the network and authentication tell.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {

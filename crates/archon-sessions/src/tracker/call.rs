@@ -200,7 +200,12 @@ impl Call {
         self.facts.as_ref().map(Annotations::of).unwrap_or_default()
     }
 
-    /// Waits until its client takes it back.
+    /// Returns true if its client takes it back, and its server is being told.
+    pub fn is_being_cancelled(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| facts.cancellation.is_begun())
+    }
+
+    /// Waits until its client has taken it back.
     pub fn poll_cancelled(&self, context: &mut Context<'_>) -> Poll<()> {
         self.facts.as_ref().map_or(Poll::Pending, |facts| facts.cancellation.poll(context))
     }

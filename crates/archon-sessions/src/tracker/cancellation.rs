@@ -10,6 +10,8 @@ use super::{LiveConnection, Tracker};
 /// Whether a call was taken back, for the one task that waits for its answer.
 #[derive(Debug, Default)]
 pub(super) struct Cancellation {
+    /// Its server is being told.
+    is_begun: AtomicBool,
     is_cancelled: AtomicBool,
     waker: AtomicWaker,
 }
@@ -21,6 +23,10 @@ impl Cancellation {
         if self.is_cancelled.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    pub(super) fn is_begun(&self) -> bool {
+        self.is_begun.load(SeqCst)
+    }
+
     fn cancel(&self) {
         self.is_cancelled.store(true, SeqCst);
         self.waker.wake();
@@ -28,6 +34,14 @@ impl Cancellation {
 }
 
 impl Tracker {
+    /// Notes that the call of this id (JSON text) on this connection is about to be taken back: a stream that ends
+    /// meanwhile ends for that.
+    pub fn begin_cancel(&self, connection: &LiveConnection, id: &str) {
+        if let [call] = &*connection.calls_of(id) {
+            call.cancellation.is_begun.store(true, SeqCst);
+        }
+    }
+
     /// Takes back the call of this id (JSON text) on this connection. Whoever waits for its answer ends it. Returns
     /// false if there is none, or more than one: some clients use one id for all, and which is meant is not known.
     pub fn cancel(&self, connection: &LiveConnection, id: &str) -> bool {

@@ -206,6 +206,11 @@ impl Children {
         self.starts.keep(starting);
     }
 
+    /// Returns true if a child takes longer to answer its handshake than a client waits.
+    pub fn is_slow_to_start(&self) -> bool {
+        self.starts.any()
+    }
+
     /// Returns a child that was sent a handshake which `is_ours`, and is still starting or has just answered.
     pub fn take_starting(&self, is_ours: impl Fn(&Starting) -> bool) -> Option<Starting> {
         self.starts.take(is_ours)

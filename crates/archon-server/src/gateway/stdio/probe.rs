@@ -27,6 +27,10 @@ pub async fn speaks(children: &Arc<Children>, eras: &Arc<Knowledge>) -> Result<S
     if let Some(known) = eras.get() {
         return Ok(known);
     }
+    if children.is_slow_to_start() {
+        // A second one would begin what takes so long once more. Whoever did a handshake knows its server.
+        return Ok(Speaks::LegacyOnly(legacy_versions()));
+    }
     let _turn = eras.asking.lock().await;
     if let Some(known) = eras.get() {
         return Ok(known);

@@ -47,6 +47,11 @@ impl Starts {
         Some(kept.remove(at))
     }
 
+    /// Returns true if there is one that still runs.
+    pub fn any(&self) -> bool {
+        self.kept().iter().any(|one| one.child.is_open())
+    }
+
     /// Takes out the oldest one.
     pub fn take_oldest(&self) -> Option<Starting> {
         self.take(|_| true)

@@ -3,7 +3,8 @@
 //! Nothing shows that an answer was read, but that its client says so: behind a proxy, the next request on a transport
 //! connection is another client's, or the one that comes back for the answer. So what a client may come back for is
 //! kept within bounds, and what is not worth that is never made so: a stream that is answered at once begins without
-//! an id, and its client has nothing to come back with.
+//! an id, and its client has nothing to come back with. Where its server begins it with one, so do we, for clients that
+//! expect that.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -113,7 +114,8 @@ impl Logged {
         let is_first = !self.has_begun() && *self.log.purpose() != Purpose::Standing;
         if is_first && !is_message && self.held.len() + bytes.len() <= HELD_MAX {
             self.held.extend_from_slice(&bytes);
-            return Bytes::new();
+            let is_primed = self.knows_priming() && is_primed(&self.held);
+            return if is_primed { self.release().unwrap_or_default() } else { Bytes::new() };
         }
         let bytes = self.after_held(bytes);
         self.send(bytes)
@@ -123,7 +125,8 @@ impl Logged {
     /// kept: its client has no id to come back with.
     pub fn pass_answer(&mut self, bytes: Bytes) -> Bytes {
         let bytes = self.after_held(bytes);
-        let bytes = if self.has_begun() { bytes } else { bytes.slice(first_message(&bytes)..) };
+        let keeps_all = self.has_begun() || (self.knows_priming() && is_primed(&bytes));
+        let bytes = if keeps_all { bytes } else { bytes.slice(first_message(&bytes)..) };
         let mut ended: Vec<Ended> = Vec::new();
         let bytes = self.renumber.feed_answer(bytes, &mut ended);
         if ended.last().is_some_and(|answer| answer.seq == 0) {
@@ -139,8 +142,7 @@ impl Logged {
     /// upstream began it with, or an event without data (MCP 2025-11-25, Transports: servers should begin with one;
     /// older clients do not expect it).
     pub fn poll_prime(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
-        let knows_it = self.connection.protocol_version() >= "2025-11-25";
-        let has_one = knows_it || !self.held.is_empty();
+        let has_one = self.knows_priming() || !self.held.is_empty();
         if self.has_begun() || self.resumed.is_some() || !has_one {
             return Poll::Pending;
         }
@@ -156,6 +158,11 @@ impl Logged {
     pub fn release(&mut self) -> Option<Bytes> {
         let held = std::mem::take(&mut self.held);
         (!held.is_empty()).then(|| self.send(held.freeze()))
+    }
+
+    /// Returns true if the client expects streams that begin with an id and no data.
+    fn knows_priming(&self) -> bool {
+        self.connection.protocol_version() >= "2025-11-25"
     }
 
     fn after_held(&mut self, bytes: Bytes) -> Bytes {
@@ -181,6 +188,11 @@ impl Logged {
         self.renumber.go_on(mark(link));
         self.resumed = after.map(|after| Resumed { after, held: BytesMut::new() });
     }
+}
+
+/// Returns true if a stream begins with an id and no data: its server has it come back to.
+fn is_primed(stream: &[u8]) -> bool {
+    first_event(stream).is_some_and(|(end, id)| !id.is_empty() && first_message(stream) >= end)
 }
 
 fn mark(link: Option<&HeaderValue>) -> u32 {

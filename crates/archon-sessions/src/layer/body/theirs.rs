@@ -257,9 +257,7 @@ where
         }
         let Some(watch) = &mut self.watch else { return Poll::Pending };
         if watch.poll_cancelled(context).is_ready() {
-            let passed = watch.close_cancelled();
-            self.source = Source::Over;
-            return Poll::Ready(self.send(passed).map(Next::Frame));
+            return Poll::Ready(self.close_cancelled());
         }
         if let Some(logged) = &mut watch.logged
             && let Poll::Ready(bytes) = logged.poll_prime(context)
@@ -293,6 +291,10 @@ where
             self.source = Source::Over;
             return None;
         };
+        if watch.is_being_cancelled() {
+            return self.close_cancelled();
+        }
+        let Some(watch) = &mut self.watch else { return None };
         if watch.expects_more() && self.renews() {
             let is_first = !std::mem::replace(&mut self.is_renewed, true);
             let watch = self.watch.as_mut().filter(|watch| is_first && watch.is_waiting());
@@ -312,10 +314,14 @@ where
     /// The inner service's stream broke: it goes on elsewhere, or its client is told in the protocol's own
     /// form where it can be.
     fn broke(&mut self, error: BoxError) -> Option<Next> {
-        let Some(watch) = &self.watch else {
+        let Some(watch) = &mut self.watch else {
             self.source = Source::Over;
             return Some(Next::Error(error));
         };
+        if watch.is_being_cancelled() {
+            return self.close_cancelled();
+        }
+        let Some(watch) = &self.watch else { return None };
         // Of a message that broke off nothing can go on in its event.
         let is_message = self.as_event.take().is_some();
         if watch.expects_more() && !is_message && self.renews() {
@@ -330,6 +336,13 @@ where
         if passed.bytes.is_empty() && !is_whole {
             return Some(Next::Error(error));
         }
+        self.send(passed).map(Next::Frame)
+    }
+
+    /// Its calls were taken back.
+    fn close_cancelled(&mut self) -> Option<Next> {
+        self.source = Source::Over;
+        let passed = self.watch.as_mut().map(Watch::close_cancelled)?;
         self.send(passed).map(Next::Frame)
     }
 

@@ -185,12 +185,22 @@ impl Watch {
         if !self.is_waiting() {
             return Poll::Pending;
         }
-        let is_cancelled = |call: &mut Call| call.poll_cancelled(context).is_ready();
-        for call in self.calls.extract_if(.., is_cancelled) {
+        let are_over = self.end_cancelled(|call| call.poll_cancelled(context).is_ready());
+        if are_over { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Returns true if its calls are being taken back. Where the stream ends meanwhile, it ends for that.
+    pub fn is_being_cancelled(&mut self) -> bool {
+        self.is_waiting() && self.end_cancelled(Call::is_being_cancelled)
+    }
+
+    /// Ends calls that are taken back; returns true if none is left.
+    fn end_cancelled(&mut self, mut is_cancelled: impl FnMut(&Call) -> bool) -> bool {
+        for call in self.calls.extract_if(.., |call| is_cancelled(call)) {
             // Nobody is answered, so nobody waits.
             let _ = call.end(Ending::without_answer(Outcome::Error, CANCELLED));
         }
-        if self.calls.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        self.calls.is_empty()
     }
 
     /// Its calls were taken back: the stream ends without an answer. A client that has an id to come back with gets

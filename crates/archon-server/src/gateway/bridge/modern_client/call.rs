@@ -381,9 +381,7 @@ fn presence_of(request: &InnerRequest) -> Option<&Arc<Presence>> {
 fn owner_of(request: &InnerRequest, envelope: &Envelope) -> Owner {
     let exchange = request.extensions().get::<Exchange>();
     // A new session's client may not know it yet when it comes again.
-    let is_proven = exchange
-        .and_then(|exchange| exchange.proof)
-        .is_some_and(|proof| proof != Proof::New && proof.reaches_upstream_state());
+    let is_proven = exchange.and_then(|exchange| exchange.proof).is_some_and(Proof::is_lasting);
     let presence = presence_of(request).filter(|_| is_proven);
     Owner {
         principal: exchange.map_or(Principal::Anonymous, |exchange| exchange.principal.clone()),
