@@ -460,6 +460,53 @@ def test_a_process_can_be_named(start_archon):
     assert serving(gateway) != gateway.pid
 
 
+def test_a_named_process_says_beside_its_own_database_what_came_of_it(
+    start_fixture, start_archon, postgres, tmp_path
+):
+    gateway = start_archon(upstream=start_fixture(), db=postgres.url)
+    client = LegacyClient.connect(gateway.url)
+    # Elsewhere, and without a word on the database.
+    (tmp_path / "elsewhere").mkdir()
+    command = [str(archon_bin()), "upgrade", "--pid", str(gateway.pid)]
+    run = subprocess.run(
+        command, cwd=tmp_path / "elsewhere", capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    new = int((gateway.directory / "data/archon.pid").read_text())
+    assert run.stdout == f"upgraded: process {new} has taken over from {gateway.pid}\n"
+    assert client.call("echo", {"text": "hello"}).session == client.session
+
+
+def test_a_process_without_files_cannot_be_named(start_archon):
+    gateway = start_archon(db="memory")
+    run = upgrade("--pid", gateway.pid)
+    assert run.returncode == 1 and "has no files beside a database" in run.stderr
+    assert gateway.is_running
+
+
+def test_the_lease_goes_from_process_to_process(start_fixture, start_archon):
+    upstream = start_fixture()
+    gateway = start_archon(upstream=upstream)
+    for _ in range(2):
+        _, new = upgraded(gateway)
+        with pytest.raises(RuntimeError, match=f"in use by process {new} on "):
+            start_archon(upstream=upstream, db=gateway.db)
+    # One that was replaced and still has a call does not have it any more.
+    client = LegacyClient.connect(gateway.url)
+    watcher = LegacyClient.connect(gateway.url)
+    with ThreadPoolExecutor(1) as pool:
+        slept = pool.submit(client.call, "sleep", {"ms": 8_000, "key": "nap"})
+        wait_for(
+            "the call has begun", lambda: watcher.text("count", key="nap.started", add=0) == "1"
+        )
+        old, new = upgraded(gateway)
+        os.kill(new, signal.SIGKILL)
+        gone(new, gateway)
+        assert is_running(old)
+        assert start_archon(upstream=upstream, db=gateway.db).is_running
+        assert slept.result().text == "slept 8000 ms"
+
+
 def test_systemd_hears_who_serves(start_archon):
     with tempfile.TemporaryDirectory() as folder, socket.socket(
         socket.AF_UNIX, socket.SOCK_DGRAM
