@@ -21,6 +21,7 @@ import pytest
 
 import rows
 from clients import connect
+from command import archon
 from harness import Archon, archon_bin, wait_for
 from wire import Answer, LegacyClient, ModernClient, get_json
 
@@ -505,6 +506,46 @@ def test_the_lease_goes_from_process_to_process(start_fixture, start_archon):
         assert is_running(old)
         assert start_archon(upstream=upstream, db=gateway.db).is_running
         assert slept.result().text == "slept 8000 ms"
+
+
+def test_clients_at_the_default_path_stay_at_their_server_when_the_default_changes(
+    start_fixture, start_archon, config, tmp_path
+):
+    zebra, ant = start_fixture(), start_fixture()
+    for upstream, key in ((zebra, "zebra"), (ant, "ant")):
+        assert ModernClient(upstream.url).text("count", key=key) == "1"
+    sessions = {"reap_every_seconds": 0.2}
+    quiet = {"[sessions.timeouts]": {"client": "quiet", "idle_timeout_seconds": 1}}
+
+    def configured(**upstreams: dict[str, Any]) -> tuple[str, str]:
+        named = {f"upstreams.{name}": settings for name, settings in upstreams.items()}
+        return config(sessions=sessions, **quiet, **named)
+
+    def at_zebra(client: LegacyClient) -> bool:
+        return client.text("count", key="zebra", add=0) == "1"
+
+    arguments = configured(zebra={"url": zebra.url})
+    gateway = start_archon(*arguments)
+    busy = LegacyClient.connect(gateway.url, name="busy")
+    silent = LegacyClient.connect(gateway.url, name="quiet")
+    rows.expect_session(gateway.db, silent.session, status="disconnected")
+
+    # One that comes before it in the alphabet, and after it in the file, changes nothing.
+    configured(zebra={"url": zebra.url}, ant={"url": ant.url})
+    upgraded(gateway)
+    assert at_zebra(busy) and at_zebra(LegacyClient.connect(gateway.url))
+
+    # Another default takes new clients, and leaves the old ones where they are.
+    configured(zebra={"url": zebra.url}, ant={"url": ant.url, "default": True})
+    said = archon("serve", "--check", "--db", str(gateway.db), *arguments, cwd=tmp_path).stdout
+    assert "/mcp leads to ant (`default = true`)\n/mcp last led to zebra; " in said
+    upgraded(gateway)
+    assert not at_zebra(LegacyClient.connect(gateway.url))
+    assert at_zebra(busy)
+    # Also after a silence, when only the store knows them.
+    assert at_zebra(silent)
+    assert busy.end().status == 200
+    assert busy.call("count").status == 404
 
 
 def test_systemd_hears_who_serves(start_archon):

@@ -1,6 +1,7 @@
 //! The whole stack on one screen: store, tracker, upstreams, endpoints, listeners; and the way out.
 
 mod browsers;
+mod default_upstream;
 mod descriptors;
 mod drain;
 mod lease;
@@ -13,7 +14,7 @@ mod storage;
 mod unread;
 mod upgrade;
 
-pub use lease::files_of;
+pub use lease::{files_of, last_holder};
 pub use pid_file::{Outcome, PidFile};
 pub use sockets::Inherited;
 pub use storage::Storage;
@@ -35,7 +36,7 @@ use crate::api::ws::Feed;
 use crate::api::{self, Transfers};
 use crate::config::{AuthConfig, Config, Database, NAMELESS_NODE};
 use crate::gateway::{Builtin, Looks, Repeats, Unbatched, Upstream};
-use crate::identity::{Gate, Identify, Identities};
+use crate::identity::{Gate, Identities};
 use crate::telemetry::Telemetry;
 use browsers::Browsers;
 use drain::{Drain, Ending, Patience};
@@ -181,14 +182,13 @@ fn endpoints(
         let tools = Builtin::layer(name.clone(), overview, catalog.clone(), is_on);
         let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
         let repeats = Repeats::layer(catalog, is_trusted);
-        let service = ServiceBuilder::new()
-            .layer_fn(|inner| Identify::new(inner, gate.clone()))
+        let sessions = ServiceBuilder::new()
             .layer(sessions)
             .layer_fn(Unbatched::new)
             .layer(tools)
             .layer(repeats)
             .service(upstream.clone());
-        Endpoint { name, service }
+        Endpoint { name, sessions, gate }
     };
     overview.upstreams.iter().enumerate().map(endpoint).collect()
 }
