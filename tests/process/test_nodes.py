@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import subprocess
 import threading
 from typing import Any
 
 import pytest
 
 import rows
-from harness import Archon, wait_for
+from harness import Archon, archon_bin, wait_for
 from postgres import Postgres
 from wire import LegacyClient
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.timeout(180)
 DATABASES = ["sqlite", "postgres"]
 # Ends are looked for every second, by a gateway that has learned within twenty that it is not alone.
 LEARNED_S = 60
+SLEEPS = "SELECT status, count(*) FROM archon_mcp_requests WHERE tool_name = 'sleep' GROUP BY 1"
 
 
 class Pair:
@@ -43,6 +45,49 @@ def pair(request, postgres, start_fixture, start_archon, tmp_path) -> Pair:
     names = [() if is_postgres else ("--node", name) for name in ("a", "b")]
     one, other = (start_archon(*args, upstream=upstream, db=db) for args in names)
     return Pair(one, other, postgres if is_postgres else None)
+
+
+def test_a_second_gateway_on_a_file_is_refused_until_the_first_is_gone(
+    start_fixture, start_archon, tmp_path
+):
+    upstream, db = start_fixture(), tmp_path / "shared.db"
+    first = start_archon(upstream=upstream, db=db)
+    client = LegacyClient.connect(first.url)
+    answers: list[Any] = []
+    arguments = {"ms": 4000, "key": "nap"}
+    call = threading.Thread(target=lambda: answers.append(client.call("sleep", arguments)))
+    call.start()
+    wait_for("the call is known", lambda: rows.query(db, "SELECT node FROM archon_mcp_calls"))
+    pid_file = tmp_path / "shared.db.pid"
+
+    with pytest.raises(RuntimeError) as refused:
+        start_archon(upstream=upstream, db=db)
+
+    said = f"{db} is in use by process {first.pid} on "
+    assert said in str(refused.value) and f"MCP at 127.0.0.1:{first.port}" in str(refused.value)
+    assert pid_file.read_text() == f"{first.pid}\n"
+    # What only reads goes on beside it.
+    command = [str(archon_bin()), "sessions", "list", "--api", first.api_url]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert listed.returncode == 0 and client.session[:8] in listed.stdout, listed
+    call.join(60)
+    assert answers[0].text == "slept 4000 ms"
+    lost = "SELECT count(*) FROM archon_mcp_requests WHERE error_message LIKE 'outcome unknown%'"
+    rows.expect(db, [("success", 1)], SLEEPS)
+    assert rows.query(db, lost) == [(0,)]
+
+    # One with a name of its own is another node, with files of its own.
+    other = start_archon("--node", "b c", upstream=upstream, db=db)
+    assert (tmp_path / "shared.db.b%20c.pid").read_text() == f"{other.pid}\n"
+    assert pid_file.read_text() == f"{first.pid}\n"
+    with pytest.raises(RuntimeError, match='node "b c" on .* is in use by process'):
+        start_archon("--node", "b c", upstream=upstream, db=db)
+
+    # A crash gives it back at once.
+    first.kill()
+    second = start_archon(upstream=upstream, db=db)
+    assert at(second, client).call("echo", {"text": "hello"}).text == "hello"
+    second.restart()
 
 
 def at(gateway: Archon, client: LegacyClient) -> LegacyClient:

@@ -21,6 +21,7 @@ import pytest
 
 import rows
 from clients import connect
+from command import archon
 from harness import Archon, archon_bin, wait_for
 from wire import Answer, LegacyClient, ModernClient, get_json
 
@@ -458,6 +459,93 @@ def test_a_process_can_be_named(start_archon):
     run = upgrade("--pid", gateway.pid, "--db", gateway.db)
     assert run.returncode == 0, run.stderr
     assert serving(gateway) != gateway.pid
+
+
+def test_a_named_process_says_beside_its_own_database_what_came_of_it(
+    start_fixture, start_archon, postgres, tmp_path
+):
+    gateway = start_archon(upstream=start_fixture(), db=postgres.url)
+    client = LegacyClient.connect(gateway.url)
+    # Elsewhere, and without a word on the database.
+    (tmp_path / "elsewhere").mkdir()
+    command = [str(archon_bin()), "upgrade", "--pid", str(gateway.pid)]
+    run = subprocess.run(
+        command, cwd=tmp_path / "elsewhere", capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    new = int((gateway.directory / "data/archon.pid").read_text())
+    assert run.stdout == f"upgraded: process {new} has taken over from {gateway.pid}\n"
+    assert client.call("echo", {"text": "hello"}).session == client.session
+
+
+def test_a_process_without_files_cannot_be_named(start_archon):
+    gateway = start_archon(db="memory")
+    run = upgrade("--pid", gateway.pid)
+    assert run.returncode == 1 and "has no files beside a database" in run.stderr
+    assert gateway.is_running
+
+
+def test_the_lease_goes_from_process_to_process(start_fixture, start_archon):
+    upstream = start_fixture()
+    gateway = start_archon(upstream=upstream)
+    for _ in range(2):
+        _, new = upgraded(gateway)
+        with pytest.raises(RuntimeError, match=f"in use by process {new} on "):
+            start_archon(upstream=upstream, db=gateway.db)
+    # One that was replaced and still has a call does not have it any more.
+    client = LegacyClient.connect(gateway.url)
+    watcher = LegacyClient.connect(gateway.url)
+    with ThreadPoolExecutor(1) as pool:
+        slept = pool.submit(client.call, "sleep", {"ms": 8_000, "key": "nap"})
+        wait_for(
+            "the call has begun", lambda: watcher.text("count", key="nap.started", add=0) == "1"
+        )
+        old, new = upgraded(gateway)
+        os.kill(new, signal.SIGKILL)
+        gone(new, gateway)
+        assert is_running(old)
+        assert start_archon(upstream=upstream, db=gateway.db).is_running
+        assert slept.result().text == "slept 8000 ms"
+
+
+def test_clients_at_the_default_path_stay_at_their_server_when_the_default_changes(
+    start_fixture, start_archon, config, tmp_path
+):
+    zebra, ant = start_fixture(), start_fixture()
+    for upstream, key in ((zebra, "zebra"), (ant, "ant")):
+        assert ModernClient(upstream.url).text("count", key=key) == "1"
+    sessions = {"reap_every_seconds": 0.2}
+    quiet = {"[sessions.timeouts]": {"client": "quiet", "idle_timeout_seconds": 1}}
+
+    def configured(**upstreams: dict[str, Any]) -> tuple[str, str]:
+        named = {f"upstreams.{name}": settings for name, settings in upstreams.items()}
+        return config(sessions=sessions, **quiet, **named)
+
+    def at_zebra(client: LegacyClient) -> bool:
+        return client.text("count", key="zebra", add=0) == "1"
+
+    arguments = configured(zebra={"url": zebra.url})
+    gateway = start_archon(*arguments)
+    busy = LegacyClient.connect(gateway.url, name="busy")
+    silent = LegacyClient.connect(gateway.url, name="quiet")
+    rows.expect_session(gateway.db, silent.session, status="disconnected")
+
+    # One that comes before it in the alphabet, and after it in the file, changes nothing.
+    configured(zebra={"url": zebra.url}, ant={"url": ant.url})
+    upgraded(gateway)
+    assert at_zebra(busy) and at_zebra(LegacyClient.connect(gateway.url))
+
+    # Another default takes new clients, and leaves the old ones where they are.
+    configured(zebra={"url": zebra.url}, ant={"url": ant.url, "default": True})
+    said = archon("serve", "--check", "--db", str(gateway.db), *arguments, cwd=tmp_path).stdout
+    assert "/mcp leads to ant (`default = true`)\n/mcp last led to zebra; " in said
+    upgraded(gateway)
+    assert not at_zebra(LegacyClient.connect(gateway.url))
+    assert at_zebra(busy)
+    # Also after a silence, when only the store knows them.
+    assert at_zebra(silent)
+    assert busy.end().status == 200
+    assert busy.call("count").status == 404
 
 
 def test_systemd_hears_who_serves(start_archon):

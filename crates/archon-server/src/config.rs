@@ -12,7 +12,7 @@ mod upstream;
 
 pub use api::{ApiConfig, TOKEN_VARIABLE};
 pub use auth::{ApiKeyConfig, AuthConfig, IssuerConfig, is_loopback, is_secure};
-pub use database::Database;
+pub use database::{Database, NAMELESS_NODE};
 pub use digest::SecretDigest;
 pub use forwarding::{Forwarding, X_API_KEY};
 pub use reconnect::TokenVariables;

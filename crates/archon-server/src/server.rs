@@ -1,8 +1,10 @@
 //! The whole stack on one screen: store, tracker, upstreams, endpoints, listeners; and the way out.
 
 mod browsers;
+mod default_upstream;
 mod descriptors;
 mod drain;
+mod lease;
 mod listen;
 mod pid_file;
 mod routes;
@@ -12,11 +14,13 @@ mod storage;
 mod unread;
 mod upgrade;
 
+pub use lease::{files_of, last_holder};
 pub use pid_file::{Outcome, PidFile};
 pub use sockets::Inherited;
 pub use storage::Storage;
 pub use upgrade::{READY_LIMIT, predecessor};
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,16 +34,17 @@ use tower::ServiceBuilder;
 
 use crate::api::ws::Feed;
 use crate::api::{self, Transfers};
-use crate::config::{AuthConfig, Config, Database};
+use crate::config::{AuthConfig, Config, Database, NAMELESS_NODE};
 use crate::gateway::{Builtin, Looks, Repeats, Unbatched, Upstream};
-use crate::identity::{Gate, Identify, Identities};
+use crate::identity::{Gate, Identities};
 use crate::telemetry::Telemetry;
 use browsers::Browsers;
-use drain::{Drain, Patience};
+use drain::{Drain, Ending, Patience};
+use lease::{Claim, Holder};
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
 use sockets::Sockets;
-use upgrade::Handover;
+use upgrade::{Handover, Held};
 
 /// What the endpoints and the API show of this process.
 pub struct Overview {
@@ -76,6 +81,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     if let Some(pid) = predecessor() {
         tracing::info!(pid, "taking over from process {pid}");
     }
+    let claim = Claim::begin(&config, inherited.predecessor())?;
     let sockets = Sockets::open(inherited, &config).await?;
     let (mcp_address, api_address) =
         (sockets.mcp.listener.local_addr()?, sockets.api.listener.local_addr()?);
@@ -83,6 +89,10 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     config
         .api
         .check_reach(&api_address.to_string(), api_address.ip().to_canonical().is_loopback())?;
+    let lease = match claim {
+        Some(claim) => Some(Arc::new(claim.wait().await?)),
+        None => None,
+    };
     let storage = Storage::open(&config.database).await?;
     let telemetry = Telemetry::start(&config.telemetry)?;
     let node = node_name(&config, &sockets)?;
@@ -113,8 +123,11 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let routes = Routes::new(endpoints, overview.clone(), identities, hosts.clone());
     let routes = Browsers::new(routes, &hosts);
 
-    let pid_file = config.database.files().map(PidFile::beside);
-    let handover = Handover::prepare(&sockets, pid_file.clone())?;
+    let pid_file =
+        config.database.files(config.node.as_deref()).map(|files| PidFile::beside(&files));
+    let holder = holder(&overview, mcp_address, api_address);
+    let held = Held { lease: lease.clone(), holder };
+    let handover = Handover::prepare(&sockets, pid_file.clone(), held)?;
     let mut signals = Signals::listen(upgrades)?;
     announce(&config, &overview, &sockets)?;
     handover.say_ready(sockets.predecessor);
@@ -133,6 +146,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let looks = Looks::start(&overview.upstreams, config.probe_every);
 
     let ending = handover.until_over(&mut signals).await;
+    // A successor has it now, and only until its own end.
+    let lease = lease.filter(|_| ending == Ending::Stopped);
     let patience = Patience::new(ending, call_time_max(&config), signals);
     drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
     looks.stop().await;
@@ -143,6 +158,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     if let Some(pid_file) = pid_file {
         pid_file.release();
     }
+    drop(lease);
     Ok(())
 }
 
@@ -166,16 +182,22 @@ fn endpoints(
         let tools = Builtin::layer(name.clone(), overview, catalog.clone(), is_on);
         let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
         let repeats = Repeats::layer(catalog, is_trusted);
-        let service = ServiceBuilder::new()
-            .layer_fn(|inner| Identify::new(inner, gate.clone()))
+        let sessions = ServiceBuilder::new()
             .layer(sessions)
             .layer_fn(Unbatched::new)
             .layer(tools)
             .layer(repeats)
             .service(upstream.clone());
-        Endpoint { name, service }
+        Endpoint { name, sessions, gate }
     };
     overview.upstreams.iter().enumerate().map(endpoint).collect()
+}
+
+/// Returns what others are told of this process while it is there.
+fn holder(overview: &Overview, mcp: SocketAddr, api: SocketAddr) -> Holder {
+    let default = overview.upstreams.first().map(|upstream| upstream.name().to_owned());
+    let this = Holder::this_process();
+    Holder { mcp: Some(mcp), api: Some(api), default_upstream: default, ..this }
 }
 
 /// Returns how a process of ours signs what it has in flight.
@@ -188,11 +210,10 @@ fn process_name(node: &str, pid: u32) -> Arc<str> {
 fn node_name(config: &Config, sockets: &Sockets) -> anyhow::Result<String> {
     match (&config.node, &config.database) {
         (Some(name), _) => Ok(name.clone()),
-        (None, Database::Sqlite(_) | Database::Memory) => Ok("archon".to_owned()),
+        (None, Database::Sqlite(_) | Database::Memory) => Ok(NAMELESS_NODE.to_owned()),
         (None, Database::Postgres(_)) => {
-            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
             let port = sockets.mcp.listener.local_addr()?.port();
-            Ok(format!("{}:{port}", host.trim()))
+            Ok(format!("{}:{port}", lease::host()))
         }
     }
 }

@@ -8,10 +8,12 @@ use clap::Args;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::config::{Config, Database, Overrides};
-use crate::server::{Outcome, PidFile, READY_LIMIT};
+use crate::server::{Outcome, PidFile, READY_LIMIT, files_of};
 
 /// The other process gives up after `READY_LIMIT`, and is given a while to say so.
 const ANSWER_LIMIT: Duration = READY_LIMIT.saturating_add(Duration::from_secs(10));
+const IN_MEMORY: &str =
+    "sessions that are in memory only cannot be handed over; restart archon instead";
 /// How often we look whether there is an answer; an upgrade takes a fraction of a second at least.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -27,6 +29,9 @@ pub struct Upgrade {
     /// Its SQLite file, or PostgreSQL URL
     #[arg(long, env = "ARCHON_DB", hide_env_values = true, value_name = "FILE|URL")]
     db: Option<String>,
+    /// Its name among the gateways that share the database
+    #[arg(long, env = "ARCHON_NODE", value_name = "NAME")]
+    node: Option<String>,
 }
 
 impl Upgrade {
@@ -35,16 +40,19 @@ impl Upgrade {
     /// # Errors
     /// If it failed. Then the old process goes on, unless the message says that it ended.
     pub fn run(self) -> anyhow::Result<()> {
-        let overrides = Overrides { db: Database::overridden(self.db), ..Overrides::default() };
+        let db = Database::overridden(self.db);
+        let overrides = Overrides { db, node: self.node, ..Overrides::default() };
         let config = Config::load(self.config.as_deref(), overrides)?;
-        let Some(files) = config.database.files() else {
-            bail!("sessions that are in memory only cannot be handed over; restart archon instead");
+        let configured = config.database.files(config.node.as_deref());
+        let (pid, process, files) = if let Some(pid) = self.pid {
+            let process = listening(pid)?;
+            (pid, process, files_of_process(pid, configured)?)
+        } else {
+            let files = configured.context(IN_MEMORY)?;
+            let pid = PidFile::beside(&files).read()?;
+            (pid, listening(pid)?, files)
         };
-        let pid_file = PidFile::beside(files);
-        let pid = self.pid.map_or_else(|| pid_file.read(), Ok)?;
-        let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let process = process.with_context(|| format!("{pid} is no process id"))?;
-        check_listens(process)?;
+        let pid_file = PidFile::beside(&files);
         pid_file.ask()?;
         let outcome = ask(process, &pid_file);
         pid_file.forget();
@@ -56,6 +64,30 @@ impl Upgrade {
             Outcome::Failed(why) => bail!("the upgrade failed, process {pid} goes on: {why}"),
         }
     }
+}
+
+/// Returns what the names of a process's files begin with. It says what came of the upgrade beside its own database, which
+/// may be another than the one that is configured here, and its paths begin in its own folder.
+fn files_of_process(pid: u32, configured: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    match (files_of(pid), configured) {
+        (Some(files), _) => Ok(files),
+        // Only Linux tells which files a process has open.
+        (None, Some(files)) if !is_linux() => Ok(files),
+        (None, _) => bail!(
+            "process {pid} has no files beside a database where it could say what came of the upgrade; {IN_MEMORY}"
+        ),
+    }
+}
+
+fn is_linux() -> bool {
+    Path::new("/proc/self/status").exists()
+}
+
+fn listening(pid: u32) -> anyhow::Result<Pid> {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let process = process.with_context(|| format!("{pid} is no process id"))?;
+    check_listens(process)?;
+    Ok(process)
 }
 
 fn ask(process: Pid, pid_file: &PidFile) -> anyhow::Result<Outcome> {
@@ -71,8 +103,7 @@ fn ask(process: Pid, pid_file: &PidFile) -> anyhow::Result<Outcome> {
         ensure!(is_there, "process {process} ended without saying what came of the upgrade");
         ensure!(
             asked.elapsed() < ANSWER_LIMIT,
-            "process {process} did not say within {} s what came of the upgrade; does it use another \
-             database? its log knows",
+            "process {process} did not say within {} s what came of the upgrade; its log knows",
             ANSWER_LIMIT.as_secs()
         );
         std::thread::sleep(LOOK_EVERY);
@@ -84,7 +115,7 @@ fn check_listens(process: Pid) -> anyhow::Result<()> {
     ensure!(test_kill_process(process).is_ok(), "there is no process {process}, or it is not ours");
     // Only Linux tells; elsewhere we trust the pid.
     let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) else {
-        ensure!(!Path::new("/proc/self/status").exists(), "there is no process {process}");
+        ensure!(!is_linux(), "there is no process {process}");
         return Ok(());
     };
     ensure!(

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use archon_sessions::store::postgres::PostgresUrl;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Where sessions are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub enum Database {
 pub(super) const DEFAULT: &str = "data/archon.db";
 /// What the names of our files begin with where the database is no file of its own.
 const BESIDE_POSTGRES: &str = "data/archon";
+/// The node on a SQLite file to which nobody gave a name.
+pub const NAMELESS_NODE: &str = "archon";
+/// What is written as `%20` where a node's name is part of a file's.
+const NO_PART_OF_A_FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 /// What names a database where no flag and no variable of ours does.
 const VARIABLE: &str = "DATABASE_URL";
 /// What a SQLite URL begins with: its own scheme, SQLAlchemy's with a driver, and SQLite's own form.
@@ -36,13 +40,18 @@ const FORMS: &str = "use a file path, sqlite:PATH, memory or postgres://…";
 const NAME_CHARS: usize = 32;
 
 impl Database {
-    /// Returns what the names of the files beside it begin with; `None` if nothing of it can be handed over.
-    pub fn files(&self) -> Option<&Path> {
-        match self {
-            Self::Sqlite(path) => Some(path),
-            Self::Postgres(_) => Some(Path::new(BESIDE_POSTGRES)),
-            Self::Memory => None,
-        }
+    /// Returns what the names of a node's files beside it begin with; `None` if nothing of it can be handed over. A node
+    /// with a name has files of its own.
+    pub fn files(&self, node: Option<&str>) -> Option<PathBuf> {
+        let database = match self {
+            Self::Sqlite(path) => real(path),
+            Self::Postgres(_) => PathBuf::from(BESIDE_POSTGRES),
+            Self::Memory => return None,
+        };
+        let Some(name) = node.filter(|name| *name != NAMELESS_NODE) else { return Some(database) };
+        let mut files = database.into_os_string();
+        files.push(format!(".{}", utf8_percent_encode(name, NO_PART_OF_A_FILE_NAME)));
+        Some(files.into())
     }
 
     /// Returns what the flag or our own variable says, or else `DATABASE_URL`. An empty variable counts as unset, as
@@ -51,6 +60,12 @@ impl Database {
         let is_set = |text: &String| !text.trim().is_empty();
         named.filter(is_set).or_else(|| std::env::var(VARIABLE).ok().filter(is_set))
     }
+}
+
+/// Follows a link to a database, so that all who open it find the same files beside it.
+fn real(path: &Path) -> PathBuf {
+    let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+    if is_link { std::fs::canonicalize(path).unwrap_or_else(|_| path.into()) } else { path.into() }
 }
 
 impl FromStr for Database {
@@ -170,6 +185,33 @@ mod tests {
             let database: Database = text.parse().unwrap();
             assert_eq!(database, Database::Sqlite(path.into()), "{text}");
         }
+    }
+
+    #[test]
+    fn each_node_has_files_of_its_own() {
+        let sqlite: Database = "data/archon.db".parse().unwrap();
+        let postgres: Database = "postgres://db.example/archon".parse().unwrap();
+        for (database, node, files) in [
+            (&sqlite, None, Some("data/archon.db")),
+            (&sqlite, Some("archon"), Some("data/archon.db")),
+            (&sqlite, Some("a-1"), Some("data/archon.db.a-1")),
+            (&sqlite, Some("../b c:1"), Some("data/archon.db...%2Fb%20c%3A1")),
+            (&postgres, None, Some("data/archon")),
+            (&postgres, Some("b"), Some("data/archon.b")),
+            (&Database::Memory, Some("b"), None),
+        ] {
+            assert_eq!(database.files(node), files.map(PathBuf::from), "{node:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_a_database_leads_to_the_files_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real.db"), folder.path().join("link.db"));
+        std::fs::write(&real, "").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let real = real.canonicalize().unwrap();
+        assert_eq!(Database::Sqlite(link).files(None), Some(real));
     }
 
     #[test]

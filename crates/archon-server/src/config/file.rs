@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use archon_sessions_api::access::Role;
+use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::auth::Auth;
@@ -26,7 +27,8 @@ pub struct File {
     pub telemetry: Telemetry,
     pub health: Health,
     pub auth: Auth,
-    pub upstreams: BTreeMap<String, Upstream>,
+    /// In the order of the file: it says which is the default.
+    pub upstreams: IndexMap<String, Upstream>,
 }
 
 #[derive(Debug, Default, Deserialize)]

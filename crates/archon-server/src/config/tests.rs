@@ -133,6 +133,25 @@ fn the_default_upstream_comes_first() {
 }
 
 #[test]
+fn without_a_mark_the_first_upstream_of_the_file_or_of_the_flags_is_the_default() {
+    let names = |config: Config| -> Vec<String> {
+        config.upstreams.into_iter().map(|upstream| upstream.name).collect()
+    };
+    let upstream = |name: &str| format!("[upstreams.{name}]\nurl = \"http://x.example/mcp\"\n");
+    let file = upstream("zebra") + &upstream("ant") + &upstream("mole");
+    let config = load(&file, Overrides::default()).unwrap();
+    assert!(!config.upstreams[0].is_marked_default);
+    assert_eq!(names(config), ["zebra", "ant", "mole"]);
+    let file = file + "default = true\n";
+    let config = load(&file, Overrides::default()).unwrap();
+    assert!(config.upstreams[0].is_marked_default);
+    assert_eq!(names(config), ["mole", "zebra", "ant"]);
+    let flags = ["y=http://y.example/mcp", "b=http://b.example/mcp"].map(str::to_owned);
+    let overrides = Overrides { upstreams: flags.to_vec(), ..Overrides::default() };
+    assert_eq!(names(load(&file, overrides).unwrap()), ["y", "b"]);
+}
+
+#[test]
 fn a_command_can_be_an_upstream() {
     let stdio = |config: &Config| match &config.upstreams[0].reached {
         Reached::Stdio(stdio) => stdio.clone(),

@@ -1,6 +1,6 @@
 //! What is configured of an upstream.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::{Forwarding, StdioConfig, file, forwarding, seconds, seconds_if_any, stdio};
@@ -25,6 +26,8 @@ pub(super) const RESTART_GRACE: Duration = Duration::from_secs(5);
 pub struct UpstreamConfig {
     /// What it is called: `/mcp/{name}`.
     pub name: String,
+    /// Whether it is marked as the one at `/mcp`; else that is the first.
+    pub is_marked_default: bool,
     /// How long a call may go without a sign of its answer, if not as long as elsewhere.
     pub call_timeout: Option<Duration>,
     /// Whether its word is taken for which tools only read or are idempotent: their calls are sent again
@@ -123,6 +126,7 @@ impl FromStr for UpstreamConfig {
         };
         Ok(Self {
             name: name.into(),
+            is_marked_default: false,
             call_timeout: None,
             trust_annotations: false,
             crossing: Crossing::default(),
@@ -144,9 +148,10 @@ pub fn split_variable(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the upstreams of a file, the default one first.
+/// Returns the upstreams of a file: the default one first, which is the file's first unless another is marked, and the others
+/// in the file's order.
 pub(super) fn from_file(
-    upstreams: BTreeMap<String, file::Upstream>,
+    upstreams: IndexMap<String, file::Upstream>,
 ) -> anyhow::Result<Vec<UpstreamConfig>> {
     if upstreams.values().filter(|upstream| upstream.default).count() > 1 {
         bail!("only one upstream can have `default = true`");
@@ -167,13 +172,21 @@ fn one(name: String, mut upstream: file::Upstream) -> anyhow::Result<UpstreamCon
         .map(|own| seconds(&call_setting, Some(own), CONNECT_TIMEOUT))
         .transpose()?;
     let (trust_annotations, crossing) = (upstream.trust_annotations, upstream.bridge);
+    let is_marked_default = upstream.default;
     let reached = match (upstream.url.take(), upstream.command.take()) {
         (Some(url), None) => http(&name, &url, upstream).map(Reached::Http)?,
         (None, Some(command)) => stdio::read(&name, command, upstream).map(Reached::Stdio)?,
         (Some(_), Some(_)) => bail!("upstreams.{name}: `url` and `command` exclude each other"),
         (None, None) => bail!("upstreams.{name}: it needs a `url`, or a `command` to start"),
     };
-    Ok(UpstreamConfig { name, call_timeout, trust_annotations, crossing, reached })
+    Ok(UpstreamConfig {
+        name,
+        is_marked_default,
+        call_timeout,
+        trust_annotations,
+        crossing,
+        reached,
+    })
 }
 
 fn http(name: &str, url: &str, upstream: file::Upstream) -> anyhow::Result<HttpConfig> {

@@ -86,7 +86,7 @@ impl PidFile {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => bail!(
                 "there is no pid file {path}; is archon running? name its database with --db, \
-                 or the process with --pid"
+                 its node with --node, or the process with --pid"
             ),
             Err(error) => {
                 return Err(error).with_context(|| format!("could not read the pid file {path}"));

@@ -14,15 +14,20 @@ use hyper::body::Incoming;
 use tower::Service;
 
 use super::Overview;
+use super::default_upstream::DefaultUpstream;
 use super::unread::Lent;
 use crate::api::health;
 use crate::gateway::{Builtin, GatewayBody, Repeats, Unbatched, Upstream};
-use crate::identity::{Identify, Identities, described_by};
+use crate::identity::{Gate, Identify, Identities, described_by};
 
-type Sessions = Identify<SessionService<Unbatched<Builtin<Repeats<Upstream>>>>>;
+/// What is behind the gate of an upstream.
+pub type Sessions = SessionService<Unbatched<Builtin<Repeats<Upstream>>>>;
+type AtUpstream = Identify<Sessions>;
+type AtDefault = Identify<DefaultUpstream<Sessions>>;
+type FutureOf<S> = <S as Service<Request<Lent<Incoming>>>>::Future;
 type Answer = Response<SessionBody<GatewayBody>>;
 type Routed = Either<
-    <Sessions as Service<Request<Lent<Incoming>>>>::Future,
+    Either<FutureOf<AtUpstream>, FutureOf<AtDefault>>,
     Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>,
 >;
 
@@ -32,7 +37,15 @@ pub struct Endpoint {
     /// Its name in the path.
     pub name: Arc<str>,
     /// What answers.
-    pub service: Sessions,
+    pub sessions: Sessions,
+    /// What lets requests in; `None` where everybody is anonymous.
+    pub gate: Option<Arc<Gate>>,
+}
+
+/// What is at a path.
+enum Found {
+    Upstream(AtUpstream),
+    Default(AtDefault),
 }
 
 /// Returns the paths at which an endpoint is.
@@ -44,7 +57,8 @@ pub fn paths(name: &str, is_default: bool) -> Vec<String> {
 /// The router of the MCP port. Hand-made: three kinds of paths, on the path of every call.
 #[derive(Clone)]
 pub struct Routes {
-    endpoints: Arc<[Endpoint]>,
+    endpoints: Arc<[(Arc<str>, AtUpstream)]>,
+    default: Option<AtDefault>,
     overview: Arc<Overview>,
     /// `None` where everybody is anonymous.
     identities: Option<Arc<Identities>>,
@@ -59,25 +73,36 @@ impl Routes {
         identities: Option<Arc<Identities>>,
         hosts: AllowedHosts,
     ) -> Self {
-        Self { endpoints: endpoints.into(), overview, identities, hosts }
+        let all =
+            endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.sessions.clone()));
+        let all: Vec<_> = all.collect();
+        let default = endpoints.first().map(|first| {
+            let leads_on = DefaultUpstream::new(all, overview.tracker.clone());
+            Identify::new(leads_on, first.gate.clone())
+        });
+        let own = endpoints.into_iter().map(|Endpoint { name, sessions, gate }| {
+            let gated = Identify::new(sessions, gate);
+            (name, gated)
+        });
+        Self { endpoints: own.collect(), default, overview, identities, hosts }
     }
 
-    fn endpoint(&self, path: &str) -> Option<Sessions> {
+    fn at(&self, path: &str) -> Option<Found> {
         let rest = path.strip_prefix("/mcp")?;
-        let endpoint = match rest.trim_end_matches('/') {
-            "" => self.endpoints.first()?,
+        match rest.trim_end_matches('/') {
+            "" => self.default.clone().map(Found::Default),
             rest => {
                 let name = rest.strip_prefix('/')?;
-                self.endpoints.iter().find(|endpoint| *endpoint.name == *name)?
+                let found = self.endpoints.iter().find(|(own, _)| **own == *name)?;
+                Some(Found::Upstream(found.1.clone()))
             }
-        };
-        Some(endpoint.service.clone())
+        }
     }
 
     /// Returns what a resource of ours says of itself, where this is the path for it.
     fn metadata(&self, request: &Request<Lent<Incoming>>) -> Option<Answer> {
         let path = described_by(request.uri().path())?;
-        if !path.is_empty() && self.endpoint(path).is_none() {
+        if !path.is_empty() && self.at(path).is_none() {
             return None;
         }
         let document = self.identities.as_ref()?.metadata(request.headers(), path)?;
@@ -90,7 +115,7 @@ impl Routes {
 
     fn not_found(&self, path: &str) -> Answer {
         let names: Vec<String> =
-            self.endpoints.iter().map(|endpoint| format!("/mcp/{}", endpoint.name)).collect();
+            self.endpoints.iter().map(|(name, _)| format!("/mcp/{name}")).collect();
         let message = if path.starts_with("/mcp/") {
             format!("no such upstream; there are: {}", names.join(", "))
         } else {
@@ -111,8 +136,14 @@ impl Service<Request<Lent<Incoming>>> for Routes {
 
     fn call(&mut self, request: Request<Lent<Incoming>>) -> Self::Future {
         let path = request.uri().path();
-        if let Some(mut endpoint) = self.endpoint(path) {
-            return Either::Left(endpoint.call(request));
+        match self.at(path) {
+            Some(Found::Upstream(mut upstream)) => {
+                return Either::Left(Either::Left(upstream.call(request)));
+            }
+            Some(Found::Default(mut default)) => {
+                return Either::Left(Either::Right(default.call(request)));
+            }
+            None => {}
         }
         // An endpoint's own layer checks this; nothing else here tells a foreign page anything either.
         if let Err(refusal) = self.hosts.check(request.headers(), request.uri()) {

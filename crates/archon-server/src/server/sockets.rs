@@ -64,6 +64,11 @@ impl Inherited {
         }
         Ok(inherited)
     }
+
+    /// Returns where a predecessor listens and speaks, if one started us.
+    pub fn predecessor(&self) -> Option<&UnixStream> {
+        self.predecessor.as_ref()
+    }
 }
 
 /// What an inherited descriptor is for.

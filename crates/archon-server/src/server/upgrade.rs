@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{env, fs};
 
@@ -18,6 +18,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 
 use super::drain::Ending;
+use super::lease::{Holder, Lease};
 use super::pid_file::{Outcome, PidFile};
 use super::signals::{Signals, Told};
 use super::sockets::{API, FIRST_DESCRIPTOR, MCP, READY, Sockets};
@@ -53,6 +54,24 @@ pub struct Handover {
     api: OwnedFd,
     /// `None` if sessions are in memory only: those cannot be handed over.
     pid_file: Option<PidFile>,
+    held: Held,
+}
+
+/// The lease of this process, and what others read in it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// `None` where there is nothing to hold.
+    pub lease: Option<Arc<Lease>>,
+    /// What it says of us.
+    pub holder: Holder,
+}
+
+impl Held {
+    fn say(&self, holder: &Holder) {
+        if let Some(lease) = &self.lease {
+            lease.say(holder);
+        }
+    }
 }
 
 impl Handover {
@@ -60,14 +79,20 @@ impl Handover {
     ///
     /// # Errors
     /// If we are out of descriptors.
-    pub fn prepare(sockets: &Sockets, pid_file: Option<PidFile>) -> anyhow::Result<Self> {
+    pub fn prepare(
+        sockets: &Sockets,
+        pid_file: Option<PidFile>,
+        held: Held,
+    ) -> anyhow::Result<Self> {
         let (mcp, api) = sockets.share()?;
         let program = program();
-        Ok(Self { program, arguments: env::args_os().skip(1).collect(), mcp, api, pid_file })
+        let arguments = env::args_os().skip(1).collect();
+        Ok(Self { program, arguments, mcp, api, pid_file, held })
     }
 
     /// Says that this process is ready: in the pid file, and to whoever waits for it, a predecessor or systemd.
     pub fn say_ready(&self, predecessor: Option<UnixStream>) {
+        self.held.say(&self.held.holder);
         if let Some(pid_file) = &self.pid_file {
             pid_file.claim();
         }
@@ -81,7 +106,8 @@ impl Handover {
         }
     }
 
-    /// Waits until this process should end, and tries each upgrade that is asked for.
+    /// Waits until this process should end, and tries each upgrade that is asked for. The lease is not given back here: a
+    /// process that was told to stop has it until all is written.
     pub async fn until_over(self, signals: &mut Signals) -> Ending {
         loop {
             let ending = match signals.next().await {
@@ -90,6 +116,7 @@ impl Handover {
             };
             if let Some(ending) = ending {
                 if ending == Ending::Stopped {
+                    self.held.say(&Holder { is_stopping: true, ..self.held.holder.clone() });
                     notify(&[NotifyState::Stopping]);
                 }
                 return ending;
@@ -121,6 +148,7 @@ impl Handover {
         if ending != Some(Ending::Replaced) {
             // The other one may have come as far as to write its own.
             pid_file.claim();
+            self.held.say(&self.held.holder);
         }
         pid_file.tell(&outcome);
         ending
@@ -156,6 +184,9 @@ impl Handover {
             .map_err(|error: std::io::Error| error)
             .context("could not share the sockets")?;
         ours.set_nonblocking(true)?;
+        if let Some(lease) = &self.held.lease {
+            lease.send(&ours).context("could not hand over the lease")?;
+        }
         let handed_over = [(MCP, mcp), (API, api), (READY, theirs.into())];
         let names = handed_over.each_ref().map(|(name, _)| *name).join(":");
         let mappings = handed_over.into_iter().zip(FIRST_DESCRIPTOR..);

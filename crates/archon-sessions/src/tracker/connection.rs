@@ -135,6 +135,11 @@ impl LiveConnection {
         self.state().presence.clone()
     }
 
+    /// Returns the name of the upstream that it was opened at.
+    pub(super) fn upstream(&self) -> &Arc<str> {
+        &self.upstream
+    }
+
     /// Returns true if this handle means something to this caller at this upstream.
     pub(super) fn is_for(&self, upstream: &str, principal: &Principal) -> bool {
         *self.upstream == *upstream && self.principal == *principal

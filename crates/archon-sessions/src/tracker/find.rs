@@ -1,9 +1,10 @@
-//! Sessions named by somebody else than a request of their client's: the API, an operator, a reconnect.
+//! Sessions named by somebody else than a request of their client's: the API, an operator, a reconnect. And which upstream a
+//! handle is for.
 
 use std::sync::Arc;
 
 use super::{Presence, Tracker};
-use crate::session::{DisconnectReason, End, Session, SessionId, Timestamp};
+use crate::session::{DisconnectReason, End, McpSessionId, Session, SessionId, Timestamp};
 
 /// Why a session cannot be acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +48,19 @@ impl Tracker {
     /// Notes a sign of life that is no request, and writes it down.
     pub fn heartbeat(&self, presence: &Presence, now: Timestamp) {
         self.touch(presence, now);
+    }
+
+    /// Returns the upstream that a handle was given out for, if memory knows. It does not ask whose the handle is, which the
+    /// upstream's layer does.
+    pub fn upstream_of(&self, handle: McpSessionId) -> Option<Arc<str>> {
+        self.inner.connections.pin().get(&handle).map(|connection| connection.upstream().clone())
+    }
+
+    /// Returns the same from the store; `None` also if it cannot say. A flood of made-up handles takes turns.
+    pub async fn stored_upstream_of(&self, handle: McpSessionId) -> Option<Arc<str>> {
+        let _lane = self.connection_lane(handle).await;
+        let stored = self.look_up(self.inner.store.connection(handle)).await.ok()??;
+        Some(stored.upstream)
     }
 
     /// Returns what memory knows of a session.

@@ -46,6 +46,11 @@ impl Tracker {
         self.inner.slow.sessions.lane(id).await
     }
 
+    /// Waits for a connection's turn to be looked up.
+    pub(super) async fn connection_lane(&self, handle: McpSessionId) -> MutexGuard<'_, ()> {
+        self.inner.slow.connections.lane(handle).await
+    }
+
     /// Puts a new session into memory and its row on the way to the store.
     pub(super) fn create(&self, session: Session, kin: Option<Kin>) -> Result<Admission, Refusal> {
         let inner = &self.inner;
@@ -159,7 +164,7 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<(Arc<LiveConnection>, Option<Durable>), Refusal> {
-        let _lane = self.inner.slow.connections.lane(handle).await;
+        let _lane = self.connection_lane(handle).await;
         let remembered = self.inner.connections.pin().get(&handle).cloned();
         let record = match &remembered {
             Some(connection) => connection.record(),
