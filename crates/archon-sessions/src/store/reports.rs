@@ -15,6 +15,7 @@ mod sessions;
 mod suite;
 mod usage;
 
+pub use super::usage::ToolName;
 pub use cursor::BadCursor;
 pub use days::{DAYS_MAX, Days};
 pub(crate) use history::once;
@@ -27,7 +28,8 @@ pub use sessions::{
     SessionQuery, SessionRecord, SessionSort, Totals,
 };
 pub use usage::{
-    Analytics, HOURS_OF_DAY, NamedUsage, Percentiles, ResponseTimes, Usage, UsageOfDay, UsageReport,
+    Analytics, HOURS_OF_DAY, NamedUsage, Percentiles, ResponseTimes, ToolUsage, Usage, UsageOfDay,
+    UsageReport,
 };
 
 use async_trait::async_trait;
@@ -202,9 +204,9 @@ pub struct ModelPrice {
     pub provider: String,
     /// Its name.
     pub model: String,
-    /// Dollars per thousand prompt tokens.
+    /// Dollars per thousand tokens that the model reads.
     pub input_per_1k: f64,
-    /// Dollars per thousand completion tokens.
+    /// Dollars per thousand tokens that the model writes.
     pub output_per_1k: f64,
     /// The first day of the price, as `2026-01-10`.
     pub effective_date: String,
