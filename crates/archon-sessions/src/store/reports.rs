@@ -9,6 +9,7 @@ mod days;
 mod history;
 mod minutes;
 mod requests;
+mod search;
 pub(crate) mod select;
 mod sessions;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use history::{ATTEMPTS_MAX, AttemptRecord, CHAIN_MAX, Chain, ChainLink};
 pub use minutes::{Counts, MINUTES_MAX, Minute};
 pub(crate) use minutes::{first_minute, in_a_row, minute_of};
 pub use requests::{Failures, OFFSET_MAX, RequestQuery, RequestRecord};
+pub use search::{Found, search};
 pub use sessions::{
     AGING_AFTER, Ages, Disconnected, LastDay, Order, RECENT, STALE_AFTER, SessionHealth,
     SessionQuery, SessionRecord, SessionSort, Totals,

@@ -530,6 +530,23 @@ async fn a_search_goes_on_behind_its_window(store: &dyn Database) {
     let mut query = RequestQuery { limit: 9, text: Some("needle".into()), ..Default::default() };
     let page = store.requests(&query).await.unwrap();
     assert_eq!((page.rows.len(), page.total), (0, Total { count: 0, is_exact: false }));
+    // Without time it says how far it came, and the next search goes on there.
+    let found = search(store, &query, Duration::ZERO).await.unwrap();
+    assert_eq!((found.page.rows.len(), found.back_to), (0, Some(at(0))));
+    let mut further = query.clone();
+    further.continue_at(&found.page.next.unwrap()).unwrap();
+    let found = search(store, &further, Duration::ZERO).await.unwrap();
+    assert_eq!((found.page.rows.len(), found.page.next, found.back_to), (1, None, None));
+    // With time it comes to the end.
+    let found = search(store, &query, Duration::MAX).await.unwrap();
+    assert_eq!((found.page.rows.len(), found.page.next, found.back_to), (1, None, None));
+    assert_eq!(found.page.total, Total::exact(1));
+    let offset = RequestQuery { offset: 1, ..query.clone() };
+    let found = search(store, &offset, Duration::MAX).await.unwrap();
+    assert_eq!((found.page.rows.len(), found.page.total), (0, Total::exact(1)));
+    let hay = RequestQuery { limit: 9, offset: 7, text: Some("hay".into()), ..Default::default() };
+    let found = search(store, &hay, Duration::MAX).await.unwrap();
+    assert_eq!((found.page.rows.len(), found.back_to), (9, None));
     query.continue_at(&page.next.unwrap()).unwrap();
     let page = store.requests(&query).await.unwrap();
     assert_eq!((page.rows.len(), page.next), (1, None));
