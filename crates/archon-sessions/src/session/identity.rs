@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Principal, printable};
+use super::{Principal, is_printable};
 
 /// Characters of each part of a user that are kept: addresses have 254 at most.
 const PART_CHARS_MAX: usize = 256;
@@ -39,10 +39,14 @@ impl User {
         is_known.then(|| Arc::new(Self { id, email, name }))
     }
 
-    /// Returns the same with texts that can be stored and shown: at most 256 characters each; see [`printable`]. `None` if nothing is left.
+    /// Returns the same with texts that can be stored and shown: at most 256 characters each, all of them
+    /// printable. `None` if nothing is left.
     pub fn bounded(self) -> Option<Arc<Self>> {
         let part = |text: Option<Box<str>>| {
-            let text = printable(&text?, PART_CHARS_MAX);
+            let text = text?;
+            let text = text.chars().filter(|c| is_printable(*c)).take(PART_CHARS_MAX);
+            let text: String = text.collect();
+            let text = text.trim();
             (!text.is_empty()).then(|| Box::from(text))
         };
         Self::known(part(self.id), part(self.email), part(self.name))
