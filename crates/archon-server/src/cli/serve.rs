@@ -1,16 +1,17 @@
 //! `archon serve`: reads the configuration, checks it, and runs the server until it is told to stop.
 
+mod check;
+
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
-use super::{print, runtime};
+use super::runtime;
 use crate::config::{
     ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, TokenVariables,
     split_variable,
 };
-use crate::gateway::Upstream;
 use crate::server::Inherited;
 use crate::{logging, server};
 
@@ -59,36 +60,9 @@ pub struct Serve {
     /// How log lines look
     #[arg(long, env = "ARCHON_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
-    /// Check the configuration, try each upstream, and exit
+    /// Check the configuration, try the database, the ports and each upstream, and exit
     #[arg(long)]
     check: bool,
-}
-
-/// Tries the upstreams of a configuration that is good in itself, and says what came of it.
-async fn try_out(config: Config) -> anyhow::Result<()> {
-    let mut failed = 0;
-    for configured in &config.upstreams {
-        let upstream = Upstream::open(configured)?;
-        let tried = upstream.try_out().await;
-        upstream.stop().await;
-        match tried {
-            Ok(()) => print::lines(&format!("upstream {} answers", configured.name))?,
-            Err(why) => {
-                failed += 1;
-                let (name, why) = (&configured.name, print::plain(&why));
-                print::lines(&format!("upstream {name} does not answer: {why}"))?;
-            }
-        }
-    }
-    match failed {
-        0 => {
-            let count = config.upstreams.len();
-            print::lines(&format!("the configuration is good: {count} upstreams"))?;
-        }
-        1 => bail!("the configuration is good, but one of its upstreams does not answer"),
-        more => bail!("the configuration is good, but {more} of its upstreams do not answer"),
-    }
-    Ok(())
 }
 
 impl Serve {
@@ -98,7 +72,7 @@ impl Serve {
         let file = self.config.clone();
         let config = Config::load(file.as_deref(), self.overrides())?;
         if check {
-            return runtime::block_on(try_out(config));
+            return runtime::block_on(check::try_out(config));
         }
         // Before the runtime starts its threads: this changes the environment.
         let inherited = Inherited::take()?;
