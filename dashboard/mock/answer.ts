@@ -28,6 +28,8 @@ const prices: Pricing = {
     {
       provider: 'anthropic',
       model_name: 'claude-sonnet-4-5',
+      input_price_per_million: 3,
+      output_price_per_million: 15,
       input_price_per_1k: 0.003,
       output_price_per_1k: 0.015,
       effective_date: '2025-10-01',
@@ -35,6 +37,8 @@ const prices: Pricing = {
     {
       provider: 'anthropic',
       model_name: 'claude-haiku-4-5',
+      input_price_per_million: 1,
+      output_price_per_million: 5,
       input_price_per_1k: 0.001,
       output_price_per_1k: 0.005,
       effective_date: '2025-10-01',
@@ -42,6 +46,8 @@ const prices: Pricing = {
     {
       provider: 'openai',
       model_name: 'gpt-5',
+      input_price_per_million: 1.25,
+      output_price_per_million: 10,
       input_price_per_1k: 0.00125,
       output_price_per_1k: 0.01,
       effective_date: '2025-10-01',
@@ -254,6 +260,7 @@ function logs(world: World, query: URLSearchParams): Answered {
       offset: 0,
       has_more: hasMore,
       next_cursor: hasMore ? String(from + size) : null,
+      searched_back_to: null,
     },
   });
 }

@@ -107,7 +107,7 @@ export function usage(world: World, now: number, days: number): UsageSummary {
       total_cost: sum(requests, (request) => request.estimated_cost),
       unique_sessions: new Set(requests.map((request) => request.session_id)).size,
     },
-    by_tool: by(requests, (request) => request.tool_name),
+    by_tool: byTool(requests),
     by_client: by(requests, (request) => sessions.get(request.session_id)?.client_type ?? null),
     by_user: by(requests, (request) => sessions.get(request.session_id)?.user_id ?? 'anonymous'),
   };
@@ -118,9 +118,9 @@ export function analytics(world: World, now: number, days: number): Analytics {
   const earlier = within(world, now - 2 * days * DAY_MS, now - days * DAY_MS);
   const byDay = Map.groupBy(requests, (request) => request.timestamp.slice(0, 10));
   const byHour = Map.groupBy(requests, (request) => Number(request.timestamp.slice(11, 13)));
-  const byTool = Map.groupBy(
+  const calls = Map.groupBy(
     requests.filter((request) => request.tool_name),
-    (request) => request.tool_name ?? '',
+    toolOf,
   );
   const count = (status: string) => requests.filter((request) => request.status === status).length;
   const all = times('', requests);
@@ -149,7 +149,9 @@ export function analytics(world: World, now: number, days: number): Analytics {
       success_rate: successRate(requests),
     },
     response_times: {
-      by_tool: [...byTool].map(([tool, list]) => times(tool, list)).sort((a, b) => b.count - a.count),
+      by_tool: [...calls.values()]
+        .map((list) => times(list[0]?.tool_name ?? '', list))
+        .sort((a, b) => b.count - a.count),
       overall_avg: all.avg_ms,
       p50: all.p50,
       p95: all.p95,
@@ -172,11 +174,16 @@ export function analytics(world: World, now: number, days: number): Analytics {
 
 function times(tool: string, requests: Request[]) {
   const sorted = requests.map((request) => request.duration_us / 1000).sort((a, b) => a - b);
+  const answered = requests
+    .filter((request) => request.status !== 'timeout')
+    .map((request) => request.duration_us / 1000)
+    .sort((a, b) => a - b);
   const errors = requests.filter((request) => request.status === 'error').length;
   const timeouts = requests.filter((request) => request.status === 'timeout').length;
-  const at = (share: number) => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;
+  const at = (share: number) => answered[Math.max(0, Math.ceil(answered.length * share) - 1)] ?? 0;
   return {
     tool,
+    upstream: tool === '' ? null : (requests[0]?.upstream ?? null),
     avg_ms: sorted.reduce((a, b) => a + b, 0) / Math.max(1, sorted.length),
     min_ms: sorted[0] ?? 0,
     max_ms: sorted.at(-1) ?? 0,
@@ -188,6 +195,26 @@ function times(tool: string, requests: Request[]) {
     p95: at(0.95),
     p99: at(0.99),
   };
+}
+
+function toolOf({ upstream, tool_name }: Request): string {
+  return `${upstream}/${tool_name}`;
+}
+
+/** As the gateway's: under the tool's name, or under both names where several upstreams have it. */
+function byTool(requests: Request[]): UsageSummary['by_tool'] {
+  const calls = requests.filter((request) => request.tool_name !== null);
+  const sums = by(calls, toolOf);
+  const first = new Map(calls.map((request) => [toolOf(request), request]));
+  const named = (name: string | undefined | null) =>
+    [...first.values()].filter(({ tool_name }) => tool_name === name).length;
+  return Object.fromEntries(
+    Object.entries(sums).map(([key, sum]) => {
+      const call = first.get(key);
+      const tool = call?.tool_name ?? '';
+      return [named(tool) > 1 ? key : tool, { ...sum, tool, upstream: call?.upstream ?? null }];
+    }),
+  );
 }
 
 function by(requests: Request[], name: (request: Request) => string | null): Record<string, Usage> {

@@ -13,6 +13,10 @@ from harness import Archon, archon_bin
 COMMAND_S = 120
 
 
+# For checks of a configuration: what else listens on this machine is not theirs to judge.
+FREE_PORTS = {"ARCHON_MCP_PORT": "0", "ARCHON_SERVER_PORT": "0"}
+
+
 def archon(
     *args: str,
     cwd: Path,

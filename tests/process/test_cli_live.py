@@ -66,6 +66,43 @@ def test_the_doctor_says_what_is_wrong_and_what_helps(start_archon, start_fixtur
     assert "archon serve" in gone.stdout
 
 
+def test_commands_find_the_gateway_that_is_configured(start_archon, tmp_path):
+    gateway = start_archon()
+    session = LegacyClient.connect(gateway.url, name="configured").session
+    ports = [url.rsplit(":", 1)[1].split("/")[0] for url in (gateway.url, gateway.api_url)]
+    server = f'[server]\nhost = "0.0.0.0"\nmcp_port = {ports[0]}\nserver_port = {ports[1]}\n'
+    (tmp_path / "archon.toml").write_text(server)
+    assert session in archon("sessions", "list", cwd=tmp_path).stdout
+    exported = archon("export", cwd=tmp_path).stdout
+    assert session in exported
+    archon("import", "-", cwd=tmp_path, input=exported)
+    assert "[FAIL]" not in archon("doctor", cwd=tmp_path).stdout
+    # Elsewhere the file is named, and what is said wins over it.
+    other = tmp_path / "other"
+    other.mkdir()
+    file = str(tmp_path / "archon.toml")
+    assert session in archon("sessions", "list", "--config", file, cwd=other).stdout
+    env = {"ARCHON_CONFIG": file, "ARCHON_SERVER_PORT": "9"}
+    assert "127.0.0.1:9" in archon("sessions", "list", cwd=other, env=env, code=1).stderr
+    (tmp_path / "archon.toml").write_text("[server")
+    assert "archon.toml" in archon("sessions", "list", cwd=tmp_path, code=1).stderr
+
+
+def test_a_check_tries_the_database_and_the_ports(start_archon, start_fixture, tmp_path):
+    gateway = start_archon()
+    ports = [url.rsplit(":", 1)[1].split("/")[0] for url in (gateway.url, gateway.api_url)]
+    check = ["serve", "--check", "--mcp-port", ports[0], "--db", str(tmp_path / "new" / "x.db")]
+    good = archon(*check, "--server-port", ports[1], cwd=tmp_path).stdout
+    assert good.count("is in use by the gateway that runs now") == 2
+    assert "the configuration is good" in good and not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("no database\n" * 500)
+    taken = start_fixture().url.rsplit(":", 1)[1].split("/")[0]
+    check[-1] = str(tmp_path / "file")
+    bad = archon(*check, "--server-port", taken, cwd=tmp_path, code=1)
+    assert f"API port {taken} cannot be used: another program listens there" in bad.stdout
+    assert "cannot be used: could not read the database" in bad.stdout
+
+
 def test_sessions_are_listed_shown_and_ended(start_archon, tmp_path):
     gateway = start_archon()
     env = at(gateway)

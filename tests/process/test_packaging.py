@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from api import Api
-from command import archon
+from command import FREE_PORTS, archon
 from harness import ROOT, archon_bin, free_port
 from wire import LegacyClient, send
 
@@ -118,7 +118,7 @@ def test_the_image_refuses_to_listen_for_all_without_a_token(tmp_path):
     assert environment["ARCHON_HOST"] == "0.0.0.0"
     refused = archon("serve", "--check", cwd=tmp_path, env=environment, code=1).stderr
     assert "ARCHON_API_TOKEN" in refused
-    with_token = {**environment, "ARCHON_API_TOKEN": "x" * 64}
+    with_token = {**environment, **FREE_PORTS, "ARCHON_API_TOKEN": "x" * 64}
     assert "good" in archon("serve", "--check", cwd=tmp_path, env=with_token).stdout
 
 
@@ -253,7 +253,7 @@ def test_the_charts_gateway_starts_with_what_it_is_given(tmp_path):
     env |= {"ARCHON_LOG_FORMAT": VALUES["logFormat"], "ARCHON_DB": str(tmp_path / "archon.db")}
     other = {"POD_IP", "ARCHON_NODE", "DATABASE_URL"}  # Kubernetes' own, and those of a shared database.
     assert set(given) == set(env) | other
-    assert "good" in archon(*args, "--check", cwd=tmp_path, env=env).stdout
+    assert "good" in archon(*args, "--check", cwd=tmp_path, env=env | FREE_PORTS).stdout
 
 
 def test_the_charts_probes_are_let_in_and_its_user_is_the_images(start_archon):
@@ -285,7 +285,8 @@ def test_the_service_starts_with_what_it_says(tmp_path):
     assert settings(SERVICE, "WorkingDirectory") == [f"/var/lib/{state}"]
     # As it is there, with a configuration that is here.
     environment["ARCHON_CONFIG"] = str(ROOT / "archon.example.toml")
-    assert "good" in archon("serve", "--check", cwd=tmp_path, env=environment).stdout
+    checked = archon("serve", "--check", cwd=tmp_path, env=environment | FREE_PORTS)
+    assert "good" in checked.stdout
     # It knows these options, and there is no such process.
     refused = archon("upgrade", "--pid", str(2**22 + 1), cwd=tmp_path, env=environment, code=1)
     assert str(2**22 + 1) in refused.stderr

@@ -10,7 +10,7 @@ import pytest
 
 import rows
 from clients import MODES, connect, run
-from command import archon
+from command import FREE_PORTS, archon
 from harness import ROOT, tool
 
 pytestmark = pytest.mark.timeout(180)
@@ -20,7 +20,8 @@ SETTING = re.compile(r"^# (?=\w+ = |\[)", re.MULTILINE)
 
 
 def test_the_sample_is_a_good_configuration(tmp_path):
-    checked = archon("serve", "--check", "--config", str(ROOT / "archon.example.toml"), cwd=tmp_path)
+    sample = str(ROOT / "archon.example.toml")
+    checked = archon("serve", "--check", "--config", sample, cwd=tmp_path, env=FREE_PORTS)
     assert "the configuration is good: 1 upstreams" in checked.stdout
 
 
@@ -28,7 +29,7 @@ def test_what_the_sample_comments_out_is_good_as_well(tmp_path):
     everything = SETTING.sub("", SAMPLE)
     assert len(tomllib.loads(everything)) > len(tomllib.loads(SAMPLE))
     (tmp_path / "archon.toml").write_text(everything)
-    env = {"ARCHON_EXAMPLE_TOKEN": "secret"}
+    env = {"ARCHON_EXAMPLE_TOKEN": "secret", **FREE_PORTS}
     assert ": 2 upstreams" in archon("serve", "--check", cwd=tmp_path, env=env).stdout
 
 

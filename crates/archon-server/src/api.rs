@@ -43,6 +43,9 @@ use problem::ApiError;
 pub use transfer::Transfers;
 use ws::Feed;
 
+/// How long a call may look for requests before it says how far it came: people wait for it.
+const SEARCH_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What handlers are given.
 #[derive(Clone)]
 pub struct Api {

@@ -164,6 +164,7 @@ impl std::fmt::Debug for ApiSecret {
 const DEFAULT_FILE: &str = "archon.toml";
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_MCP_PORT: u16 = 8051;
+const DEFAULT_SERVER_PORT: u16 = 8181;
 
 impl Config {
     /// Reads the file, applies what wins over it, and checks the whole.
@@ -175,15 +176,13 @@ impl Config {
         Self::build(file, overrides)
     }
 
-    /// Reads where the MCP endpoint is, and nothing else: the rest may need an environment that only the
+    /// Reads where the gateway listens, and nothing else: the rest may need an environment that only the
     /// gateway has.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn endpoint(path: Option<&Path>, overrides: Overrides) -> anyhow::Result<(String, u16)> {
-        let server = Self::file(path)?.server;
-        let host = overrides.host.or(server.host).unwrap_or_else(|| DEFAULT_HOST.into());
-        Ok((host, overrides.mcp_port.or(server.mcp_port).unwrap_or(DEFAULT_MCP_PORT)))
+    pub fn addresses(path: Option<&Path>, overrides: Overrides) -> anyhow::Result<Addresses> {
+        Ok(Addresses::of(Self::file(path)?.server, &overrides))
     }
 
     /// Reads where sessions are kept, and nothing else.
@@ -219,8 +218,8 @@ impl Config {
             auth,
             upstreams,
         } = file;
-        let host = overrides.host.or(server.host).unwrap_or_else(|| DEFAULT_HOST.into());
-        let mut hosts = server.allowed_hosts;
+        let mut hosts = server.allowed_hosts.clone();
+        let Addresses { host, mcp_port, server_port } = Addresses::of(server, &overrides);
         hosts.extend(overrides.allowed_hosts);
         let is_loopback =
             host.parse().map_or(host == "localhost", |ip: std::net::IpAddr| ip.is_loopback());
@@ -247,8 +246,8 @@ impl Config {
         }
         let database = overrides.db.as_ref().or(store.database.as_ref());
         Ok(Self {
-            mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(DEFAULT_MCP_PORT),
-            server_port: overrides.server_port.or(server.server_port).unwrap_or(8181),
+            mcp_port,
+            server_port,
             database: database.map_or(database::DEFAULT, String::as_str).parse()?,
             node: node_name(overrides.node.or(node.name))?,
             auth,
@@ -264,6 +263,31 @@ impl Config {
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
+    }
+}
+
+/// Where a gateway listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// See [`Config::host`].
+    pub host: String,
+    /// See [`Config::mcp_port`].
+    pub mcp_port: u16,
+    /// See [`Config::server_port`].
+    pub server_port: u16,
+}
+
+impl Addresses {
+    fn of(server: file::Server, overrides: &Overrides) -> Self {
+        let host = overrides.host.clone().or(server.host);
+        Self {
+            host: host.unwrap_or_else(|| DEFAULT_HOST.into()),
+            mcp_port: overrides.mcp_port.or(server.mcp_port).unwrap_or(DEFAULT_MCP_PORT),
+            server_port: overrides
+                .server_port
+                .or(server.server_port)
+                .unwrap_or(DEFAULT_SERVER_PORT),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod latest;
 mod limiter;
+mod writer;
 
 pub use latest::latest;
 pub use limiter::tell_withheld;
@@ -23,7 +24,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
     };
     let is_terminal = std::io::stderr().is_terminal();
     let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal);
+        tracing_subscriber::fmt::layer().with_writer(|| writer::Lines).with_ansi(is_terminal);
     let registry =
         tracing_subscriber::registry().with(filter).with(limiter::Limiter).with(latest::Latest);
     match format {

@@ -69,26 +69,28 @@ pub struct Ratios {
     pub success_rate: f64,
 }
 
-/// How long answers took, in milliseconds.
+/// How long requests took, in milliseconds. Percentiles are of those that were answered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ResponseTimes {
     /// By tool.
     pub by_tool: Vec<ToolTimes>,
     /// On average.
     pub overall_avg: f64,
-    /// Half took at most this long.
+    /// Half of the answers took at most this long.
     pub p50: f64,
-    /// 95 of 100 took at most this long.
+    /// 95 of 100 answers took at most this long.
     pub p95: f64,
-    /// 99 of 100 took at most this long.
+    /// 99 of 100 answers took at most this long.
     pub p99: f64,
 }
 
-/// How long a tool's answers took, in milliseconds.
+/// How long a tool's requests took, in milliseconds. Percentiles are of those that were answered, 0 where none was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ToolTimes {
     /// Which.
     pub tool: String,
+    /// The upstream that has it; `null` where that is not known.
+    pub upstream: Option<String>,
     /// On average.
     pub avg_ms: f64,
     /// The shortest.
@@ -103,11 +105,11 @@ pub struct ToolTimes {
     pub timeouts: i64,
     /// Percentage of both, two decimals.
     pub error_rate_percent: f64,
-    /// Half took at most this long.
+    /// Half of the answers took at most this long.
     pub p50: f64,
-    /// 95 of 100 took at most this long.
+    /// 95 of 100 answers took at most this long.
     pub p95: f64,
-    /// 99 of 100 took at most this long.
+    /// 99 of 100 answers took at most this long.
     pub p99: f64,
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Time;
 use crate::requests::Request;
 
 /// A page of it, the latest first.
@@ -55,4 +56,8 @@ pub struct Pagination {
     pub total_is_exact: bool,
     /// What to send as `cursor` for the next page; `null` on the last.
     pub next_cursor: Option<String>,
+    /// How far back was looked when time was up before the page was full: `next_cursor` goes on there. `null` where the
+    /// page is full, or all was looked at.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub searched_back_to: Option<Time>,
 }

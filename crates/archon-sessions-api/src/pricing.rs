@@ -14,8 +14,9 @@ pub struct Pricing {
     pub note: String,
 }
 
-/// The price of a model from a day on: a row of `archon_llm_pricing`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+/// The price of a model from a day on: a row of `archon_llm_pricing`. Each price can be given per million tokens or per
+/// thousand; answers have both.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// Who sells it.
@@ -24,12 +25,22 @@ pub struct Price {
     /// The model.
     #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     pub model_name: String,
-    /// Dollars per thousand prompt tokens.
+    /// Dollars per million tokens that the model reads: of what tools return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1000000)]
+    pub input_price_per_million: Option<f64>,
+    /// Dollars per million tokens that the model writes: of what tools are called with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1000000)]
+    pub output_price_per_million: Option<f64>,
+    /// The input price per thousand tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1000)]
-    pub input_price_per_1k: f64,
-    /// Dollars per thousand completion tokens.
+    pub input_price_per_1k: Option<f64>,
+    /// The output price per thousand tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1000)]
-    pub output_price_per_1k: f64,
+    pub output_price_per_1k: Option<f64>,
     /// From this day on; today if left out.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Date)]

@@ -46,7 +46,8 @@ pub struct Request {
     pub prompt_tokens: i64,
     /// Estimated tokens that came back.
     pub completion_tokens: i64,
-    /// In dollars.
+    /// In dollars: what the client sent at the model's output price, for a model wrote it; what came back at its input
+    /// price, for a model reads it. Where the service said what it used itself, that counts.
     pub estimated_cost: f64,
     /// Size of its body.
     pub request_bytes: i64,

@@ -91,7 +91,8 @@ pub struct StoredSession {
     pub total_prompt_tokens: i64,
     /// Tokens that came back.
     pub total_completion_tokens: i64,
-    /// In dollars.
+    /// Estimated, in dollars: what tools are called with at the model's output price, what they return at its input
+    /// price.
     pub total_cost: f64,
     /// The upstreams that it used, in the order in which it came to them; the first eight.
     pub upstreams: Vec<String>,
@@ -170,7 +171,8 @@ pub struct Client {
     pub total_prompt_tokens: i64,
     /// Tokens that came back.
     pub total_completion_tokens: i64,
-    /// In dollars.
+    /// Estimated, in dollars: what tools are called with at the model's output price, what they return at its input
+    /// price.
     pub total_cost: f64,
     /// The upstreams that it used, in the order in which it came to them; the first eight.
     pub upstreams: Vec<String>,
@@ -280,7 +282,8 @@ pub struct SessionSummary {
     pub total_completion_tokens: i64,
     /// Both.
     pub total_tokens: i64,
-    /// In dollars.
+    /// Estimated, in dollars: what tools are called with at the model's output price, what they return at its input
+    /// price.
     pub total_cost: f64,
 }
 

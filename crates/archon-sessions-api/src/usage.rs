@@ -15,8 +15,9 @@ pub struct UsageSummary {
     pub period: Period,
     /// All of it.
     pub summary: UsageTotals,
-    /// By tool; requests that call none are not here.
-    pub by_tool: BTreeMap<String, Usage>,
+    /// By tool; requests that call none are not here. The key is the tool's name, and where several upstreams have a
+    /// tool of that name it is the upstream, `/` and the name.
+    pub by_tool: BTreeMap<String, ToolUsage>,
     /// By client type.
     pub by_client: BTreeMap<String, Usage>,
     /// By user; what nobody authenticated for is under `anonymous`.
@@ -28,16 +29,36 @@ pub struct UsageSummary {
 pub struct UsageTotals {
     /// Requests.
     pub total_requests: i64,
-    /// Tokens that clients sent.
+    /// Tokens that clients sent: a model wrote them.
     pub total_prompt_tokens: i64,
-    /// Tokens that came back.
+    /// Tokens that came back: a model reads them.
     pub total_completion_tokens: i64,
     /// Both.
     pub total_tokens: i64,
-    /// In dollars.
+    /// Estimated, in dollars: what tools are called with at the model's output price, what they return at its input
+    /// price.
     pub total_cost: f64,
     /// Sessions that made requests.
     pub unique_sessions: i64,
+}
+
+/// What was used of a tool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ToolUsage {
+    /// The tool.
+    pub tool: String,
+    /// The upstream that has it; `null` where that is not known.
+    pub upstream: Option<String>,
+    /// Requests.
+    pub count: i64,
+    /// Tokens, both ways.
+    pub tokens: i64,
+    /// In dollars.
+    pub cost: f64,
+    /// Requests that ended with an error.
+    pub errors: i64,
+    /// Requests that were not answered in time.
+    pub timeouts: i64,
 }
 
 /// A part of it.

@@ -391,15 +391,21 @@ pub struct RequestRow {
 /// What a model costs, in dollars per thousand tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price {
-    /// Per thousand prompt tokens.
+    /// Per thousand tokens that the model reads.
     pub input_per_1k: f64,
-    /// Per thousand completion tokens.
+    /// Per thousand tokens that the model writes.
     pub output_per_1k: f64,
 }
 
 impl Price {
-    /// Returns the cost of a request, in millionths of a dollar.
-    pub fn cost_micros(&self, prompt_tokens: i64, completion_tokens: i64) -> i64 {
+    /// Returns what a client's model costs, in millionths of a dollar, for a request that it wrote and an answer that
+    /// it reads: the request at the output price, the answer at the input price.
+    pub fn cost_of_call_micros(&self, request_tokens: i64, answer_tokens: i64) -> i64 {
+        self.cost_of_model_micros(answer_tokens, request_tokens)
+    }
+
+    /// Returns what a model costs, in millionths of a dollar, that reads a prompt and writes a completion.
+    pub fn cost_of_model_micros(&self, prompt_tokens: i64, completion_tokens: i64) -> i64 {
         let dollars = prompt_tokens as f64 * self.input_per_1k / 1000.0
             + completion_tokens as f64 * self.output_per_1k / 1000.0;
         (dollars * 1e6).round() as i64

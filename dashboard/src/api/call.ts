@@ -1,5 +1,6 @@
 /** Calls of the API: same origin, the login's cookie, JSON both ways, a `Problem` where one fails. */
 import createClient from 'openapi-fetch';
+import { printable } from '@/format/printable';
 import { Problem } from './problem';
 import type { paths } from './schema';
 
@@ -7,9 +8,16 @@ export const api = createClient<paths>({
   baseUrl: window.location.origin,
   credentials: 'same-origin',
   // Looked up at each call, so that tests can answer.
-  fetch: (request) => window.fetch(request),
+  fetch: async (request) => readable(await window.fetch(request)),
   querySerializer: { array: { style: 'form', explode: true } },
 });
+
+/** Returns the answer with names as they can be shown. */
+async function readable(response: Response): Promise<Response> {
+  const text = await response.text();
+  const { status, statusText, headers } = response;
+  return new Response(text === '' ? null : printable(text), { status, statusText, headers });
+}
 
 interface Answered<Body> {
   data?: Body;

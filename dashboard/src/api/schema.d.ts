@@ -2600,7 +2600,8 @@ export interface components {
             total_completion_tokens: number;
             /**
              * Format: double
-             * @description In dollars.
+             * @description Estimated, in dollars: what tools are called with at the model's output price, what they return at its input
+             *     price.
              */
             total_cost: number;
             /**
@@ -2899,6 +2900,8 @@ export interface components {
              * @description Rows written with SQL that cannot be read; they are in no list and no sum until somebody corrects them.
              */
             unreadable_rows?: number | null;
+            /** @description The upstreams that did not answer last; calls to others go on. */
+            upstreams_down?: string[];
         };
         /** @description `POST /api/mcp/sessions/{id}/heartbeat` */
         Heartbeat: {
@@ -3051,6 +3054,12 @@ export interface components {
              */
             offset: number;
             /**
+             * Format: date-time
+             * @description How far back was looked when time was up before the page was full: `next_cursor` goes on there. `null` where the
+             *     page is full, or all was looked at.
+             */
+            searched_back_to: string | null;
+            /**
              * Format: int64
              * @description Lines in all.
              */
@@ -3076,7 +3085,10 @@ export interface components {
              */
             start_date: string;
         };
-        /** @description The price of a model from a day on: a row of `archon_llm_pricing`. */
+        /**
+         * @description The price of a model from a day on: a row of `archon_llm_pricing`. Each price can be given per million tokens or per
+         *     thousand; answers have both.
+         */
         Price: {
             /**
              * Format: date
@@ -3085,16 +3097,26 @@ export interface components {
             effective_date?: string | null;
             /**
              * Format: double
-             * @description Dollars per thousand prompt tokens.
+             * @description The input price per thousand tokens.
              */
-            input_price_per_1k: number;
+            input_price_per_1k?: number | null;
+            /**
+             * Format: double
+             * @description Dollars per million tokens that the model reads: of what tools return.
+             */
+            input_price_per_million?: number | null;
             /** @description The model. */
             model_name: string;
             /**
              * Format: double
-             * @description Dollars per thousand completion tokens.
+             * @description The output price per thousand tokens.
              */
-            output_price_per_1k: number;
+            output_price_per_1k?: number | null;
+            /**
+             * Format: double
+             * @description Dollars per million tokens that the model writes: of what tools are called with.
+             */
+            output_price_per_million?: number | null;
             /** @description Who sells it. */
             provider: string;
         };
@@ -3209,7 +3231,8 @@ export interface components {
             error_message: string | null;
             /**
              * Format: double
-             * @description In dollars.
+             * @description In dollars: what the client sent at the model's output price, for a model wrote it; what came back at its input
+             *     price, for a model reads it. Where the service said what it used itself, that counts.
              */
             estimated_cost: number;
             /**
@@ -3253,7 +3276,7 @@ export interface components {
             /** @description The upstream it went to. */
             upstream: string;
         };
-        /** @description How long answers took, in milliseconds. */
+        /** @description How long requests took, in milliseconds. Percentiles are of those that were answered. */
         ResponseTimes: {
             /** @description By tool. */
             by_tool: components["schemas"]["ToolTimes"][];
@@ -3264,17 +3287,17 @@ export interface components {
             overall_avg: number;
             /**
              * Format: double
-             * @description Half took at most this long.
+             * @description Half of the answers took at most this long.
              */
             p50: number;
             /**
              * Format: double
-             * @description 95 of 100 took at most this long.
+             * @description 95 of 100 answers took at most this long.
              */
             p95: number;
             /**
              * Format: double
-             * @description 99 of 100 took at most this long.
+             * @description 99 of 100 answers took at most this long.
              */
             p99: number;
         };
@@ -3500,7 +3523,8 @@ export interface components {
             total_completion_tokens: number;
             /**
              * Format: double
-             * @description In dollars.
+             * @description Estimated, in dollars: what tools are called with at the model's output price, what they return at its input
+             *     price.
              */
             total_cost: number;
             /**
@@ -3650,7 +3674,8 @@ export interface components {
             total_completion_tokens: number;
             /**
              * Format: double
-             * @description In dollars.
+             * @description Estimated, in dollars: what tools are called with at the model's output price, what they return at its input
+             *     price.
              */
             total_cost: number;
             /**
@@ -3686,7 +3711,7 @@ export interface components {
              */
             session_id: string;
         };
-        /** @description How long a tool's answers took, in milliseconds. */
+        /** @description How long a tool's requests took, in milliseconds. Percentiles are of those that were answered, 0 where none was. */
         ToolTimes: {
             /**
              * Format: double
@@ -3720,17 +3745,17 @@ export interface components {
             min_ms: number;
             /**
              * Format: double
-             * @description Half took at most this long.
+             * @description Half of the answers took at most this long.
              */
             p50: number;
             /**
              * Format: double
-             * @description 95 of 100 took at most this long.
+             * @description 95 of 100 answers took at most this long.
              */
             p95: number;
             /**
              * Format: double
-             * @description 99 of 100 took at most this long.
+             * @description 99 of 100 answers took at most this long.
              */
             p99: number;
             /**
@@ -3740,6 +3765,40 @@ export interface components {
             timeouts: number;
             /** @description Which. */
             tool: string;
+            /** @description The upstream that has it; `null` where that is not known. */
+            upstream: string | null;
+        };
+        /** @description What was used of a tool. */
+        ToolUsage: {
+            /**
+             * Format: double
+             * @description In dollars.
+             */
+            cost: number;
+            /**
+             * Format: int64
+             * @description Requests.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Requests that ended with an error.
+             */
+            errors: number;
+            /**
+             * Format: int64
+             * @description Requests that were not answered in time.
+             */
+            timeouts: number;
+            /**
+             * Format: int64
+             * @description Tokens, both ways.
+             */
+            tokens: number;
+            /** @description The tool. */
+            tool: string;
+            /** @description The upstream that has it; `null` where that is not known. */
+            upstream: string | null;
         };
         /** @description Requests by time. */
         Trends: {
@@ -3837,9 +3896,12 @@ export interface components {
             by_client: {
                 [key: string]: components["schemas"]["Usage"];
             };
-            /** @description By tool; requests that call none are not here. */
+            /**
+             * @description By tool; requests that call none are not here. The key is the tool's name, and where several upstreams have a
+             *     tool of that name it is the upstream, `/` and the name.
+             */
             by_tool: {
-                [key: string]: components["schemas"]["Usage"];
+                [key: string]: components["schemas"]["ToolUsage"];
             };
             /** @description By user; what nobody authenticated for is under `anonymous`. */
             by_user: {
@@ -3854,17 +3916,18 @@ export interface components {
         UsageTotals: {
             /**
              * Format: int64
-             * @description Tokens that came back.
+             * @description Tokens that came back: a model reads them.
              */
             total_completion_tokens: number;
             /**
              * Format: double
-             * @description In dollars.
+             * @description Estimated, in dollars: what tools are called with at the model's output price, what they return at its input
+             *     price.
              */
             total_cost: number;
             /**
              * Format: int64
-             * @description Tokens that clients sent.
+             * @description Tokens that clients sent: a model wrote them.
              */
             total_prompt_tokens: number;
             /**

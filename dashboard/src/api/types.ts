@@ -33,6 +33,7 @@ export type Snapshot = Schemas['Snapshot'];
 export type StoredSession = Schemas['StoredSession'];
 export type Status = Schemas['Status'];
 export type ToolTimes = Schemas['ToolTimes'];
+export type ToolUsage = Schemas['ToolUsage'];
 export type UpdateType = Schemas['UpdateType'];
 export type Usage = Schemas['Usage'];
 export type UsageSummary = Schemas['UsageSummary'];

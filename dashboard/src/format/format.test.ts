@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { bytes, dollars, latency, percent, rate, short } from './numbers';
+import { printable } from './printable';
 import { secondsSince, span } from './time';
 
 it('writes spans by their two largest units', () => {
@@ -34,4 +35,8 @@ it('writes sizes, prices, shares and rates', () => {
   expect(percent(92.34)).toBe('92.3 %');
   expect([0.5, 12.34, 5_000].map(rate)).toEqual(['0.50', '12.3', '5,000']);
   expect([9_999, 12_345].map(short)).toEqual(['9,999', '12.3K']);
+});
+
+it('leaves out what turns the direction of a text', () => {
+  expect(printable('a\u202eb\u2066c\u200b \u{e0041}é👨\u200d👩')).toBe('abc é👨\u200d👩');
 });

@@ -1,5 +1,6 @@
 /** Reads a frame's text. What is no frame of ours is left alone: newer servers may say more. */
 import type { Frame } from '@/api/types';
+import { printable } from '@/format/printable';
 
 /** Fails to compile when a kind of frame is added and not here. */
 const KNOWN: Record<Frame['type'], true> = {
@@ -17,7 +18,7 @@ export function readFrame(text: unknown): Frame | undefined {
   if (typeof text !== 'string') return undefined;
   let read: unknown;
   try {
-    read = JSON.parse(text);
+    read = JSON.parse(printable(text));
   } catch {
     return undefined;
   }

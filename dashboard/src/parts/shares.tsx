@@ -1,6 +1,6 @@
 /** Usage by something, the most used first; what comes after the first few is added up. */
 import { Link } from '@tanstack/react-router';
-import type { Usage } from '@/api/types';
+import type { ToolUsage, Usage } from '@/api/types';
 import { dollars, whole } from '@/format/numbers';
 import { Empty } from './answers';
 import { type Bar, Bars } from './bars';
@@ -8,7 +8,7 @@ import { ClientName } from './client-name';
 
 interface SharesProps {
   label: string;
-  of: Record<string, Usage>;
+  of: Record<string, Usage | ToolUsage>;
   /** What the names are, and so where they lead. */
   names: keyof typeof SHOWN;
   by?: 'count' | 'cost';
@@ -31,8 +31,8 @@ const SHOWN = {
         {name}
       </Link>
     ),
-  tool: (name: string) => (
-    <Link to="/logs" search={{ q: name }} className="bar-link mono">
+  tool: (name: string, usage: Usage | ToolUsage) => (
+    <Link to="/logs" search={{ q: 'tool' in usage ? usage.tool : name }} className="bar-link mono">
       {name}
     </Link>
   ),
@@ -47,7 +47,7 @@ export function Shares({ label, of, names, by = 'count' }: SharesProps) {
   const show = by === 'cost' ? dollars : whole;
   const bars: Bar[] = sorted.slice(0, SHOWN_MAX).map(([name, usage]) => ({
     name,
-    shown: SHOWN[names](name),
+    shown: SHOWN[names](name, usage),
     count: usage[by],
     figure: show(usage[by]),
   }));

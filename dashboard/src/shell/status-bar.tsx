@@ -49,7 +49,6 @@ export function StatusBar({ isNavOpen, toggleNav }: StatusBarProps) {
 function States({ status, isOld, at }: { status: ServiceStatus; isOld: boolean; at: number }) {
   const now = useNow();
   const upstreams = Object.entries(status.upstreams);
-  const down = upstreams.filter(([, upstream]) => upstream.status === 'down').map(([name]) => name);
   const lost = status.store.dropped_rows + status.store.lost_rows;
   return (
     <ul className="states" aria-label="State of the server">
@@ -68,20 +67,23 @@ function States({ status, isOld, at }: { status: ServiceStatus; isOld: boolean; 
         </li>
       )}
       <li title={upstreams.map(([name, upstream]) => `${name}: ${upstream.status}`).join('\n')}>
-        <Mark
-          tone={down.length > 0 ? 'bad' : 'good'}
-          word={
-            down.length > 0
-              ? `upstream down: ${down.join(', ')}`
-              : `${upstreams.length} ${upstreams.length === 1 ? 'upstream' : 'upstreams'}`
-          }
-        />
+        <Mark {...upstreamsShown(status)} />
       </li>
       {!isOld && (
         <li className="quiet bar-uptime">up {span(status.uptime + Math.max(0, now - at) / 1_000)}</li>
       )}
     </ul>
   );
+}
+
+/** What nobody has heard of yet is not well. */
+function upstreamsShown({ upstreams }: ServiceStatus): { tone: Tone; word: string } {
+  const all = Object.entries(upstreams);
+  const named = (status: string) => all.filter(([, of]) => of.status === status).map(([name]) => name);
+  const [down, unknown] = [named('down'), named('unknown')];
+  if (down.length > 0) return { tone: 'bad', word: `upstream down: ${down.join(', ')}` };
+  if (unknown.length > 0) return { tone: 'quiet', word: `upstream not seen yet: ${unknown.join(', ')}` };
+  return { tone: 'good', word: `${all.length} ${all.length === 1 ? 'upstream' : 'upstreams'}` };
 }
 
 function storeShown({ store }: ServiceStatus): { tone: Tone; word: string } {

@@ -180,7 +180,7 @@ function requestRow(chance: Chance, made: Made, id: number, time: number): objec
     tool_name: tool?.name ?? null,
     prompt_tokens: tokens.in,
     completion_tokens: tokens.out,
-    estimated_cost: (tokens.in * PRICE.in + tokens.out * PRICE.out) / 1_000,
+    estimated_cost: (tokens.in * PRICE.out + tokens.out * PRICE.in) / 1_000,
     timestamp: at(time),
     duration_ms: Math.round(spent / 1_000),
     duration_us: spent,

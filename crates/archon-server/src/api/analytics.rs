@@ -85,11 +85,12 @@ fn trends(found: &reports::Analytics) -> Trends {
 
 fn response_times(found: &reports::Analytics) -> ResponseTimes {
     // What calls no tool counts in the whole only.
-    let tools = found.by_tool.iter().filter(|of| !of.tool.is_empty());
+    let tools = found.by_tool.iter().filter(|of| !of.name.tool.is_empty());
     let by_tool = tools.map(|of| {
         let Percentiles { p50_us, p95_us, p99_us } = of.percentiles;
         ToolTimes {
-            tool: of.tool.clone(),
+            tool: of.name.tool.clone(),
+            upstream: (!of.name.upstream.is_empty()).then(|| of.name.upstream.clone()),
             avg_ms: mean_ms(&of.usage),
             min_ms: wire::millis(of.usage.min_duration_us),
             max_ms: wire::millis(of.usage.max_duration_us),

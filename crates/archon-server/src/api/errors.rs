@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use archon_sessions::session::SessionId;
 use archon_sessions::store::Outcome;
-use archon_sessions::store::reports::RequestQuery;
+use archon_sessions::store::reports::{RequestQuery, search};
 use archon_sessions_api::errors::{ErrorSummary, Errors};
 use axum::Json as Answer;
 use axum::extract::State;
@@ -71,7 +71,8 @@ async fn list(
         query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }
     let reports = &overview.reports;
-    let page = reports.requests(&query).await.map_err(super::store_failed)?;
+    let found = search(&**reports, &query, super::SEARCH_LIMIT).await;
+    let page = found.map_err(super::store_failed)?.page;
     let failures = reports.failures(session).await.map_err(super::store_failed)?;
     Ok(Answer(Errors {
         errors: page.rows.into_iter().map(wire::log_entry).collect(),

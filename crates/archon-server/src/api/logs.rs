@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use archon_sessions::session::SessionId;
 use archon_sessions::store::Outcome;
-use archon_sessions::store::reports::RequestQuery;
+use archon_sessions::store::reports::{Found, RequestQuery, search};
 use archon_sessions_api::logs::{Logs, Pagination};
 use axum::Json as Answer;
 use axum::extract::State;
@@ -83,7 +83,8 @@ async fn list(
     if let Some(cursor) = asked.cursor {
         query.continue_at(cursor.as_str()).map_err(bad_cursor)?;
     }
-    let page = overview.reports.requests(&query).await.map_err(super::store_failed)?;
+    let found = search(&*overview.reports, &query, super::SEARCH_LIMIT).await;
+    let Found { page, back_to } = found.map_err(super::store_failed)?;
     Ok(Answer(Logs {
         logs: page.rows.into_iter().map(wire::log_entry).collect(),
         pagination: Pagination {
@@ -93,6 +94,7 @@ async fn list(
             has_more: page.next.is_some(),
             total_is_exact: page.total.is_exact,
             next_cursor: page.next,
+            searched_back_to: back_to.map(|at| at.to_string()),
         },
     }))
 }

@@ -1,11 +1,13 @@
 //! `GET /api/mcp/usage/…`: what was used, and by whom; and how the last minutes went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use archon_sessions::session::Timestamp;
-use archon_sessions::store::reports::{Minute, NamedUsage};
-use archon_sessions_api::usage::{Usage, UsageMinute, UsageMinutes, UsageSummary, UsageTotals};
+use archon_sessions::store::reports::{Minute, NamedUsage, ToolUsage as UsageOfTool};
+use archon_sessions_api::usage::{
+    ToolUsage, Usage, UsageMinute, UsageMinutes, UsageSummary, UsageTotals,
+};
 use axum::Json as Answer;
 use axum::extract::State;
 use serde::Deserialize;
@@ -54,7 +56,7 @@ async fn summary(
     let report = overview.reports.usage(days).await.map_err(super::store_failed)?;
     let total = report.total;
     // What calls no tool is no tool's.
-    let tools = report.by_tool.into_iter().filter(|tool| !tool.name.is_empty());
+    let tools = report.by_tool.into_iter().filter(|of| !of.name.tool.is_empty());
     Ok(Answer(UsageSummary {
         period: wire::period(report.days),
         summary: UsageTotals {
@@ -65,7 +67,7 @@ async fn summary(
             total_cost: wire::dollars(total.cost_micros),
             unique_sessions: report.sessions,
         },
-        by_tool: by_name(tools),
+        by_tool: by_tool(tools.collect()),
         by_client: by_name(report.by_client.into_iter()),
         by_user: by_name(report.by_user.into_iter()),
     }))
@@ -104,6 +106,32 @@ fn minute(Minute { start, counts }: Minute) -> UsageMinute {
     }
 }
 
+/// Names tools of one name at several upstreams by both.
+fn by_tool(parts: Vec<UsageOfTool>) -> BTreeMap<String, ToolUsage> {
+    let mut upstreams: HashMap<String, usize> = HashMap::new();
+    for part in &parts {
+        *upstreams.entry(part.name.tool.clone()).or_default() += 1;
+    }
+    let part = |UsageOfTool { name, usage }| {
+        let upstream = (!name.upstream.is_empty()).then_some(name.upstream);
+        let key = match &upstream {
+            Some(upstream) if upstreams[&name.tool] > 1 => format!("{upstream}/{}", name.tool),
+            _ => name.tool.clone(),
+        };
+        let usage = ToolUsage {
+            tool: name.tool,
+            upstream,
+            count: usage.requests,
+            tokens: usage.prompt_tokens + usage.completion_tokens,
+            cost: wire::dollars(usage.cost_micros),
+            errors: usage.errors,
+            timeouts: usage.timeouts,
+        };
+        (key, usage)
+    };
+    parts.into_iter().map(part).collect()
+}
+
 fn by_name(parts: impl Iterator<Item = NamedUsage>) -> BTreeMap<String, Usage> {
     let part = |NamedUsage { name, usage }| {
         let name = if name.is_empty() { NOBODY.to_owned() } else { name };
@@ -117,4 +145,22 @@ fn by_name(parts: impl Iterator<Item = NamedUsage>) -> BTreeMap<String, Usage> {
         (name, usage)
     };
     parts.map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use archon_sessions::store::reports::{ToolName, Usage as Sums};
+
+    #[test]
+    fn tools_of_one_name_at_two_upstreams_are_two() {
+        let of = |upstream: &str, tool: &str, requests| UsageOfTool {
+            name: ToolName { upstream: upstream.to_owned(), tool: tool.to_owned() },
+            usage: Sums { requests, ..Sums::default() },
+        };
+        let found = by_tool(vec![of("a", "search", 3), of("b", "search", 2), of("a", "echo", 1)]);
+        let counts: Vec<_> = found.iter().map(|(key, of)| (&**key, of.count)).collect();
+        assert_eq!(counts, [("a/search", 3), ("b/search", 2), ("echo", 1)]);
+        assert_eq!(found["echo"].upstream.as_deref(), Some("a"));
+    }
 }

@@ -10,15 +10,36 @@ use clap::Args;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
+use super::deployment::Configured;
+
 /// How long an address may take to be connected to; a gateway that is there takes a millisecond.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Names a gateway by its API, or by its configuration.
+#[derive(Debug, Args)]
+pub struct GatewayArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    #[command(flatten)]
+    configured: Configured,
+}
+
+impl GatewayArgs {
+    /// Returns a client of that gateway; nothing is connected yet.
+    ///
+    /// # Errors
+    /// See [`ApiArgs::client`].
+    pub fn client(self) -> anyhow::Result<ApiClient> {
+        self.api.client(&self.configured)
+    }
+}
 
 /// Names a gateway by its API.
 #[derive(Debug, Args)]
 pub struct ApiArgs {
-    /// The gateway's API
-    #[arg(long, env = "ARCHON_API_URL", default_value = "http://127.0.0.1:8181", value_parser = base)]
-    api: Url,
+    /// The gateway's API [default: this machine's, as configured, or http://127.0.0.1:8181]
+    #[arg(long, env = "ARCHON_API_URL", value_parser = base)]
+    api: Option<Url>,
     /// A token for it, if it wants one; better kept out of the command line, in the variable
     #[arg(long, env = "ARCHON_API_TOKEN", hide_env_values = true)]
     token: Option<Secret>,
@@ -57,12 +78,14 @@ pub struct ApiClient {
 }
 
 impl ApiArgs {
-    /// Returns a client of that gateway; nothing is connected yet.
+    /// Returns a client of that gateway, or, where none is named, of the one that is configured; nothing is connected
+    /// yet.
     ///
     /// # Errors
-    /// If this machine has no certificates to check others against.
-    pub fn client(self) -> anyhow::Result<ApiClient> {
-        let api = Api::new(&self.api)?;
+    /// If the configuration is needed and cannot be read, or this machine has no certificates to check others against.
+    pub fn client(self, configured: &Configured) -> anyhow::Result<ApiClient> {
+        let base = self.api.map_or_else(|| configured.api(), Ok)?;
+        let api = Api::new(&base)?;
         let token = self.token.map(|token| token.0).filter(|token| !token.is_empty());
         let api = match token {
             Some(token) => api.token(token)?,
@@ -160,7 +183,7 @@ pub fn told(error: ApiError) -> anyhow::Error {
     match error {
         ApiError::Unusable(message) => anyhow!(message),
         ApiError::Unreachable { url, source } => {
-            let hint = "is archon running there? --api or ARCHON_API_URL names another";
+            let hint = "is archon running there? --api, ARCHON_API_URL or --config names another";
             let context = format!("could not reach the API at {url} ({hint})");
             anyhow::Error::from_boxed(source).context(context)
         }

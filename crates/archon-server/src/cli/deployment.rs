@@ -1,12 +1,13 @@
-//! Where a deployment's MCP endpoint is: as said, or as its configuration has it.
+//! Where a deployment is: its MCP endpoint and its API, as said, or as its configuration has them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::Args;
 use reqwest::Url;
 
-use crate::config::{Config, Overrides};
+use crate::config::{Addresses, Config, Overrides};
 
 /// Names a deployment by its endpoint. Without a URL, host and port come from `archon.toml` and the environment,
 /// as `archon serve` reads them.
@@ -15,6 +16,13 @@ pub struct Deployment {
     /// The MCP endpoint [default: this machine's, as configured, or http://127.0.0.1:8051/mcp]
     #[arg(long, env = "ARCHON_URL", value_parser = endpoint)]
     url: Option<Url>,
+    #[command(flatten)]
+    configured: Configured,
+}
+
+/// Finds a deployment on this machine by its configuration, read as `archon serve` reads it.
+#[derive(Debug, Args)]
+pub struct Configured {
     /// Its configuration file [default: archon.toml, if there is one]
     #[arg(long, env = "ARCHON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -22,6 +30,8 @@ pub struct Deployment {
     host: Option<String>,
     #[arg(long, env = "ARCHON_MCP_PORT", hide = true)]
     mcp_port: Option<u16>,
+    #[arg(long, env = "ARCHON_SERVER_PORT", hide = true)]
+    server_port: Option<u16>,
 }
 
 impl Deployment {
@@ -33,11 +43,47 @@ impl Deployment {
         if let Some(url) = self.url {
             return Ok(url);
         }
-        let overrides =
-            Overrides { host: self.host, mcp_port: self.mcp_port, ..Overrides::default() };
-        let (host, port) = Config::endpoint(self.config.as_deref(), overrides)?;
-        Ok(Url::parse(&format!("http://{}:{port}/mcp", reachable(&host)))?)
+        let Addresses { host, mcp_port, .. } = self.configured.addresses()?;
+        at(&host, mcp_port, "/mcp")
     }
+
+    /// Returns the configuration by which the deployment is found.
+    pub fn configured(&self) -> &Configured {
+        &self.configured
+    }
+}
+
+impl Configured {
+    /// Returns the URL of the API.
+    ///
+    /// # Errors
+    /// If the configuration cannot be read.
+    pub fn api(&self) -> anyhow::Result<Url> {
+        let Addresses { host, server_port, .. } = self.addresses()?;
+        at(&host, server_port, "/")
+    }
+
+    fn addresses(&self) -> anyhow::Result<Addresses> {
+        let overrides = Overrides {
+            host: self.host.clone(),
+            mcp_port: self.mcp_port,
+            server_port: self.server_port,
+            ..Overrides::default()
+        };
+        Config::addresses(self.config.as_deref(), overrides)
+    }
+}
+
+/// Returns a URL of a server that listens there, as it is reached from this machine.
+///
+/// # Errors
+/// If the port is any.
+pub fn at(host: &str, port: u16, path: &str) -> anyhow::Result<Url> {
+    ensure!(
+        port != 0,
+        "the configuration leaves the port to the system (0): name the address itself"
+    );
+    Ok(Url::parse(&format!("http://{}:{port}{path}", reachable(host)))?)
 }
 
 /// Returns the name under which a server that listens there is reached from this machine.
@@ -74,6 +120,27 @@ mod tests {
         assert_eq!(reachable("::"), "127.0.0.1");
         assert_eq!(reachable("::1"), "[::1]");
         assert_eq!(reachable("mcp.example"), "mcp.example");
+    }
+
+    #[test]
+    fn a_deployment_is_found_by_its_configuration() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "[server]\nhost = \"0.0.0.0\"\nmcp_port = 1\nserver_port = 2\n")
+            .unwrap();
+        let configured = |server_port| Configured {
+            config: Some(file.path().to_owned()),
+            host: None,
+            mcp_port: None,
+            server_port,
+        };
+        assert_eq!(configured(None).api().unwrap().as_str(), "http://127.0.0.1:2/");
+        assert_eq!(configured(Some(3)).api().unwrap().as_str(), "http://127.0.0.1:3/");
+        let deployment = Deployment { url: None, configured: configured(None) };
+        assert_eq!(deployment.url().unwrap().as_str(), "http://127.0.0.1:1/mcp");
+        let error = configured(Some(0)).api().unwrap_err().to_string();
+        assert!(error.contains("port"), "{error}");
+        std::fs::write(&file, "[server").unwrap();
+        assert!(configured(Some(3)).api().is_err(), "a broken file is said, not passed over");
     }
 
     #[test]

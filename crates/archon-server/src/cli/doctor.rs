@@ -41,10 +41,11 @@ impl Doctor {
     /// # Errors
     /// If one of them failed.
     pub fn run(self) -> anyhow::Result<()> {
+        let api = self.api.client(self.deployment.configured())?;
         let url = self.deployment.url()?;
         let http = http_client(&url)?;
         let bearer = self.mcp_token.as_ref().and_then(Secret::bearer);
-        let patient = Patient { mcp: McpClient::new(http, url, bearer), api: self.api.client()? };
+        let patient = Patient { mcp: McpClient::new(http, url, bearer), api };
         let mut report = Report::new(!self.json);
         runtime::block_on(async {
             patient.examine(&mut report).await;

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use reqwest::Method;
 
-use super::api::ApiArgs;
+use super::api::GatewayArgs;
 use super::progress::Progress;
 use super::{print, runtime};
 
@@ -28,7 +28,7 @@ pub struct Export {
     #[arg(long, value_name = "ID")]
     session: Option<uuid::Uuid>,
     #[command(flatten)]
-    api: ApiArgs,
+    api: GatewayArgs,
 }
 
 impl Export {

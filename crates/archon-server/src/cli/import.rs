@@ -11,7 +11,7 @@ use clap::Args;
 use futures_util::stream;
 use reqwest::{Body, Method};
 
-use super::api::ApiArgs;
+use super::api::GatewayArgs;
 use super::progress::Progress;
 use super::{print, runtime};
 
@@ -28,7 +28,7 @@ pub struct Import {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    api: ApiArgs,
+    api: GatewayArgs,
 }
 
 impl Import {

@@ -55,7 +55,11 @@ async fn migrate(database: &Database, is_check: bool) -> anyhow::Result<()> {
     print::lines(&format!("the database {database} is up to date after {count} steps:\n{steps}"))
 }
 
-async fn missing(database: &Database) -> anyhow::Result<Vec<SchemaStep>> {
+/// Returns the steps that a database needs; it is only read.
+///
+/// # Errors
+/// If it cannot be used.
+pub async fn missing(database: &Database) -> anyhow::Result<Vec<SchemaStep>> {
     let missing: Result<_, StoreError> = match database {
         Database::Sqlite(path) => SqliteStore::missing_steps(path).await,
         Database::Postgres(url) => PostgresStore::missing_steps(url).await,

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use archon_sessions::session::printable;
+
 /// Prints text and ends its line.
 ///
 /// # Errors
@@ -21,7 +23,17 @@ pub fn written(result: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// Returns text that others chose without what a terminal would obey.
+/// Characters of a text that others chose: some lines of a terminal.
+const TEXT_CHARS_MAX: usize = 500;
+/// Characters of a cell: a table with the longest names is still a table.
+const CELL_CHARS_MAX: usize = 40;
+
+/// Returns text that others chose without what a terminal would obey, on one line.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    printable(text, TEXT_CHARS_MAX)
+}
+
+/// Returns the same for a cell of a table, or a part of a line.
+pub fn cell(text: &str) -> String {
+    printable(text, CELL_CHARS_MAX)
 }

@@ -1,17 +1,18 @@
 //! `archon serve`: reads the configuration, checks it, and runs the server until it is told to stop.
 
+mod check;
+
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
-use super::{print, runtime};
+use super::runtime;
 use crate::config::{
     ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, TokenVariables,
-    UpstreamConfig, split_variable,
+    split_variable,
 };
-use crate::gateway::Upstream;
-use crate::server::{Inherited, last_holder};
+use crate::server::Inherited;
 use crate::{logging, server};
 
 /// Flags win over the environment, which wins over `archon.toml`.
@@ -59,57 +60,9 @@ pub struct Serve {
     /// How log lines look
     #[arg(long, env = "ARCHON_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
-    /// Check the configuration, try each upstream, and exit
+    /// Check the configuration, try the database, the ports and each upstream, and exit
     #[arg(long)]
     check: bool,
-}
-
-/// Says what `/mcp` leads to, and what that changes for clients of the gateway that has these files, or last had them.
-fn default_upstream(upstreams: &[UpstreamConfig], before: Option<&str>) -> Option<String> {
-    let default = upstreams.first()?;
-    let why = if default.is_marked_default { "`default = true`" } else { "the first one" };
-    let leads = format!("/mcp leads to {} ({why})", default.name);
-    let Some(before) = before.filter(|before| *before != default.name) else { return Some(leads) };
-    let before_is_there = upstreams.iter().any(|upstream| upstream.name == before);
-    let moved = if before_is_there {
-        "clients with an Mcp-Session-Id from there stay there, and all others move"
-    } else {
-        "which is no upstream any more: its clients begin new sessions"
-    };
-    let before = print::plain(before);
-    Some(format!("{leads}\n/mcp last led to {before}; {moved}"))
-}
-
-/// Tries the upstreams of a configuration that is good in itself, and says what came of it.
-async fn try_out(config: Config) -> anyhow::Result<()> {
-    let files = config.database.files(config.node.as_deref());
-    let before = files.and_then(|files| last_holder(&files)?.default_upstream);
-    if let Some(said) = default_upstream(&config.upstreams, before.as_deref()) {
-        print::lines(&said)?;
-    }
-    let mut failed = 0;
-    for configured in &config.upstreams {
-        let upstream = Upstream::open(configured)?;
-        let tried = upstream.try_out().await;
-        upstream.stop().await;
-        match tried {
-            Ok(()) => print::lines(&format!("upstream {} answers", configured.name))?,
-            Err(why) => {
-                failed += 1;
-                let (name, why) = (&configured.name, print::plain(&why));
-                print::lines(&format!("upstream {name} does not answer: {why}"))?;
-            }
-        }
-    }
-    match failed {
-        0 => {
-            let count = config.upstreams.len();
-            print::lines(&format!("the configuration is good: {count} upstreams"))?;
-        }
-        1 => bail!("the configuration is good, but one of its upstreams does not answer"),
-        more => bail!("the configuration is good, but {more} of its upstreams do not answer"),
-    }
-    Ok(())
 }
 
 impl Serve {
@@ -119,7 +72,7 @@ impl Serve {
         let file = self.config.clone();
         let config = Config::load(file.as_deref(), self.overrides())?;
         if check {
-            return runtime::block_on(try_out(config));
+            return runtime::block_on(check::try_out(config));
         }
         // Before the runtime starts its threads: this changes the environment.
         let inherited = Inherited::take()?;
@@ -150,28 +103,5 @@ impl Serve {
             node: self.node,
             tokens: TokenVariables::read(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_is_said_with_what_moves() {
-        let upstreams = ["a=http://a.example/mcp", "b=http://b.example/mcp"];
-        let mut upstreams = upstreams.map(|text| text.parse().expect(text));
-        let said = |upstreams: &[UpstreamConfig], before| {
-            default_upstream(upstreams, before).expect("there are some")
-        };
-        for before in [None, Some("a")] {
-            assert_eq!(said(&upstreams, before), "/mcp leads to a (the first one)");
-        }
-        upstreams[0].is_marked_default = true;
-        let moved = said(&upstreams, Some("b"));
-        assert!(moved.starts_with("/mcp leads to a (`default = true`)\n/mcp last led to b; "));
-        assert!(moved.contains("stay there"), "{moved}");
-        assert!(said(&upstreams, Some("gone")).contains("no upstream any more"));
-        assert_eq!(default_upstream(&[], None), None);
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::api::{ApiArgs, ApiClient};
+use super::api::{ApiClient, GatewayArgs};
 use super::{print, runtime};
 
 /// See the subcommands.
@@ -55,7 +55,7 @@ struct Listed {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    api: ApiArgs,
+    api: GatewayArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -77,7 +77,7 @@ struct Shown {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    api: ApiArgs,
+    api: GatewayArgs,
 }
 
 #[derive(Debug, Args)]
@@ -91,7 +91,7 @@ struct End {
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
-    api: ApiArgs,
+    api: GatewayArgs,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, ValueEnum)]

@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 use archon_sessions_client::{Events, EventsQuery, Notice};
 use clap::Args;
 
-use super::api::{ApiArgs, ApiClient};
+use super::api::{ApiClient, GatewayArgs};
 use super::runtime;
 
 /// On a terminal a screen of its own; elsewhere, and with --plain, a line an event.
@@ -25,7 +25,7 @@ pub struct Watch {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    api: ApiArgs,
+    api: GatewayArgs,
 }
 
 impl Watch {

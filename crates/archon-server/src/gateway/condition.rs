@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use archon_sessions::session::printable;
 use http::StatusCode;
 
 /// Characters of an upstream's text that are told.
@@ -171,29 +172,11 @@ impl Seen {
             self.refusals.remove(0);
         }
         self.refusals.push(Refusal { kind, at: now, again: 0 });
-        let said = printable(said);
+        let said = &said[..said.len().min(TOLD_CHARS_MAX * 4)];
+        let said = printable(&String::from_utf8_lossy(said), TOLD_CHARS_MAX);
         let said = if said.is_empty() { "no text".to_owned() } else { format!("{said:?}") };
         Some(format!("refused {method} with HTTP {}: {said}{again}", status.as_u16()))
     }
-}
-
-/// Returns the beginning of a text on one line, without what could move a terminal's cursor or turn its direction.
-fn printable(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&text[..text.len().min(TOLD_CHARS_MAX * 4)]).into_owned();
-    let is_plain = |c: &char| {
-        !c.is_control()
-            && !matches!(u32::from(*c), 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff)
-    };
-    // White space of any kind first, which is a control character as well.
-    let text: Vec<&str> = text.split_whitespace().collect();
-    let text: String = text.join(" ").chars().filter(is_plain).collect();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let words = words.join(" ");
-    let mut told: String = words.chars().take(TOLD_CHARS_MAX).collect();
-    if words.chars().count() > TOLD_CHARS_MAX {
-        told.push('…');
-    }
-    told
 }
 
 #[cfg(test)]
@@ -244,10 +227,11 @@ mod tests {
 
     #[test]
     fn what_is_told_is_one_short_harmless_line() {
-        let said = format!("a\n\t\u{1b}[31mred \u{202e}\0\u{feff} {}", "x".repeat(1000));
-        let told = printable(said.as_bytes());
-        assert!(told.starts_with("a [31mred xxx") && told.ends_with("x…"), "{told}");
-        assert_eq!(told.chars().count(), TOLD_CHARS_MAX + 1);
-        assert_eq!(printable(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+        let said = format!("a\n\t\u{1b}[31mred \u{202e}\0\u{feff} {}\u{e9}", "x".repeat(1000));
+        let mut seen = Seen::default();
+        let told = seen.refused("POST", StatusCode::FORBIDDEN, said.as_bytes(), Instant::now());
+        let told = told.unwrap();
+        assert!(told.contains("\"a [31mred xxx") && told.ends_with("x…\""), "{told}");
+        assert!(told.chars().count() < TOLD_CHARS_MAX + 50, "{told}");
     }
 }

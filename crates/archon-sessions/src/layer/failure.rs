@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::reject::error_message;
+use crate::session::printable;
 use crate::store::Outcome;
 
 /// Of an upstream's text that is no message, its beginning is told.
@@ -98,9 +99,7 @@ impl CallFailed {
 
     /// It was answered, and not with a message.
     pub fn no_message(upstream: &str, status: http::StatusCode, text: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(text);
-        let beginning: String =
-            text.trim().chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect();
+        let beginning = printable(&String::from_utf8_lossy(text), TEXT_CHARS_MAX);
         let message = format!(
             "upstream {upstream:?} answered {status} without a message: {beginning:?}; the call may have run, \
              check before you call again"

@@ -1,5 +1,6 @@
 //! Who a client says it is, and which known product that means.
 
+use super::printable;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -65,8 +66,7 @@ impl ClientInfo {
 }
 
 fn shown(text: String) -> Option<Box<str>> {
-    let text: String = text.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
-    let text = text.trim();
+    let text = printable(&text, NAME_CHARS_MAX);
     (!text.is_empty()).then(|| text.into())
 }
 
@@ -139,9 +139,9 @@ mod tests {
         let client = ClientInfo::read(Some(&name), Some("[]"));
         // A version of the wrong type makes the description unreadable as a whole.
         assert_eq!(client, ClientInfo::default());
-        let name = format!(r#"{{"name":"a\u0000b{}"}}"#, "x".repeat(5000));
+        let name = format!(r#"{{"name":"a\u0000\u202eb{}"}}"#, "x".repeat(5000));
         let client = ClientInfo::read(Some(&name), None);
-        assert_eq!(client.name.as_deref().map(str::len), Some(128));
+        assert_eq!(client.name.as_deref().map(|name| name.chars().count()), Some(128));
         assert!(client.name.as_deref().is_some_and(|n| n.starts_with("abx")));
     }
 }

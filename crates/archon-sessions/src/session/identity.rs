@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Principal;
+use super::{Principal, is_printable};
 
 /// Characters of each part of a user that are kept: addresses have 254 at most.
 const PART_CHARS_MAX: usize = 256;
@@ -39,12 +39,12 @@ impl User {
         is_known.then(|| Arc::new(Self { id, email, name }))
     }
 
-    /// Returns the same with texts that can be stored and shown: at most 256 characters each, none of them a
-    /// control character. `None` if nothing is left.
+    /// Returns the same with texts that can be stored and shown: at most 256 characters each, all of them
+    /// printable. `None` if nothing is left.
     pub fn bounded(self) -> Option<Arc<Self>> {
         let part = |text: Option<Box<str>>| {
             let text = text?;
-            let text = text.chars().filter(|c| !c.is_control()).take(PART_CHARS_MAX);
+            let text = text.chars().filter(|c| is_printable(*c)).take(PART_CHARS_MAX);
             let text: String = text.collect();
             let text = text.trim();
             (!text.is_empty()).then(|| Box::from(text))

@@ -9,12 +9,14 @@ mod days;
 mod history;
 mod minutes;
 mod requests;
+mod search;
 pub(crate) mod select;
 mod sessions;
 #[cfg(test)]
 mod suite;
 mod usage;
 
+pub use super::usage::ToolName;
 pub use cursor::BadCursor;
 pub use days::{DAYS_MAX, Days};
 pub(crate) use history::once;
@@ -22,12 +24,14 @@ pub use history::{ATTEMPTS_MAX, AttemptRecord, CHAIN_MAX, Chain, ChainLink};
 pub use minutes::{Counts, MINUTES_MAX, Minute};
 pub(crate) use minutes::{first_minute, in_a_row, minute_of};
 pub use requests::{Failures, OFFSET_MAX, RequestQuery, RequestRecord};
+pub use search::{Found, search};
 pub use sessions::{
     AGING_AFTER, Ages, Disconnected, LastDay, Order, RECENT, STALE_AFTER, SessionHealth,
     SessionQuery, SessionRecord, SessionSort, Totals,
 };
 pub use usage::{
-    Analytics, HOURS_OF_DAY, NamedUsage, Percentiles, ResponseTimes, Usage, UsageOfDay, UsageReport,
+    Analytics, HOURS_OF_DAY, NamedUsage, Percentiles, ResponseTimes, ToolUsage, Usage, UsageOfDay,
+    UsageReport,
 };
 
 use async_trait::async_trait;
@@ -202,9 +206,9 @@ pub struct ModelPrice {
     pub provider: String,
     /// Its name.
     pub model: String,
-    /// Dollars per thousand prompt tokens.
+    /// Dollars per thousand tokens that the model reads.
     pub input_per_1k: f64,
-    /// Dollars per thousand completion tokens.
+    /// Dollars per thousand tokens that the model writes.
     pub output_per_1k: f64,
     /// The first day of the price, as `2026-01-10`.
     pub effective_date: String,

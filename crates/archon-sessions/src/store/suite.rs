@@ -463,5 +463,6 @@ async fn requests_in_sqlite_read_as_the_contract_says() {
     );
     assert_eq!(rows, vec![expected]);
     let price = store.price("claude-sonnet-4-5", at(0)).await.unwrap().unwrap();
-    assert_eq!(price.cost_micros(1000, 1000), 18_000);
+    assert_eq!(price.cost_of_call_micros(1000, 2000), 15_000 + 2 * 3_000, "a request is written");
+    assert_eq!(price.cost_of_model_micros(1000, 2000), 3_000 + 2 * 15_000);
 }

@@ -4,8 +4,10 @@
 //! requests whose session it does not have, and knows whose client and user they are.
 
 mod latency;
+mod tool;
 
 pub(crate) use latency::percentiles;
+pub use tool::ToolName;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,16 +36,16 @@ const DURATION_US_MAX: i64 = 86_400_000_000;
 const HOUR_MICROS: i64 = 3_600_000_000;
 const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 
-/// What one session used in one hour of one tool.
+/// What one session used in one hour of one tool of one upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slice {
     pub(crate) session: SessionId,
     /// When the hour began.
     pub(crate) hour: Timestamp,
-    /// Empty for requests that call none.
+    /// The name of the tool's sums, see [`ToolName`]. Empty for requests that call none.
     pub(crate) tool: String,
     pub(crate) usage: Usage,
-    /// Answers by their duration's bucket.
+    /// Answers by their duration's bucket; what was not answered is in none.
     pub(crate) latency: BTreeMap<u16, i64>,
     /// Requests by the minute in which they arrived.
     pub(crate) minutes: BTreeMap<Timestamp, Counts>,
@@ -84,29 +86,31 @@ fn floor(at: Timestamp, step: i64) -> Timestamp {
 
 /// Sums up requests, in an order that is the same for all.
 pub(crate) fn slices(rows: &[RequestRow]) -> Vec<Slice> {
-    let mut found: BTreeMap<(SessionId, Timestamp, &str), Slice> = BTreeMap::new();
+    let mut found: BTreeMap<(SessionId, Timestamp, &str, &str), Slice> = BTreeMap::new();
     for row in rows {
         let usage = usage_of(row);
         let (hour, tool) = (hour_of(row.started), row.tool.as_deref().unwrap_or_default());
-        let tool = shortened(tool);
-        let bucket = latency::bucket(usage.duration_us);
-        let slice = match found.entry((row.session, hour, tool)) {
+        let upstream = if tool.is_empty() { "" } else { &*row.upstream };
+        let (upstream, tool) = (shortened(upstream), shortened(tool));
+        let slice = match found.entry((row.session, hour, upstream, tool)) {
             Entry::Vacant(place) => place.insert(Slice {
                 session: row.session,
                 hour,
-                tool: writable(tool),
+                tool: ToolName::key(upstream, tool),
                 usage,
-                latency: BTreeMap::from([(bucket, 1)]),
+                latency: BTreeMap::new(),
                 minutes: BTreeMap::new(),
                 upstreams: BTreeSet::new(),
             }),
             Entry::Occupied(place) => {
                 let slice = place.into_mut();
                 slice.usage.add(&usage);
-                *slice.latency.entry(bucket).or_default() += 1;
                 slice
             }
         };
+        if is_answered(row) {
+            *slice.latency.entry(latency::bucket(usage.duration_us)).or_default() += 1;
+        }
         let counts =
             Counts { requests: usage.requests, errors: usage.errors, timeouts: usage.timeouts };
         slice.minutes.entry(minute_of(row.started)).or_default().add(counts);
@@ -128,6 +132,15 @@ fn shortened(name: &str) -> &str {
 /// Returns the name as every database can hold it.
 fn writable(name: &str) -> String {
     name.replace('\0', "\u{fffd}")
+}
+
+/// Whether an answer came, be it an error: what was given up, taken back or lost has no response time.
+fn is_answered(row: &RequestRow) -> bool {
+    match row.outcome {
+        Outcome::Success => true,
+        Outcome::Error => row.response_bytes > 0,
+        Outcome::Timeout => false,
+    }
 }
 
 fn usage_of(row: &RequestRow) -> Usage {
@@ -153,28 +166,39 @@ mod tests {
     #[test]
     fn requests_of_one_session_hour_and_tool_are_one_slice() {
         let id = SessionId::random();
-        let mut rows = vec![request(id); 4];
+        let mut rows = vec![request(id); 5];
         rows[1].duration_us = 9_000;
         rows[1].outcome = Outcome::Timeout;
+        rows[4].upstream = "other".into();
         rows[2].started = at(3600);
         rows[3].tool = None;
         rows.push(request(SessionId::random()));
-        rows[1].upstream = "other".into();
         rows[3].upstream = "".into();
         let mut found = slices(&rows);
         found.retain(|slice| slice.session == id);
-        assert_eq!(found.len(), 3);
+        assert_eq!(found.len(), 4, "tools of two upstreams are two");
         let both = found.iter().find(|slice| slice.usage.requests == 2).unwrap();
         assert_eq!((both.usage.errors, both.usage.timeouts, both.usage.cost_micros), (1, 1, 138));
         let times =
             (both.usage.min_duration_us, both.usage.max_duration_us, both.usage.duration_us);
         assert_eq!(times, (1_500, 9_000, 10_500));
-        assert_eq!(both.latency.values().sum::<i64>(), 2);
+        assert_eq!(both.latency.values().sum::<i64>(), 1, "a timeout is no answer");
         assert_eq!(both.minutes.values().map(|counts| counts.requests).sum::<i64>(), 2);
-        assert!(both.upstreams.iter().eq(["demo", "other"]), "{:?}", both.upstreams);
+        assert!(both.upstreams.iter().eq(["demo"]), "{:?}", both.upstreams);
+        assert_eq!(both.tool, ToolName::key("demo", "echo'\""));
         assert!(found.iter().any(|slice| slice.upstreams.is_empty()));
         assert_eq!(both.hour.to_string(), "2026-01-09T23:00:00.000000Z");
         assert_eq!(both.day().to_string(), "2026-01-09T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn only_answers_have_response_times() {
+        let mut rows = vec![request(SessionId::random()); 4];
+        rows[1].outcome = Outcome::Success;
+        rows[2].outcome = Outcome::Timeout;
+        rows[3].response_bytes = 0; // Cancelled, or the connection broke.
+        let answers: i64 = slices(&rows).iter().flat_map(|slice| slice.latency.values()).sum();
+        assert_eq!(answers, 2);
     }
 
     #[test]
@@ -187,7 +211,7 @@ mod tests {
         let usage = found[0].usage;
         assert_eq!(usage.duration_us, 2 * DURATION_US_MAX);
         assert_eq!((usage.prompt_tokens, usage.cost_micros), (2 * TOKENS_MAX, 0));
-        assert_eq!(found[0].tool.chars().count(), NAME_CHARS_MAX);
+        assert_eq!(ToolName::of_key(&found[0].tool).tool.chars().count(), NAME_CHARS_MAX);
         assert!(!found[0].tool.contains('\0'));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::ledger::CallFacts;
 use super::{Presence, Tracker};
-use crate::session::User;
+use crate::session::{User, is_printable};
 
 /// A model's name is kept up to so many characters; the longest that providers use have a few dozen.
 const MODEL_CHARS_MAX: usize = 128;
@@ -43,7 +43,7 @@ impl Annotations {
     /// Says which model the call's tokens are of: its price, from the table of prices, is the one that counts.
     /// At most 128 characters are kept.
     pub fn model(&self, name: &str) {
-        let name = name.chars().filter(|c| !c.is_control()).take(MODEL_CHARS_MAX);
+        let name = name.chars().filter(|c| is_printable(*c)).take(MODEL_CHARS_MAX);
         let name: Arc<str> = name.collect::<String>().trim().into();
         if !name.is_empty() {
             self.note("model", |notes| notes.model = Some(name));

@@ -9,12 +9,12 @@ it('changes a price after asking for both figures', async () => {
   const input = within(dialog).getByLabelText(/tokens in/);
   await person.clear(input);
   expect(within(dialog).getByRole('button', { name: 'Save' })).toHaveProperty('disabled', true);
-  await person.type(input, '0.002');
+  await person.type(input, '2');
   await person.click(within(dialog).getByRole('button', { name: 'Save' }));
   await waitFor(() => expect(screen.queryByRole('dialog')).toBeNull());
   expect(asked.find(({ method }) => method === 'PUT')?.body).toEqual({
     pricing: [
-      { provider: 'openai', model_name: 'gpt-5', input_price_per_1k: 0.002, output_price_per_1k: 0.01 },
+      { provider: 'openai', model_name: 'gpt-5', input_price_per_million: 2, output_price_per_million: 10 },
     ],
   });
 });

@@ -7,6 +7,7 @@ import { utcDay } from '@/format/time';
 import { usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
 import { ColumnsChart } from '@/parts/charts/columns-chart';
+import { CostBasis } from '@/parts/cost-basis';
 import { Figure, Figures } from '@/parts/figure';
 import { PageHead, Panel, Panels } from '@/parts/panel';
 import { periodAsked } from '@/parts/period';
@@ -32,9 +33,17 @@ export function Costs() {
         {({ summary, by_tool, by_client, by_user }) => (
           <>
             <Figures label="This period">
-              <Figure name="Estimated cost" value={dollars(summary.total_cost)} />
-              <Figure name="Tokens in" value={short(summary.total_prompt_tokens)} />
-              <Figure name="Tokens out" value={short(summary.total_completion_tokens)} />
+              <Figure name="Estimated cost" value={dollars(summary.total_cost)} note={<CostBasis />} />
+              <Figure
+                name="Tokens of calls"
+                value={short(summary.total_prompt_tokens)}
+                note="written by the model: output price"
+              />
+              <Figure
+                name="Tokens of results"
+                value={short(summary.total_completion_tokens)}
+                note="read by the model: input price"
+              />
               <Figure name="Requests" value={short(summary.total_requests)} />
               <Figure
                 name="Per session"

@@ -9,8 +9,8 @@ import { Failure } from '@/parts/answers';
 import { Dialog } from '@/parts/dialog';
 import '@/parts/end-sessions.css';
 
-/** The API's own bound. */
-const PRICE_MAX = 1_000;
+/** The API's own bound, in dollars per million tokens. */
+const PRICE_MAX = 1_000_000;
 
 interface PriceFormProps {
   /** The price to change; a new one if left out. */
@@ -22,8 +22,8 @@ export function PriceForm({ price, close }: PriceFormProps) {
   const client = useQueryClient();
   const [provider, setProvider] = useState(price?.provider ?? '');
   const [model, setModel] = useState(price?.model_name ?? '');
-  const [input, setInput] = useState<number | string>(price?.input_price_per_1k ?? '');
-  const [output, setOutput] = useState<number | string>(price?.output_price_per_1k ?? '');
+  const [input, setInput] = useState<number | string>(price?.input_price_per_million ?? '');
+  const [output, setOutput] = useState<number | string>(price?.output_price_per_million ?? '');
   const [from, setFrom] = useState('');
   const save = useMutation({
     mutationFn: () =>
@@ -34,8 +34,8 @@ export function PriceForm({ price, close }: PriceFormProps) {
               {
                 provider: provider.trim(),
                 model_name: model.trim(),
-                input_price_per_1k: Number(input),
-                output_price_per_1k: Number(output),
+                input_price_per_million: Number(input),
+                output_price_per_million: Number(output),
                 ...(from === '' ? {} : { effective_date: from }),
               },
             ],
@@ -75,21 +75,23 @@ export function PriceForm({ price, close }: PriceFormProps) {
           </>
         )}
         <NumberInput
-          label="Dollars per 1,000 tokens in"
+          label="Dollars per million tokens in"
+          description="What the model reads: results of tools."
           required
           min={0}
           max={PRICE_MAX}
-          decimalScale={6}
+          decimalScale={3}
           hideControls
           value={input}
           onChange={setInput}
         />
         <NumberInput
-          label="Dollars per 1,000 tokens out"
+          label="Dollars per million tokens out"
+          description="What the model writes: calls of tools."
           required
           min={0}
           max={PRICE_MAX}
-          decimalScale={6}
+          decimalScale={3}
           hideControls
           value={output}
           onChange={setOutput}

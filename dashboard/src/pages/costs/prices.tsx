@@ -4,12 +4,16 @@ import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { config, me, pricing } from '@/api/queries';
 import type { Price } from '@/api/types';
+import { NOTHING } from '@/format/numbers';
 import { Answer, Empty } from '@/parts/answers';
 import { type Column, DataTable } from '@/parts/data-table';
 import { Panel } from '@/parts/panel';
 import { PriceForm } from './price-form';
 
-const PER_THOUSAND = new Intl.NumberFormat(undefined, { minimumFractionDigits: 4, maximumFractionDigits: 6 });
+const DOLLARS = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 3 });
+
+const perMillion = (dollars: number | null | undefined) =>
+  dollars == null ? NOTHING : DOLLARS.format(dollars);
 
 export function Prices() {
   const query = useQuery(pricing);
@@ -70,15 +74,15 @@ function columnsFor(
     { id: 'provider', name: 'Provider', cell: (price) => price.provider },
     {
       id: 'in',
-      name: '$ per 1,000 tokens in',
+      name: '$ per million in',
       align: 'number',
-      cell: (price) => PER_THOUSAND.format(price.input_price_per_1k),
+      cell: (price) => perMillion(price.input_price_per_million),
     },
     {
       id: 'out',
-      name: '$ per 1,000 tokens out',
+      name: '$ per million out',
       align: 'number',
-      cell: (price) => PER_THOUSAND.format(price.output_price_per_1k),
+      cell: (price) => perMillion(price.output_price_per_million),
     },
     { id: 'since', name: 'From', align: 'number', cell: (price) => price.effective_date },
   ];

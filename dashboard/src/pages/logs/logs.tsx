@@ -15,6 +15,7 @@ import { PageHead, Panel } from '@/parts/panel';
 import { DEED, DURATION, FAILURE, SESSION, SIZES, WHEN } from '@/parts/request-columns';
 import { SearchField } from '@/parts/search-field';
 import { oneOf } from '@/parts/search-text';
+import { When } from '@/parts/times';
 import { TurnPages } from '@/parts/turn-pages';
 import '@/parts/filters.css';
 import { LEVELS, type LogsSearch } from './search';
@@ -133,7 +134,7 @@ interface LinesProps {
 }
 
 function Lines({ data, search, turn, back }: LinesProps) {
-  const { next_cursor } = data.pagination;
+  const { next_cursor, searched_back_to } = data.pagination;
   const isFiltered = search.level !== undefined || search.q !== undefined;
   return (
     <>
@@ -143,13 +144,20 @@ function Lines({ data, search, turn, back }: LinesProps) {
         rows={data.logs}
         rowId={(line) => String(line.id)}
         empty={
-          isFiltered ? (
+          searched_back_to !== null ? (
+            <Empty title="No request matches so far.">Go on with Next: there are older ones.</Empty>
+          ) : isFiltered ? (
             <Empty title="No request matches.">Search looks at methods, tools and error messages.</Empty>
           ) : (
             <Empty title="No request yet." />
           )
         }
       />
+      {searched_back_to !== null && (
+        <p className="quiet logs-searched">
+          Searched back to <When time={searched_back_to} />; Next goes on there.
+        </p>
+      )}
       <TurnPages
         first={search.cursor === undefined ? undefined : () => turn(undefined)}
         back={search.cursor === undefined ? undefined : back}

@@ -3,6 +3,7 @@ import type { Session, SessionPage } from '@/api/types';
 import { dollars, NOTHING, percent, short, whole } from '@/format/numbers';
 import { secondsSince, span } from '@/format/time';
 import { useNow } from '@/parts/clock';
+import { CostBasis } from '@/parts/cost-basis';
 import { Figure, Figures } from '@/parts/figure';
 import { reasonWords } from '@/parts/reasons';
 import { Ago } from '@/parts/times';
@@ -38,7 +39,7 @@ export function Summary({ session, summary }: { session: Session; summary: Sessi
         value={short(summary.total_tokens)}
         note={`${short(summary.total_prompt_tokens)} in, ${short(summary.total_completion_tokens)} out`}
       />
-      <Figure name="Estimated cost" value={dollars(summary.total_cost)} />
+      <Figure name="Estimated cost" value={dollars(summary.total_cost)} note={<CostBasis />} />
     </Figures>
   );
 }

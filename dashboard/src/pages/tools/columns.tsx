@@ -1,12 +1,12 @@
 /** The columns of the list of tools. */
-import type { ToolTimes, Usage } from '@/api/types';
+import type { ToolTimes, ToolUsage } from '@/api/types';
 import { dollars, latency, NOTHING, percent, short, whole } from '@/format/numbers';
 import type { Column } from '@/parts/data-table';
 
 /** From there on, somebody should look. */
 const RATE_BAD_PERCENT = 5;
 
-export type Tool = ToolTimes & { usage: Usage | undefined };
+export type Tool = ToolTimes & { usage: ToolUsage | undefined };
 
 export const COLUMNS: readonly Column<Tool>[] = [
   {
@@ -15,6 +15,12 @@ export const COLUMNS: readonly Column<Tool>[] = [
     isWide: true,
     value: (row) => row.tool,
     cell: (row) => <span className="mono">{row.tool}</span>,
+  },
+  {
+    id: 'upstream',
+    name: 'Upstream',
+    value: (row) => row.upstream ?? '',
+    cell: (row) => row.upstream ?? <span className="quiet">{NOTHING}</span>,
   },
   { id: 'count', name: 'Calls', align: 'number', value: (row) => row.count, cell: (row) => whole(row.count) },
   {
@@ -38,7 +44,7 @@ export const COLUMNS: readonly Column<Tool>[] = [
   },
   {
     id: 'cost',
-    name: 'Cost',
+    name: 'Estimated cost',
     align: 'number',
     value: (row) => row.usage?.cost ?? 0,
     cell: (row) => (row.usage ? dollars(row.usage.cost) : NOTHING),
@@ -55,5 +61,12 @@ function Failed({ tool: { errors, timeouts, error_rate_percent: rate } }: { tool
 }
 
 function time(id: string, name: string, ms: (row: Tool) => number): Column<Tool> {
-  return { id, name, align: 'number', value: ms, cell: (row) => latency(ms(row) * 1_000) };
+  return {
+    id,
+    name,
+    align: 'number',
+    value: ms,
+    // What was never answered has no response time.
+    cell: (row) => (ms(row) === 0 ? NOTHING : latency(ms(row) * 1_000)),
+  };
 }

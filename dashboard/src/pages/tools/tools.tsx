@@ -4,9 +4,11 @@ import { getRouteApi } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import { analytics, usage } from '@/api/queries';
 import type { Analytics, UsageSummary } from '@/api/types';
+import { toolId } from '@/format/names';
 import { usePolling } from '@/live/live';
 import { Answer, Empty } from '@/parts/answers';
 import { PercentilesChart } from '@/parts/charts/percentiles-chart';
+import { CostBasis } from '@/parts/cost-basis';
 import { DataTable } from '@/parts/data-table';
 import { PageHead, Panel } from '@/parts/panel';
 import { periodAsked } from '@/parts/period';
@@ -31,25 +33,25 @@ export function Tools() {
       <PageHead name="Tools">
         <PeriodChoice search={search} choose={(chosen) => void navigate({ search: chosen })} />
       </PageHead>
-      <Panel title="Response times" aside="p50 · p95 · p99">
+      <Panel title="Response times" aside="p50 · p95 · p99 of answered calls">
         <Answer query={times}>
           {({ response_times }) =>
-            response_times.by_tool.length === 0 ? (
-              <Empty title="No tool was called in this period." />
+            response_times.by_tool.every((tool) => tool.p99 === 0) ? (
+              <Empty title="No call of a tool was answered in this period." />
             ) : (
               <PercentilesChart tools={response_times.by_tool.slice(0, COMPARED_MAX)} />
             )
           }
         </Answer>
       </Panel>
-      <Panel title="All tools" isFlush>
+      <Panel title="All tools" aside={<CostBasis />} isFlush>
         <Answer query={times} rows={8}>
           {() => (
             <DataTable
               label="Tools"
               columns={COLUMNS}
               rows={tools}
-              rowId={(tool) => tool.tool}
+              rowId={toolId}
               sorting={[{ id: 'count', desc: true }]}
               empty={<Empty title="No tool was called in this period.">Choose a longer one.</Empty>}
             />
@@ -61,5 +63,6 @@ export function Tools() {
 }
 
 function join(times: Analytics | undefined, used: UsageSummary | undefined): Tool[] {
-  return (times?.response_times.by_tool ?? []).map((tool) => ({ ...tool, usage: used?.by_tool[tool.tool] }));
+  const usage = new Map(Object.values(used?.by_tool ?? {}).map((tool) => [toolId(tool), tool]));
+  return (times?.response_times.by_tool ?? []).map((tool) => ({ ...tool, usage: usage.get(toolId(tool)) }));
 }

@@ -1,5 +1,6 @@
 /** Response times of several tools beside each other: p50, p95 and p99 on one scale of powers of ten. */
 import type { ToolTimes } from '@/api/types';
+import { toolId } from '@/format/names';
 import { latency } from '@/format/numbers';
 import './charts.css';
 
@@ -8,7 +9,11 @@ const POWERS_MS = [0.1, 1, 10, 100, 1_000, 10_000, 100_000];
 
 const PERCENTILES = ['p50', 'p95', 'p99'] as const;
 
-export function PercentilesChart({ tools }: { tools: readonly ToolTimes[] }) {
+export function PercentilesChart({ tools: all }: { tools: readonly ToolTimes[] }) {
+  // What was never answered has no place on the scale.
+  const tools = all.filter((tool) => tool.p99 > 0);
+  const names = new Map<string, number>();
+  for (const { tool } of tools) names.set(tool, (names.get(tool) ?? 0) + 1);
   const low = Math.log10(Math.max(0.01, Math.min(...tools.map((tool) => tool.p50)) / 2));
   const high = Math.log10(Math.max(...tools.map((tool) => tool.p99)) * 1.2);
   const share = (ms: number) => (100 * (Math.log10(Math.max(0.01, ms)) - low)) / Math.max(0.1, high - low);
@@ -17,8 +22,11 @@ export function PercentilesChart({ tools }: { tools: readonly ToolTimes[] }) {
     <figure aria-label="Response times of tools: p50, p95 and p99 of each">
       <ul className="percentiles">
         {tools.map((tool) => (
-          <li key={tool.tool} className="percentile-row">
-            <span className="mono cut">{tool.tool}</span>
+          <li key={toolId(tool)} className="percentile-row">
+            <span className="mono cut" title={tool.upstream ? `${tool.tool} at ${tool.upstream}` : tool.tool}>
+              {tool.tool}
+              {names.get(tool.tool) !== 1 && tool.upstream && <span className="quiet"> {tool.upstream}</span>}
+            </span>
             <span className="percentile-track" aria-hidden="true">
               <Lines at={lines.map(share)} />
               <span

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use archon_sessions::session::Timestamp;
+use archon_sessions::session::{Timestamp, printable};
 use archon_sessions_api::requests::Request;
 use archon_sessions_api::sessions::{Session, SessionPage, Status, StoredSession};
 use comfy_table::{Table, presets};
 
-use crate::cli::print::plain;
+use crate::cli::print::{cell, plain};
 
 /// Characters of an error that are shown; `--json` shows all.
 const ERROR_CHARS_MAX: usize = 60;
@@ -28,9 +28,9 @@ pub fn sessions(all: &[StoredSession]) -> String {
     for StoredSession { session, total_requests, total_errors, .. } in all {
         table.add_row([
             session.session_id.to_string(),
-            plain(&session.client_type),
-            plain(session.client_version.as_deref().unwrap_or("-")),
-            plain(user(session)),
+            cell(&session.client_type),
+            cell(session.client_version.as_deref().unwrap_or("-")),
+            cell(user(session)),
             status(session),
             seconds(&session.connected_at),
             seconds(&session.last_activity),
@@ -89,11 +89,11 @@ fn requests(all: &[Request]) -> String {
         let error = request.error_message.as_deref().unwrap_or_default();
         table.add_row([
             seconds(&request.timestamp),
-            plain(&request.method),
-            plain(request.tool_name.as_deref().unwrap_or("-")),
+            cell(&request.method),
+            cell(request.tool_name.as_deref().unwrap_or("-")),
             format!("{:?}", request.status).to_lowercase(),
             request.duration_ms.to_string(),
-            plain(&error.chars().take(ERROR_CHARS_MAX).collect::<String>()),
+            printable(error, ERROR_CHARS_MAX),
         ]);
     }
     trimmed(&table)
@@ -120,7 +120,7 @@ fn user(session: &Session) -> &str {
 }
 
 fn status(session: &Session) -> String {
-    let reason = plain(session.disconnect_reason.as_deref().unwrap_or_default());
+    let reason = cell(session.disconnect_reason.as_deref().unwrap_or_default());
     match session.status {
         Status::Active => "active".to_owned(),
         Status::Disconnected => format!("ended {reason}").trim_end().to_owned(),
@@ -132,4 +132,31 @@ fn status(session: &Session) -> String {
 fn seconds(time: &str) -> String {
     let text = Timestamp::parse(time).map_or_else(|| time.to_owned(), |at| at.to_string());
     plain(text.split('.').next().unwrap_or_default()).replace('T', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_or_hostile_name_wrecks_no_table() {
+        let name = format!("\u{202e}{}", "x".repeat(131));
+        let session: StoredSession = serde_json::from_value(serde_json::json!({
+            "session_id": "3f2b8c1e-0000-4000-8000-000000000001", "client_type": name, "client_version": "1\u{1b}[2J",
+            "connected_at": "2026-01-11T00:20:00Z", "last_activity": "2026-01-11T00:20:00Z", "status": "active",
+            "principal": "anonymous", "era": "legacy", "protocol_version": "2025-11-25",
+            "idle_timeout_seconds": 300, "reconnect_count": 0, "total_requests": 1, "total_errors": 0,
+            "total_timeouts": 0, "total_prompt_tokens": 0, "total_completion_tokens": 0, "total_cost": 0.0,
+            "upstreams": []
+        }))
+        .unwrap();
+        let table = sessions(&[session]);
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines.len(), 2, "{table}");
+        assert!(lines.iter().all(|line| line.chars().count() < 240), "{table}");
+        assert!(
+            table.chars().all(|c| c == '\n' || archon_sessions::session::is_printable(c)),
+            "{table}"
+        );
+    }
 }

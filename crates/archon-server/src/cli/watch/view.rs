@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use archon_sessions::session::printable;
 use archon_sessions_api::frames::{Frame, FrameData, Snapshot, UpdateType};
 use archon_sessions_api::requests::{Outcome, Request};
 use archon_sessions_api::sessions::Session;
 use uuid::Uuid;
 
-use crate::cli::print::plain;
+use crate::cli::print::cell;
 
 /// Events that are kept for the screen; the highest terminal has fewer lines.
 const EVENTS_MAX: usize = 300;
@@ -129,7 +130,7 @@ pub fn line(frame: &Frame) -> Option<String> {
             UpdateType::ToolCall | UpdateType::Request => return None,
         },
         FrameData::SessionDisconnected(end) => {
-            ("ended", format!("{} after {} s", plain(&end.reason), end.total_duration))
+            ("ended", format!("{} after {} s", cell(&end.reason), end.total_duration))
         }
         FrameData::SessionReconnected(back) => {
             ("reconnected", format!("{} times so far", back.reconnect_count))
@@ -143,25 +144,24 @@ pub fn line(frame: &Frame) -> Option<String> {
 
 fn call(request: &Request) -> String {
     let what = request.tool_name.as_deref().unwrap_or(&request.method);
-    let what = format!("{} {} ms", plain(what), request.duration_ms);
+    let what = format!("{} {} ms", cell(what), request.duration_ms);
     let failure = match request.status {
         Outcome::Success => return what,
         Outcome::Error => "error",
         Outcome::Timeout => "timeout",
     };
-    let error: String =
-        request.error_message.iter().flat_map(|e| e.chars()).take(ERROR_CHARS_MAX).collect();
-    format!("{what} {failure}: {}", plain(&error))
+    let error = printable(request.error_message.as_deref().unwrap_or_default(), ERROR_CHARS_MAX);
+    format!("{what} {failure}: {error}")
 }
 
 fn client(session: &Session) -> String {
     let version = session.client_version.as_deref().unwrap_or_default();
-    plain(format!("{} {version}", session.client_type).trim_end())
+    cell(&format!("{} {version}", session.client_type))
 }
 
 fn user(session: &Session) -> String {
     let names = [&session.user_email, &session.user_name, &session.user_id];
-    names.into_iter().flatten().next().map(|name| plain(name)).unwrap_or_default()
+    names.into_iter().flatten().next().map(|name| cell(name)).unwrap_or_default()
 }
 
 /// Returns enough of an id to find it again.
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(good, "00:20:45 request     3f2b8c1e find 7 ms");
         let bad = request(r#""status":"error","error_message":"no\u001b[2J such""#);
         let bad = line(&frame("request", &bad)).unwrap();
-        assert_eq!(bad, "00:20:45 request     3f2b8c1e find 7 ms error: no\u{fffd}[2J such");
+        assert_eq!(bad, "00:20:45 request     3f2b8c1e find 7 ms error: no[2J such");
         let end = r#"{"reason":"operator","total_duration":45}"#;
         let end = line(&frame("session_disconnected", end)).unwrap();
         assert_eq!(end, "00:20:45 ended       3f2b8c1e operator after 45 s");

@@ -55,7 +55,7 @@ async fn requests_read_as_the_contract_says() {
     let averages: Vec<(String, i64)> = rows(&store, averages).await;
     assert_eq!(averages, vec![("Claude Code".to_owned(), 1)]);
     let price = store.price("claude-sonnet-4-5", at(0)).await.unwrap().unwrap();
-    assert_eq!(price.cost_micros(1000, 1000), 18_000);
+    assert_eq!(price.cost_of_call_micros(1000, 1000), 18_000);
     store.close().await;
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Days;
 use crate::session::Timestamp;
-use crate::store::usage::percentiles;
+use crate::store::usage::{ToolName, percentiles};
 
 /// Hours of a day.
 pub const HOURS_OF_DAY: usize = 24;
@@ -18,17 +18,17 @@ pub struct Usage {
     pub errors: i64,
     /// Those that were not answered in time.
     pub timeouts: i64,
-    /// Estimated tokens of requests.
+    /// Estimated tokens of requests, which a model wrote.
     pub prompt_tokens: i64,
-    /// Estimated tokens of answers.
+    /// Estimated tokens of answers, which a model reads.
     pub completion_tokens: i64,
     /// Estimated cost in millionths of a dollar.
     pub cost_micros: i64,
-    /// How long all answers took, in microseconds.
+    /// How long all requests took, in microseconds, answered or not.
     pub duration_us: i64,
-    /// The quickest answer; 0 if there is none.
+    /// The quickest request; 0 if there is none.
     pub min_duration_us: i64,
-    /// The slowest answer.
+    /// The slowest request.
     pub max_duration_us: i64,
 }
 
@@ -63,10 +63,26 @@ impl Usage {
 /// What requests of one name have used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedUsage {
-    /// A tool, a client's type or a user's id. Empty: requests that call no tool, or of nobody who is known.
+    /// A client's type or a user's id, or the name of a tool's sums. Empty: requests that call no tool, or of nobody who
+    /// is known.
     pub name: String,
     /// What they have used.
     pub usage: Usage,
+}
+
+/// What requests of one tool have used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolUsage {
+    /// Which tool of which upstream.
+    pub name: ToolName,
+    /// What they have used.
+    pub usage: Usage,
+}
+
+impl From<NamedUsage> for ToolUsage {
+    fn from(NamedUsage { name, usage }: NamedUsage) -> Self {
+        Self { name: ToolName::of_key(&name), usage }
+    }
 }
 
 /// What was used on some days.
@@ -79,7 +95,7 @@ pub struct UsageReport {
     /// Sessions that made requests on one of the days.
     pub sessions: i64,
     /// By tool, the most used first.
-    pub by_tool: Vec<NamedUsage>,
+    pub by_tool: Vec<ToolUsage>,
     /// By type of client.
     pub by_client: Vec<NamedUsage>,
     /// By user.
@@ -101,7 +117,7 @@ pub struct Analytics {
     pub hourly: [Usage; HOURS_OF_DAY],
     /// By tool, the most used first.
     pub by_tool: Vec<ResponseTimes>,
-    /// Of all requests.
+    /// Of all answers.
     pub percentiles: Percentiles,
 }
 
@@ -117,8 +133,8 @@ pub struct UsageOfDay {
 /// How long the answers of a tool took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseTimes {
-    /// The tool. Empty: requests that call none.
-    pub tool: String,
+    /// Which tool of which upstream.
+    pub name: ToolName,
     /// Sum, minimum and maximum among others.
     pub usage: Usage,
     /// Within 5 % of what they are.
@@ -165,14 +181,15 @@ impl Analytics {
         let all: Vec<(u16, i64)> = all.into_iter().collect();
         let by_tool = tools
             .into_iter()
-            .map(|NamedUsage { name: tool, usage }| {
-                let from = answers.partition_point(|(name, _, _)| *name < tool);
+            .map(|NamedUsage { name: key, usage }| {
+                let from = answers.partition_point(|(name, _, _)| *name < key);
                 let own: Vec<(u16, i64)> = answers[from..]
                     .iter()
-                    .take_while(|(name, _, _)| *name == tool)
+                    .take_while(|(name, _, _)| *name == key)
                     .map(|(_, bucket, count)| (*bucket, *count))
                     .collect();
-                ResponseTimes { tool, usage, percentiles: percentiles(&own).within(&usage) }
+                let name = ToolName::of_key(&key);
+                ResponseTimes { name, usage, percentiles: percentiles(&own).within(&usage) }
             })
             .collect();
         let percentiles = percentiles(&all).within(&total);
@@ -181,8 +198,11 @@ impl Analytics {
 }
 
 impl Percentiles {
-    /// Corrects what is beyond the quickest or the slowest answer, for these are known.
+    /// Corrects what is beyond the quickest or the slowest request, for these are known.
     fn within(self, usage: &Usage) -> Self {
+        if self == Self::default() {
+            return self; // No answer, or none that took a microsecond.
+        }
         let (min, max) = (usage.min_duration_us, usage.max_duration_us.max(usage.min_duration_us));
         Self {
             p50_us: self.p50_us.clamp(min, max),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::protocol::Found;
 use crate::session::Timestamp;
-use crate::store::{Outcome, RequestRow};
+use crate::store::{Outcome, Price, RequestRow};
 use crate::tracker::ledger::CallFacts;
 use crate::tracker::observer::{EndedRequest, ErrorType, Observer};
 use crate::tracker::tokens::Estimator;
@@ -95,6 +95,11 @@ impl Draft {
     pub(super) fn into_row(self, estimator: &mut Estimator, prices: &Prices) -> RequestRow {
         let facts = &self.facts;
         let notes = facts.notes.close();
+        // Tokens that a service says are those of a model of its own. Those that we estimate are of the client's.
+        let cost = match notes.tokens {
+            Some(_) => Price::cost_of_model_micros,
+            None => Price::cost_of_call_micros,
+        };
         let (prompt_tokens, completion_tokens) = notes.tokens.unwrap_or_else(|| {
             let prompt = estimator.tokens(&facts.params(), facts.request_bytes);
             (prompt, estimator.tokens(&self.answer, self.response_bytes))
@@ -103,7 +108,8 @@ impl Draft {
             Some(cost) => (notes.model, cost),
             None => {
                 let (model, price) = prices.of(notes.model);
-                (model, price.map_or(0, |p| p.cost_micros(prompt_tokens, completion_tokens)))
+                let cost = price.map_or(0, |price| cost(&price, prompt_tokens, completion_tokens));
+                (model, cost)
             }
         };
         let error = match self.outcome {

@@ -213,7 +213,7 @@ pub(super) async fn usage(store: &PostgresStore, days: Days) -> Result<UsageRepo
         days,
         total: total(store, days).await?,
         sessions: store.read_one(sessions).await?.try_get(0)?,
-        by_tool: by_name(store, "tool", days).await?,
+        by_tool: by_name(store, "tool", days).await?.into_iter().map(Into::into).collect(),
         by_client: by_name(store, "client", days).await?,
         by_user: by_name(store, "user", days).await?,
     })

@@ -208,7 +208,7 @@ pub(super) async fn usage(pool: &SqlitePool, days: Days) -> Result<UsageReport, 
         days,
         total: total(pool, days).await?,
         sessions,
-        by_tool: by_name(pool, "tool", days).await?,
+        by_tool: by_name(pool, "tool", days).await?.into_iter().map(Into::into).collect(),
         by_client: by_name(pool, "client", days).await?,
         by_user: by_name(pool, "user", days).await?,
     })
