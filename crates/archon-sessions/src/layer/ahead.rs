@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
-use http::{Response, StatusCode};
+use http::Response;
 use http_body::Body;
 use http_body_util::BodyExt;
 

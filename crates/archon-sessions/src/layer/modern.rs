@@ -36,10 +36,9 @@ impl<S: Inner> Flow<S> {
         self,
         parts: Parts,
         body: Bytes,
-        message: Message,
+        message: Arc<Message>,
         arrival: Arrival,
     ) -> Answer<S> {
-        let message = Arc::new(message);
         let envelope = match &*message {
             Message::Single(envelope) => envelope,
             Message::Batch(_) => return reject::batch(),

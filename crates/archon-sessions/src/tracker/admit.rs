@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
-use super::{Affinity, ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
+use super::{Affinity, ConnectionSetup, Durable, LiveConnection, Permit, Presence, Tracker};
 use crate::protocol::{Envelope, Handle, Presented};
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, KeyDigest,
@@ -101,11 +101,16 @@ pub enum Refusal {
     /// As many sessions as this server may hold: 503.
     #[error("this server holds as many sessions as it may; try again later")]
     TooManySessions,
+    /// As many new sessions as this address may begin for now: 429.
+    #[error("too many new sessions from this address")]
+    TooManyNew,
 }
 
 /// A legacy handshake that the inner service answered.
 #[derive(Clone, Debug)]
 pub struct Handshake {
+    /// That the session which it may need was let in.
+    pub permit: Permit,
     /// Where.
     pub upstream: Arc<str>,
     /// The `params` of `initialize` as JSON text.
@@ -239,7 +244,7 @@ impl Tracker {
     /// Finds the session of a modern request, or creates it.
     ///
     /// # Errors
-    /// If a new session would be one too many.
+    /// If a new session would be one too many, of all or of its address.
     pub async fn admit_modern(
         &self,
         presented: &Presented,
@@ -279,7 +284,8 @@ impl Tracker {
         );
         let session = Session { fingerprint, client_key, user: caller.user.clone(), ..session };
         if let Some(ticket) = ticket {
-            return self.redeem(ticket, session, caller, now).await;
+            let permit = self.let_in(caller)?;
+            return self.redeem(ticket, session, permit, caller, now).await;
         }
         let kin = Kin::of_session(&session);
         let known = kin.as_ref().and_then(|kin| self.inner.kin.pin().get(kin).cloned());
@@ -287,7 +293,8 @@ impl Tracker {
             self.found(&presence, kin.proof(), now);
             return Ok(Admission { presence, proof: kin.proof(), connection: None, durable: None });
         }
-        self.create(session, kin)
+        let permit = self.let_in(caller)?;
+        self.create(session, kin, permit)
     }
 
     /// Returns the session of a modern request only if there is one already: what `server/discover`
@@ -342,7 +349,7 @@ impl Tracker {
                         let user = caller.user.clone();
                         let session = Session { fingerprint, client_key, user, ..session };
                         let kin = Kin::of_session(&session).filter(|_| client_key.is_some());
-                        self.create(session, kin)?
+                        self.create(session, kin, handshake.permit)?
                     }
                 }
             }
@@ -454,7 +461,10 @@ impl Tracker {
                 self.found(&presence, proof, now);
                 return Ok(Some(Admission { presence, proof, connection: None, durable: None }));
             }
-            if let Some((presence, durable)) = self.resume_session(id, caller, now).await? {
+            let turn = self.turn(caller).await;
+            let resumed = self.resume_session(id, caller, now).await?;
+            drop(turn);
+            if let Some((presence, durable)) = resumed {
                 self.found(&presence, proof, now);
                 return Ok(Some(Admission { presence, proof, connection: None, durable }));
             }

@@ -2,7 +2,7 @@
 //!
 //! `docs/decisions/0001-what-identifies-a-client.md` says what each of them opens.
 
-use super::Tracker;
+use super::{Permit, Tracker};
 use super::admit::{Admission, Caller, Kin, Proof, Refusal};
 use crate::protocol::{Handle, Presented};
 use crate::session::{ClientInfo, Cookie, KeyDigest, Session, SessionId, Timestamp};
@@ -95,7 +95,9 @@ impl Tracker {
             }));
         }
         // The record never outranks the client: without the store it gets a new session.
+        let turn = self.turn(caller).await;
         let stored = self.look_up(self.inner.store.sessions_of_key(key, SESSIONS_OF_KEY_MAX)).await;
+        drop(turn);
         let is_own = |session: &Session| {
             session.principal == caller.principal && session.client.name == client.name
         };
@@ -126,6 +128,7 @@ impl Tracker {
         &self,
         ticket: SessionId,
         session: Session,
+        permit: Permit,
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Admission, Refusal> {
@@ -137,6 +140,6 @@ impl Tracker {
         }
         let session = Session { id: ticket, ..session };
         let kin = Kin::of_session(&session);
-        self.create(session, kin)
+        self.create(session, kin, permit)
     }
 }
