@@ -202,8 +202,7 @@ where
         // Before anything else: a page that rebound its name to us learns nothing.
         if let Err(refusal) = gate.hosts.check(request.headers(), request.uri()) {
             tracing::warn!("request refused: {refusal}");
-            let (status, code, why) =
-                (StatusCode::FORBIDDEN, codes::REFUSED, refusal.to_string());
+            let (status, code, why) = (StatusCode::FORBIDDEN, codes::REFUSED, refusal.to_string());
             gate.note(causes::HOST_NOT_ALLOWED, &why, &request);
             return now(error_response(status, None, code, &why));
         }

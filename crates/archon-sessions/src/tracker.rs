@@ -27,9 +27,9 @@ mod refusals;
 mod retention;
 mod setup;
 mod slow;
-mod streams;
 #[cfg(test)]
 mod strangers;
+mod streams;
 #[cfg(test)]
 mod together;
 mod tokens;

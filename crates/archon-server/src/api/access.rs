@@ -14,9 +14,7 @@ use archon_sessions::session::{Principal, Timestamp};
 use archon_sessions::tracker::{Refused, Tracker};
 use archon_sessions_api::access::Role;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, UPGRADE, USER_AGENT,
-};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, UPGRADE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderValue;
 use http::Response;
+use http::header::HeaderValue;
 use http_body::Body;
 use http_body_util::BodyExt;
 

@@ -80,7 +80,8 @@ impl<S: Inner> Flow<S> {
             return refused::mark(response, causes::HANDSHAKE_REFUSED, reason);
         };
         let upstream = shared.upstream.clone();
-        let handshake = Handshake { permit, upstream, initialize, protocol_version, link, affinity };
+        let handshake =
+            Handshake { permit, upstream, initialize, protocol_version, link, affinity };
         let admission = match tracker.open(&presented, handshake, &caller, arrival.at).await {
             Ok(admission) => admission,
             Err(refusal) => return reject::admission(id, refusal),

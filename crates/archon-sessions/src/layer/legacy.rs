@@ -14,7 +14,9 @@ use super::exchange::{Rebound, Repeatable};
 use super::modern::{caller, end_all, inner_request};
 use super::renew::{self, CallOrigin, opens_stream};
 use super::restore::Answered;
-use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, Shared, refused, reject};
+use super::{
+    Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, Shared, refused, reject,
+};
 use crate::protocol::names::{
     MCP_PROTOCOL_VERSION, MCP_SESSION_ID, TRACEPARENT, X_ARCHON_SESSION_ID,
 };

@@ -31,7 +31,9 @@ impl Network {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            IpAddr::V6(address) if !address.is_loopback() => write!(f, "{address}/{SUBSCRIBER_BITS}"),
+            IpAddr::V6(address) if !address.is_loopback() => {
+                write!(f, "{address}/{SUBSCRIBER_BITS}")
+            }
             address => address.fmt(f),
         }
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Batch, CallId, NodeRow, OpenCall, Price, Pruning, ReconnectAttempt, RefusedRequests, RequestRow, SessionStore,
-    StoreError, StoredEvent, StoredToken, TokenUse, TokenUsed,
+    Batch, CallId, NodeRow, OpenCall, Price, Pruning, ReconnectAttempt, RefusedRequests,
+    RequestRow, SessionStore, StoreError, StoredEvent, StoredToken, TokenUse, TokenUsed,
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{

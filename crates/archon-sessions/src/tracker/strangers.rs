@@ -143,3 +143,59 @@ async fn bad_tries_to_reconnect_never_keep_the_owner_out() {
     tracker.shutdown(Duration::from_secs(5)).await;
     assert!(store.reconnect_attempts().len() <= 600);
 }
+
+/// A request that shows a session's id.
+fn named(id: SessionId) -> Presented {
+    Presented { session: Handle::Sent(id), ..nothing() }
+}
+
+#[tokio::test]
+async fn an_id_alone_names_a_session_and_opens_nothing() {
+    let (tracker, store) = tracker(Settings::default()).await;
+    let (owner, stranger, now) = (caller(STRANGER), caller(OTHER), Timestamp::now());
+    let agent = request_of("agent");
+    let admission = tracker.admit_modern(&nothing(), &agent, &owner, now).await.unwrap();
+    let own = tracker.cookie_for(&nothing(), &owner, &admission).unwrap();
+    let presence = admission.presence;
+    let id = presence.id();
+
+    // It is tracked there, without a cookie that would make a proof of that.
+    let by_name =
+        tracker.admit_modern(&named(id), &request_of("x"), &stranger, now).await.unwrap();
+    assert_eq!((by_name.presence.id(), by_name.proof), (id, Proof::Name));
+    assert!(!by_name.proof.reaches_upstream_state());
+    assert_eq!(tracker.cookie_for(&named(id), &stranger, &by_name), None);
+    assert!(!tracker.proves(&named(id), &presence));
+    assert_eq!(tracker.peek_modern(&named(id), &stranger).unwrap().1, Proof::Name);
+
+    // A legacy request reaches no connection by it, and a handshake makes one more that proves nothing.
+    let refused = tracker.admit_legacy(&named(id), "main", &stranger, now).await;
+    assert_eq!(refused.unwrap_err(), Refusal::NoHandle);
+    let handshake = Handshake {
+        permit: tracker.let_in(&stranger).unwrap(),
+        upstream: "main".into(),
+        initialize: "{}".into(),
+        protocol_version: "2025-11-25".into(),
+        link: None,
+        affinity: Affinity::default(),
+    };
+    let opened = tracker.open(&named(id), handshake, &stranger, now).await.unwrap();
+    assert_eq!((opened.presence.id(), opened.proof), (id, Proof::Name));
+    opened.durable.clone().unwrap().wait().await;
+    let handle = opened.connection.as_ref().unwrap().handle();
+    let stored = store.connection(handle).await.unwrap().unwrap();
+    let again = LiveConnection::new(stored, presence.clone());
+    assert_eq!(again.proof(), Proof::Name, "also after a restart");
+    let shown = Presented { connection: Handle::Sent(handle), ..nothing() };
+    let call = tracker.admit_legacy(&shown, "main", &stranger, now).await.unwrap();
+    assert_eq!(call.proof, Proof::Name);
+    tracker.close(&call, now).unwrap().wait().await;
+    assert!(!presence.has_ended(), "its end is not the session's");
+
+    // The owner's cookie goes on, and with the id as well.
+    let shown = Presented { cookie: Handle::Sent(own), ..named(id) };
+    let back = tracker.admit_modern(&shown, &agent, &owner, now).await.unwrap();
+    assert_eq!((back.presence.id(), back.proof), (id, Proof::Cookie));
+    assert!(tracker.proves(&shown, &presence));
+    tracker.shutdown(Duration::from_secs(5)).await;
+}

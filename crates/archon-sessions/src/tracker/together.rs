@@ -67,7 +67,8 @@ async fn session_at(tracker: &Tracker) -> Arc<Presence> {
     let (client, now) = (ClientInfo::default(), Timestamp::now());
     let timeout = Duration::from_secs(300);
     let session = Session::new(client, Principal::Anonymous, Era::Legacy, "", timeout, now);
-    let admission = tracker.create(session, None, tracker.let_in(&Caller::default()).unwrap()).unwrap();
+    let admission =
+        tracker.create(session, None, tracker.let_in(&Caller::default()).unwrap()).unwrap();
     assert!(admission.durable.unwrap().wait().await);
     admission.presence
 }

@@ -39,7 +39,8 @@ async fn requests_that_are_turned_away_leave_a_trace() {
             json_body(json!({ "jsonrpc": "2.0", "id": 5, "error": error }).to_string())
         })
     });
-    let params = r#"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"zed"}}"#;
+    let params =
+        r#"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"zed"}}"#;
     let body = format!(r#"{{"jsonrpc":"2.0","id":5,"method":"initialize","params":{params}}}"#);
     let handshake = Request::post("/mcp").header("host", "localhost");
     let answer = setup.send(from(handshake.body(body.into()).unwrap())).await;
@@ -53,11 +54,17 @@ async fn requests_that_are_turned_away_leave_a_trace() {
     let unknown = of("unknown_session");
     assert_eq!(unknown.iter().map(|row| row.count).sum::<u32>(), 50);
     assert_eq!(unknown[0].peer.map(|peer| peer.to_string()).as_deref(), Some("192.0.2.9"));
-    assert_eq!((&*unknown[0].upstream, unknown[0].client.as_deref()), ("main", Some("some-agent/1")));
+    assert_eq!(
+        (&*unknown[0].upstream, unknown[0].client.as_deref()),
+        ("main", Some("some-agent/1"))
+    );
     assert!(unknown[0].detail.contains("session not found"));
     assert_eq!(of("host_not_allowed").len(), 1);
     assert_eq!(of("malformed")[0].client.as_deref(), Some("m"));
     let handshake = of("handshake_refused");
-    assert_eq!((handshake[0].client.as_deref(), &*handshake[0].detail), (Some("zed"), "no licence"));
+    assert_eq!(
+        (handshake[0].client.as_deref(), &*handshake[0].detail),
+        (Some("zed"), "no licence")
+    );
     assert_eq!(setup.store.requests().len(), 2, "a handshake and a call");
 }

@@ -14,9 +14,9 @@ use super::{PostgresStore, Statement};
 use crate::session::{SessionId, Timestamp};
 use crate::store::reports::select::{Dialect, RequestList, Select, SessionList, Value};
 use crate::store::reports::{
-    Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, Minute, ModelPrice, Page, RefusalRecord,
-    RECENT, Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery, SessionRecord,
-    Total, UsageReport,
+    Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, Minute, ModelPrice, Page,
+    RECENT, RefusalRecord, Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery,
+    SessionRecord, Total, UsageReport,
 };
 use crate::store::{StoreError, each_readable};
 

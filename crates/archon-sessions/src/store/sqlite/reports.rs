@@ -14,9 +14,9 @@ use super::rows::{parsed, time};
 use crate::session::{SessionId, Timestamp};
 use crate::store::reports::select::{Dialect, RequestList, Select, SessionList, Value};
 use crate::store::reports::{
-    Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, Minute, ModelPrice, Page, RefusalRecord,
-    Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery, SessionRecord, Total,
-    UsageReport,
+    Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, Minute, ModelPrice, Page,
+    RefusalRecord, Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery,
+    SessionRecord, Total, UsageReport,
 };
 use crate::store::{StoreError, each_readable};
 

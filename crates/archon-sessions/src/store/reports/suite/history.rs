@@ -81,17 +81,18 @@ async fn attempts_to_take_a_session_back_are_found(store: &dyn Database) {
 }
 
 async fn requests_that_were_turned_away_are_counted(store: &dyn Database) {
-    let refused = |minute: i64, cause: &'static str, peer: Option<&str>, count: u32| RefusedRequests {
-        minute: at(60 * minute),
-        cause,
-        upstream: if cause == "unauthorized" { "".into() } else { "main".into() },
-        peer: peer.map(|peer| Network::of(peer.parse().unwrap())),
-        principal: Principal::Anonymous,
-        client: Some("an\u{0} agent".into()),
-        detail: "call initialize".into(),
-        count,
-        last_at: at(60 * minute + i64::from(count)),
-    };
+    let refused =
+        |minute: i64, cause: &'static str, peer: Option<&str>, count: u32| RefusedRequests {
+            minute: at(60 * minute),
+            cause,
+            upstream: if cause == "unauthorized" { "".into() } else { "main".into() },
+            peer: peer.map(|peer| Network::of(peer.parse().unwrap())),
+            principal: Principal::Anonymous,
+            client: Some("an\u{0} agent".into()),
+            detail: "call initialize".into(),
+            count,
+            last_at: at(60 * minute + i64::from(count)),
+        };
     let from = Some("2001:db8::7");
     for refusals in [
         vec![refused(1, "unknown_session", from, 3), refused(1, "unknown_session", None, 1)],
@@ -115,12 +116,8 @@ async fn requests_that_were_turned_away_are_counted(store: &dyn Database) {
     assert_eq!(found[2].peer, None);
     assert_eq!(store.refusals(1).await.unwrap().len(), 1);
 
-    let before = Pruning {
-        sessions_before: None,
-        attempts_before: second,
-        attempts_max: 100,
-        rows_max: 2,
-    };
+    let before =
+        Pruning { sessions_before: None, attempts_before: second, attempts_max: 100, rows_max: 2 };
     while store.prune(&before).await.unwrap() > 0 {}
     expected.truncate(1);
     let left = store.refusals(10).await.unwrap();
