@@ -86,10 +86,15 @@ impl Tracker {
         presented: &Presented,
         caller: &Caller,
     ) -> Handle<SessionId> {
-        match self.genuine_cookie(presented, caller) {
-            Some(cookie) => Handle::Sent(cookie.session),
-            None if presented.cookie == Handle::Absent => Handle::Absent,
-            None => Handle::Malformed,
+        match (self.genuine_cookie(presented, caller), presented.cookie) {
+            (Some(cookie), _) => Handle::Sent(cookie.session),
+            (None, Handle::Absent) => Handle::Absent,
+            (None, Handle::Malformed) => Handle::Malformed,
+            (None, Handle::Sent(cookie)) => {
+                let id = cookie.session;
+                tracing::warn!(session_id = %id, "session {id} invalid: its cookie is none of ours");
+                Handle::Absent
+            }
         }
     }
 

@@ -160,8 +160,7 @@ async fn an_id_alone_names_a_session_and_opens_nothing() {
     let id = presence.id();
 
     // It is tracked there, without a cookie that would make a proof of that.
-    let by_name =
-        tracker.admit_modern(&named(id), &request_of("x"), &stranger, now).await.unwrap();
+    let by_name = tracker.admit_modern(&named(id), &request_of("x"), &stranger, now).await.unwrap();
     assert_eq!((by_name.presence.id(), by_name.proof), (id, Proof::Name));
     assert!(!by_name.proof.reaches_upstream_state());
     assert_eq!(tracker.cookie_for(&named(id), &stranger, &by_name), None);
