@@ -1,5 +1,5 @@
 /** The API over the invented world: one function from a request to an answer, for the development server and tests. */
-import type { Pricing, Role, ServiceConfig, ServiceStatus, Session } from '../src/api/types.ts';
+import type { Pricing, Refusals, Role, ServiceConfig, ServiceStatus, Session } from '../src/api/types.ts';
 import { analytics, disconnected, healthOf, stored, usage } from './reports.ts';
 import { iso, type World } from './world.ts';
 
@@ -105,7 +105,36 @@ const GET: Record<string, Get> = {
   '/pricing': () => ok(prices),
   '/logs': logs,
   '/errors': errors,
+  '/refusals': (_, __, now) => ok(refusalsAt(now)),
 };
+
+/** A scanner, and an agent that was configured with an old handle. */
+function refusalsAt(now: number): Refusals {
+  const minute = iso(now - (now % 60_000));
+  const of = { minute, last_at: minute, principal: 'anonymous' };
+  return {
+    refusals: [
+      {
+        ...of,
+        cause: 'unknown_session',
+        detail: 'session not found; call initialize to start a new one',
+        count: 50,
+        upstream: 'github',
+        peer: '192.0.2.7',
+        client: 'python-httpx/0.28',
+      },
+      {
+        ...of,
+        cause: 'invalid_token',
+        detail: 'this API token is not known here',
+        count: 3,
+        upstream: null,
+        peer: '2001:db8::/64',
+        client: null,
+      },
+    ],
+  };
+}
 
 const CONFIG: ServiceConfig = {
   host: '127.0.0.1',

@@ -35,6 +35,7 @@ READS = [
     "/usage/summary",
     "/pricing",
     "/errors",
+    "/refusals",
     "/analytics",
     "/logs",
     "//metrics",
@@ -106,10 +107,41 @@ def test_a_client_needs_only_its_own_session(closed):
     session = LegacyClient.connect(closed.url).session
     api = Api(closed.api_url, {"x-archon-session-id": session})
     assert api.ask("POST", f"/sessions/{session}/heartbeat").status == 200
+    # Others know its id as well: it gives no token.
+    said = api.ask("GET", f"/sessions/{session}/token")
+    assert (said.status, said.code) == (403, "not_proven")
+    key = {"x-archon-client-key": "key-of-these-tests-1234567890"}
+    session = LegacyClient.connect(closed.url, headers=key).session
+    api = Api(closed.api_url, {"x-archon-session-id": session, **key})
     token = api.get(f"/sessions/{session}/token")["reconnect_token"]
     back = Api(closed.api_url).ask("POST", f"/sessions/{session}/reconnect", {"token": token})
     assert back.status == 200 and back.json["reconnect_count"] == 1
     assert api.ask("GET", f"/sessions/{session}").status == 401
+
+
+def test_who_was_turned_away_at_either_port_can_be_seen(closed):
+    stranger = LegacyClient(closed.url, "11111111-2222-4333-8444-555555555555", "")
+    assert {stranger.call("find_projects").status for _ in range(50)} == {404}
+    wrong = Api(closed.api_url).by("wrong-token")
+    codes = {wrong.ask("GET", "/sessions").code for _ in range(30)}
+    assert codes == {"invalid_token", "rate_limited"}
+    # The right one is let in all the same, from the same address.
+    api = Api(closed.api_url).by(OPERATOR)
+
+    def counts() -> dict[str, int]:
+        """How many were turned away, by cause."""
+        found: dict[str, int] = {}
+        for row in api.get("/refusals")["refusals"]:
+            assert row["peer"] == "127.0.0.1" and row["detail"]
+            assert row["upstream"] == ("demo" if row["cause"] == "unknown_session" else None)
+            found[row["cause"]] = found.get(row["cause"], 0) + row["count"]
+        return found
+
+    wait_for("the fifty are counted", lambda: counts().get("unknown_session") == 50)
+    wait_for("the others too", lambda: sum(counts().values()) == 80)
+    assert "wrong-token" not in str(api.get("/refusals"))
+    metrics = api.ask("GET", "//metrics").body.decode()
+    assert 'archon_refusals_total{cause="unknown_session",upstream="demo"} 50' in metrics
 
 
 def test_a_wrong_token_is_refused_and_logged_without_it(closed):

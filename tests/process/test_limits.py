@@ -137,8 +137,30 @@ def test_silent_connections_do_not_shut_others_out(start_archon, config):
         holder.close()
 
 
-def test_handshakes_are_limited_by_their_rate(start_archon, config):
-    limits = {"limit_loopback": True, "initialize_per_second": 1, "initialize_burst": 2}
+def test_connections_of_one_address_are_limited(start_archon, config):
+    limits = {"limit_loopback": True, "connections_max_per_address": 3, "header_seconds_max": 60}
+    gateway = start_archon(*config(limits=limits))
+    holders = [connection_to(gateway) for _ in range(3)]
+    with connection_to(gateway) as refused:
+        with contextlib.suppress(ConnectionResetError):
+            assert refused.recv(1) == b"", "closed at once"
+    holders.pop().close()
+    health = gateway.url.removesuffix("/mcp") + "/health"
+    wait_for("its place is free", lambda: is_served(health))
+    for holder in holders:
+        holder.close()
+
+
+def is_served(url: str) -> bool:
+    """Sees whether there is an answer."""
+    try:
+        return get_json(url)[0] == 200
+    except OSError:
+        return False
+
+
+def test_new_sessions_are_limited_by_their_rate(start_archon, config):
+    limits = {"limit_loopback": True, "new_sessions_per_second": 1, "new_sessions_burst": 2}
     gateway = start_archon(*config(limits=limits))
     body = encoded(initialize())
     answers = [send(gateway.url, "POST", body, JSON_HEADERS) for _ in range(6)]
@@ -149,8 +171,11 @@ def test_handshakes_are_limited_by_their_rate(start_archon, config):
     assert len(refused) >= 2
     assert all(is_refused_for_now(answer) for answer in refused)
     assert refused[0].message["id"] == 0
-    # Others are not affected, nor is the client once it has waited.
-    assert ModernClient(gateway.url).call("find_projects").result
+    # Both eras are counted together: another name is another session.
+    names = [f"invented-{number}" for number in range(20)]
+    modern = [ModernClient(gateway.url, name=name).call("find_projects") for name in names]
+    assert any(answer.status == 429 and is_refused_for_now(answer) for answer in modern)
+    # A client that has a session goes on, and others do once they have waited.
     wait_for(
         "a handshake succeeds again",
         lambda: send(gateway.url, "POST", body, JSON_HEADERS).status == 200,
@@ -247,12 +272,16 @@ def test_sessions_are_limited(start_archon, config):
 
 def test_connections_of_a_session_are_limited_and_the_oldest_goes(start_archon):
     gateway = start_archon()
-    first = LegacyClient.connect(gateway.url)
-    header = {"x-archon-session-id": first.session}
+    header = {"x-archon-client-key": "key-of-these-tests-1234567890"}
+    first = LegacyClient.connect(gateway.url, headers=header)
+    named = {"x-archon-session-id": first.session}
     later = [LegacyClient.connect(gateway.url, headers=header) for _ in range(64)]
+    # What only names it takes the place of none.
+    other = LegacyClient.connect(gateway.url, headers=named)
+    assert other.session != first.session and later[0].call("find_projects").result
     assert first.call("find_projects").status == 404
     assert later[0].call("find_projects").session == later[-1].call("find_projects").session
-    rows.expect(gateway.db, [(1,)], "SELECT count(*) FROM archon_mcp_sessions")
+    rows.expect(gateway.db, [(2,)], "SELECT count(*) FROM archon_mcp_sessions")
 
 
 def test_the_params_of_a_handshake_are_limited(start_archon):

@@ -164,15 +164,16 @@ def test_a_token_that_is_too_old_is_refused(start_archon, config):
     wait_for("it is expired", is_expired, 30)
 
 
-def test_a_session_is_tried_so_often_and_no_more(start_archon, config):
+def test_a_bad_token_is_tried_so_often_and_keeps_no_good_one_out(start_archon, config):
     gateway = start_archon(*config(sessions={"reconnects_per_minute": 3}))
     client = connect("legacy", gateway)
     session, token = token_of(client)
     for _ in range(3):
         assert refusal(client, session, "no token") == "invalid_token"
-    answer = content(reconnect(client, session, token))
+    answer = content(reconnect(client, session, "no token"))
     assert answer["reason"] == "rate_limited" and 1 <= answer["retry_after_seconds"] <= 20
-    results = ["invalid_token"] * 3 + ["rate_limited"]
+    assert content(reconnect(client, session, token))["success"]
+    results = ["invalid_token"] * 3 + ["rate_limited", "reconnected"]
     wait_for("the attempts are written", lambda: attempts(gateway) == results)
 
 
@@ -183,8 +184,15 @@ def test_a_session_that_was_guessed_gives_no_token(start_archon):
     again = first.call("get_reconnect_token")
     assert again.session == session
     assert (again.result["isError"], content(again)["reason"]) == (True, "not_proven")
+    # Its id is in lists and logs, and shows nothing either.
     named = first.call("get_reconnect_token", headers={"x-archon-session-id": session})
-    assert content(named)["session_id"] == session
+    assert named.session == session
+    assert (named.result["isError"], content(named)["reason"]) == (True, "not_proven")
+    other = LegacyClient.connect(gateway.url, headers={"x-archon-session-id": session})
+    assert other.session == session
+    assert content(other.call("get_reconnect_token"))["reason"] == "not_proven"
+    assert other.end().status == 200
+    rows.expect_session(gateway.db, session, status="active")
 
 
 def test_no_token_in_a_batch(start_archon):

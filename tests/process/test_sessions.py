@@ -55,13 +55,14 @@ def test_a_legacy_request_belongs_to_the_session_that_its_header_names(start_arc
     rows.expect_requests(gateway.db, [("initialize",), ("tools/call",)], "method", second.session)
 
 
-def test_a_legacy_request_may_show_only_its_session(start_archon):
+def test_a_legacy_request_that_shows_only_a_name_reaches_no_connection(start_archon):
     gateway = start_archon()
     client = LegacyClient.connect(gateway.url)
     headers = {**JSON_HEADERS, **named(client.session), "mcp-protocol-version": client.version}
     answer = send(gateway.url, "POST", client.body("tools/list"), headers)
-    assert answer.result["tools"]
-    assert (answer.session, answer.handle) == (client.session, client.handle)
+    assert (answer.status, answer.session, answer.handle) == (400, None, None)
+    assert "send initialize first" in answer.error["message"]
+    assert client.call("find_projects").session == client.session
 
 
 def test_a_second_handshake_in_the_same_session_is_a_second_connection(start_archon):

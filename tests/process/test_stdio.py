@@ -60,8 +60,12 @@ def test_a_guessed_session_never_reaches_another_clients_child(start_archon):
     guessed = twin.call("count", {"key": "k"})
     assert guessed.session == answer.session, "the same by all that is seen of it"
     assert guessed.text == "1"
-    own = first.call("count", {"key": "k"}, {"x-archon-session-id": answer.session})
-    assert own.text == "2"
+    # Anybody may have seen the session's id: it names the session, and opens nothing.
+    named = twin.call("count", {"key": "k"}, {"x-archon-session-id": answer.session})
+    assert named.session == answer.session
+    # Who shows no proof shares a child with all others who do not: the owner's has counted once.
+    own = first.call("count", {"key": "k"}, {"cookie": answer.cookie})
+    assert (own.session, own.text) == (answer.session, "2")
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])

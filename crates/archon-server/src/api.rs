@@ -16,6 +16,7 @@ mod pricing;
 mod problem;
 mod proof;
 mod reconnect;
+mod refusals;
 mod session;
 mod sessions;
 mod status;
@@ -83,8 +84,10 @@ pub struct Ports {
 
 /// Returns the router of the API.
 pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports, feed: Arc<Feed>) -> Router {
-    let access = Arc::new(Access::new(config.api.clone()));
-    let guard = Guard::new(config.limits.hosts.clone(), &config.api.cors_origins);
+    let tracker = overview.tracker.clone();
+    let access = Arc::new(Access::new(config.api.clone(), Some(tracker)));
+    let hosts = config.limits.hosts.clone();
+    let guard = Guard::new(hosts, &config.api.cors_origins, access.clone());
     let shown = Arc::new(status::shown(config, ports.mcp, ports.api));
     let api = Api { overview, access: access.clone(), config: shown };
 
@@ -123,6 +126,7 @@ fn for_viewers() -> OpenApiRouter<Api> {
         .merge(usage::routes())
         .merge(pricing::routes())
         .merge(errors::routes())
+        .merge(refusals::routes())
         .merge(analytics::routes())
         .merge(logs::routes())
         .merge(status::routes())

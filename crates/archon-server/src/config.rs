@@ -23,9 +23,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use archon_sessions::layer::{AllowedHosts, InitializeRate, Limits};
+use archon_sessions::layer::{AllowedHosts, Limits};
 use archon_sessions::session::{Pattern, TimeoutRule};
-use archon_sessions::tracker::{self, Settings};
+use archon_sessions::tracker::{self, AddressRate, Settings};
 use clap::ValueEnum;
 use serde::Deserialize;
 
@@ -73,6 +73,10 @@ pub struct Config {
 pub struct ListenLimits {
     /// Connections at a time; more wait in the kernel's queue.
     pub connections_max: usize,
+    /// Connections of one address at a time; more are closed at once.
+    pub connections_max_per_address: usize,
+    /// Whether addresses of this machine count as well.
+    pub limits_loopback: bool,
     /// How long a peer may take to send its request's headers.
     pub header_time_max: Duration,
     /// Headers of one request.
@@ -253,7 +257,11 @@ impl Config {
             auth,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
-            sessions: Settings { reconnect, ..sessions.settings(&store, overrides.durability)? },
+            sessions: Settings {
+                reconnect,
+                new_sessions: limits.new_sessions(),
+                ..sessions.settings(&store, overrides.durability)?
+            },
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
             listen: limits.listen()?,
             telemetry: telemetry.checked()?,
@@ -323,6 +331,8 @@ impl file::Sessions {
     ) -> anyhow::Result<Settings> {
         let standard = Settings::default();
         Ok(Settings {
+            // Those of other tables are put beside them.
+            new_sessions: standard.new_sessions,
             idle_timeout: seconds(
                 "sessions.idle_timeout_seconds",
                 self.idle_timeout_seconds,
@@ -434,7 +444,7 @@ impl file::TimeoutRule {
 
 impl file::Limits {
     fn layer(&self, hosts: AllowedHosts) -> anyhow::Result<Limits> {
-        let (standard, rate) = (Limits::default(), InitializeRate::default());
+        let standard = Limits::default();
         Ok(Limits {
             body_bytes_max: self.body_bytes_max.unwrap_or(standard.body_bytes_max),
             body_time_max: seconds(
@@ -443,19 +453,31 @@ impl file::Limits {
                 standard.body_time_max,
             )?,
             hosts,
-            initialize: InitializeRate {
-                per_second: self.initialize_per_second.unwrap_or(rate.per_second),
-                burst: self.initialize_burst.unwrap_or(rate.burst),
-                limits_loopback: self.limit_loopback.unwrap_or(rate.limits_loopback),
-            },
             call_timeout: None,
         })
     }
 
+    fn new_sessions(&self) -> AddressRate {
+        let rate = AddressRate::default();
+        AddressRate {
+            per_second: self.new_sessions_per_second.unwrap_or(rate.per_second),
+            burst: self.new_sessions_burst.unwrap_or(rate.burst),
+            limits_loopback: self.limit_loopback.unwrap_or(rate.limits_loopback),
+        }
+    }
+
     fn listen(&self) -> anyhow::Result<ListenLimits> {
         let header_time = self.header_seconds_max;
+        let connections_max = self.connections_max.unwrap_or(10_000);
+        // Half of them stay for others. One proxy in front may need as many as it has clients.
+        let per_address = self.connections_max_per_address.unwrap_or((connections_max / 2).max(1));
+        if per_address == 0 {
+            bail!("`limits.connections_max_per_address` must be positive");
+        }
         Ok(ListenLimits {
-            connections_max: self.connections_max.unwrap_or(10_000),
+            connections_max,
+            connections_max_per_address: per_address,
+            limits_loopback: self.limit_loopback.unwrap_or_default(),
             // A connection that is kept open between two requests waits by the same clock.
             header_time_max: seconds(
                 "limits.header_seconds_max",

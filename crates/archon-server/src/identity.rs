@@ -21,11 +21,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use archon_sessions::layer::{AllowedHosts, SessionBody, codes, error_response};
-use archon_sessions::session::{Identity, Timestamp};
+use archon_sessions::layer::{AllowedHosts, PeerAddress, SessionBody, codes, error_response};
+use archon_sessions::session::{Identity, Principal, Timestamp};
+use archon_sessions::tracker::{Refused, Tracker, causes};
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use tower::Service;
@@ -67,12 +68,14 @@ impl Identities {
 }
 
 /// What lets requests in at one endpoint.
-#[derive(Debug)]
 pub struct Gate {
     identities: Arc<Identities>,
     hosts: AllowedHosts,
     /// To whom tokens are made out.
     audiences: Vec<String>,
+    /// Where it is noted who was not let in.
+    tracker: Tracker,
+    upstream: Arc<str>,
 }
 
 /// A request that was judged without asking anybody.
@@ -84,14 +87,19 @@ enum Judged {
 }
 
 impl Gate {
-    /// Returns the gate of the endpoint at these paths.
-    pub fn new(identities: Arc<Identities>, hosts: AllowedHosts, paths: &[String]) -> Self {
+    /// Returns the gate of the endpoint at these paths, which leads to an upstream.
+    pub fn new(
+        identities: Arc<Identities>,
+        hosts: AllowedHosts,
+        paths: &[String],
+        (tracker, upstream): (Tracker, Arc<str>),
+    ) -> Self {
         let configured = identities.tokens.as_ref().map(|tokens| &tokens.issuer().audiences);
         let audiences = match configured {
             Some(audiences) if !audiences.is_empty() => audiences.clone(),
             _ => identities.origins.audiences(paths),
         };
-        Self { identities, hosts, audiences }
+        Self { identities, hosts, audiences, tracker, upstream }
     }
 
     fn judge(&self, headers: &mut HeaderMap, now: Timestamp) -> Result<Judged, Denial> {
@@ -130,12 +138,25 @@ impl Gate {
         if is_ours { Ok(token.identity.clone()) } else { Err(Invalid::Audience.into()) }
     }
 
-    fn metadata_url<A>(&self, request: &Request<A>) -> String {
-        self.identities.origins.metadata_url(request.headers(), request.uri().path())
+    fn refuse<A, B>(&self, denial: Denial, request: &Request<A>) -> Response<SessionBody<B>> {
+        self.note(denial.cause(), &denial.to_string(), request);
+        let origins = &self.identities.origins;
+        let metadata = || origins.metadata_url(request.headers(), request.uri().path());
+        denial.answer(self.identities.tokens.is_some().then(metadata).as_deref())
     }
 
-    fn refuse<B>(&self, denial: Denial, metadata: &str) -> Response<SessionBody<B>> {
-        denial.answer(self.identities.tokens.is_some().then_some(metadata))
+    fn note<A>(&self, cause: &'static str, detail: &str, request: &Request<A>) {
+        let peer = request.extensions().get::<PeerAddress>();
+        let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let refused = Refused {
+            cause,
+            upstream: &self.upstream,
+            peer: peer.map(|peer| peer.0.ip()),
+            principal: &Principal::Anonymous,
+            client: agent,
+            detail,
+        };
+        self.tracker.note_refusal(&refused, Timestamp::now());
     }
 }
 
@@ -181,8 +202,9 @@ where
         // Before anything else: a page that rebound its name to us learns nothing.
         if let Err(refusal) = gate.hosts.check(request.headers(), request.uri()) {
             tracing::warn!("request refused: {refusal}");
-            let (status, code) = (StatusCode::FORBIDDEN, codes::REFUSED);
-            return now(error_response(status, None, code, &refusal.to_string()));
+            let (status, code, why) = (StatusCode::FORBIDDEN, codes::REFUSED, refusal.to_string());
+            gate.note(causes::HOST_NOT_ALLOWED, &why, &request);
+            return now(error_response(status, None, code, &why));
         }
         let token = match gate.judge(request.headers_mut(), Timestamp::now()) {
             Ok(Judged::In(identity)) => {
@@ -190,9 +212,7 @@ where
                 return Either::Left(self.inner.call(request));
             }
             Ok(Judged::New(token)) => token,
-            Err(denial) => {
-                return now(gate.refuse(denial, &gate.metadata_url(&request)));
-            }
+            Err(denial) => return now(gate.refuse(denial, &request)),
         };
         let mut inner = self.inner.clone();
         Either::Right(Box::pin(async move {
@@ -201,7 +221,7 @@ where
                     request.extensions_mut().insert(identity);
                     inner.call(request).await
                 }
-                Err(denial) => Ok(gate.refuse(denial, &gate.metadata_url(&request))),
+                Err(denial) => Ok(gate.refuse(denial, &request)),
             }
         }))
     }

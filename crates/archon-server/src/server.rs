@@ -6,6 +6,7 @@ mod descriptors;
 mod drain;
 mod lease;
 mod listen;
+mod peers;
 mod pid_file;
 mod routes;
 mod signals;
@@ -175,7 +176,8 @@ fn endpoints(
         let call_timeout = configured.and_then(|configured| configured.call_timeout);
         let limits = Limits { call_timeout, ..config.limits.clone() };
         let (hosts, paths) = (limits.hosts.clone(), routes::paths(&name, place == 0));
-        let gate = identities.map(|all| Arc::new(Gate::new(all.clone(), hosts, &paths)));
+        let told = (overview.tracker.clone(), name.clone());
+        let gate = identities.map(|all| Arc::new(Gate::new(all.clone(), hosts, &paths, told)));
         let sessions = SessionLayer::with_limits(overview.tracker.clone(), name.clone(), limits);
         let catalog = upstream.catalog();
         let (overview, is_on) = (overview.clone(), config.inject_tools);

@@ -108,6 +108,11 @@ impl Observer for Telemetry {
         self.metrics.counter(described::STATE_LOST, &[("upstream", upstream)]).increment(1);
     }
 
+    fn refused(&self, upstream: &str, cause: &'static str) {
+        let labels = [("cause", cause), ("upstream", upstream)];
+        self.metrics.counter(described::REFUSALS, &labels).increment(1);
+    }
+
     fn wants_trace_context(&self) -> bool {
         self.spans.is_some()
     }

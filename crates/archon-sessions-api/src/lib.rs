@@ -13,6 +13,7 @@ pub mod logs;
 pub mod pricing;
 pub mod problem;
 pub mod reconnect;
+pub mod refusals;
 pub mod requests;
 pub mod sessions;
 pub mod status;

@@ -17,8 +17,8 @@ mod exchange;
 mod failure;
 mod handshake;
 mod legacy;
-mod limits;
 mod modern;
+mod refused;
 mod reject;
 mod renew;
 mod restore;
@@ -30,7 +30,6 @@ pub use current::{Annotate, Session};
 pub use edge::{AllowedHosts, PeerAddress};
 pub use exchange::{Exchange, Rebound, Repeatable};
 pub use failure::{CallFailed, codes};
-pub use limits::InitializeRate;
 pub use reject::{error_response, json_response};
 
 use std::sync::Arc;
@@ -40,6 +39,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::SET_COOKIE;
+use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
@@ -48,7 +48,6 @@ use tower::{Layer, Service};
 use crate::tracker::Tracker;
 use accept::Accepts;
 use detach::Detachable;
-use limits::InitializeLimiter;
 
 /// An error of any kind, as tower has it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -65,8 +64,6 @@ pub struct Limits {
     pub body_time_max: Duration,
     /// `Host` and `Origin` values that are let in.
     pub hosts: AllowedHosts,
-    /// How often one address may send `initialize`.
-    pub initialize: InitializeRate,
     /// How long a call to this service may go without a sign of its answer; the tracker's setting if
     /// it has none of its own.
     pub call_timeout: Option<Duration>,
@@ -78,7 +75,6 @@ impl Default for Limits {
             body_bytes_max: 4 * 1024 * 1024,
             body_time_max: Duration::from_secs(30),
             hosts: AllowedHosts::loopback(),
-            initialize: InitializeRate::default(),
             call_timeout: None,
         }
     }
@@ -94,7 +90,6 @@ struct Shared {
     tracker: Tracker,
     upstream: Arc<str>,
     limits: Limits,
-    limiter: InitializeLimiter,
 }
 
 impl Shared {
@@ -111,8 +106,7 @@ impl SessionLayer {
 
     /// As [`SessionLayer::new`], with limits of your own.
     pub fn with_limits(tracker: Tracker, upstream: impl Into<Arc<str>>, limits: Limits) -> Self {
-        let limiter = InitializeLimiter::new(limits.initialize);
-        let shared = Shared { tracker, upstream: upstream.into(), limits, limiter };
+        let shared = Shared { tracker, upstream: upstream.into(), limits };
         Self { shared: Arc::new(shared) }
     }
 }
@@ -201,6 +195,17 @@ impl<S: Inner> Flow<S> {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
+        let (sender, shared) = (refused::Sender::of(&parts), self.shared.clone());
+        let mut answer = self.answer_to(parts, body).await;
+        sender.note(&mut answer, &shared);
+        answer
+    }
+
+    async fn answer_to<B>(self, parts: Parts, body: B) -> Answer<S>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         if let Err(refusal) = self.shared.limits.hosts.check(&parts.headers, &parts.uri) {
             refusal.log(&parts);
             return reject::edge(&refusal);

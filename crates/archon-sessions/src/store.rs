@@ -7,6 +7,7 @@ pub mod memory;
 mod nodes;
 pub mod postgres;
 mod reconnects;
+mod refusals;
 pub mod reports;
 pub mod sqlite;
 mod steps;
@@ -18,6 +19,7 @@ mod usage;
 
 pub use nodes::{NodeRow, Pruning};
 pub use reconnects::{ReconnectAttempt, StoredToken, TokenUse, TokenUsed};
+pub use refusals::RefusedRequests;
 pub use reports::Reports;
 pub use steps::SchemaStep;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
@@ -277,6 +279,8 @@ pub struct Batch {
     pub tokens: Vec<StoredToken>,
     /// Attempts to use one.
     pub attempts: Vec<ReconnectAttempt>,
+    /// Requests that were turned away: their counts are added to those of the same minute, cause, upstream and address.
+    pub refusals: Vec<RefusedRequests>,
     /// Who clients of sessions are to people, in place of what was known; one a session at most.
     pub users: Vec<(SessionId, Arc<User>)>,
     /// Processes that say they are there.
@@ -316,6 +320,7 @@ impl Batch {
     fn has_rare(&self) -> bool {
         !(self.tokens.is_empty()
             && self.attempts.is_empty()
+            && self.refusals.is_empty()
             && self.users.is_empty()
             && self.heard.is_empty()
             && self.gone.is_empty())

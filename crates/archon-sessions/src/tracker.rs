@@ -19,12 +19,16 @@ mod nodes;
 mod observer;
 mod presence;
 mod proofs;
+mod rates;
 mod reaper;
 mod reconnect;
 mod recovery;
+mod refusals;
 mod retention;
 mod setup;
 mod slow;
+#[cfg(test)]
+mod strangers;
 mod streams;
 #[cfg(test)]
 mod together;
@@ -40,7 +44,9 @@ pub use find::NotActive;
 pub use log::{Missing, Purpose, Reader, Sent, Source, StreamLog};
 pub use observer::{EndedRequest, ErrorType, Observer};
 pub use presence::{Presence, Stay, StreamPlace};
+pub use rates::{AddressRate, KeyedRate, Permit};
 pub use reconnect::{Holder, ReconnectRate, ReconnectRefusal, ReconnectSettings, Reconnected};
+pub use refusals::{Refused, causes};
 pub use setup::ConnectionSetup;
 pub use writer::{Durable, WriterHealth};
 
@@ -61,6 +67,7 @@ use crate::store::{SessionStore, StoreError};
 use admit::Kin;
 use census::Census;
 use ledger::Interrupted;
+use rates::AddressLimiter;
 use reconnect::ReconnectLimiter;
 use recovery::{Orphans, Remembered};
 use slow::SlowPath;
@@ -114,6 +121,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Sessions in memory; beyond it new ones are refused until others end.
     pub sessions_max: usize,
+    /// How often one address may begin a session, in either era.
+    pub new_sessions: AddressRate,
     /// How sessions are taken back with tokens.
     pub reconnect: ReconnectSettings,
     /// What a crash may cost.
@@ -156,6 +165,7 @@ impl Default for Settings {
             // Longer than clients wait by themselves; a tool that works for an hour reports progress.
             call_timeout: Duration::from_secs(300),
             sessions_max: 2_000_000,
+            new_sessions: AddressRate::default(),
             reconnect: ReconnectSettings::default(),
             durability: Durability::default(),
             retention: None,
@@ -201,6 +211,10 @@ struct Inner {
     sealed_since: Timestamp,
     token_key: TokenKey,
     reconnects: ReconnectLimiter,
+    /// Who may begin a session.
+    newcomers: AddressLimiter,
+    /// Whose look-ups take turns.
+    lookups: AddressLimiter,
     names: Names,
     events: Events,
     writer: Arc<Writer>,
@@ -231,6 +245,8 @@ impl Tracker {
         let tracker = Self {
             inner: Arc::new(Inner {
                 reconnects: ReconnectLimiter::new(settings.reconnect.rate),
+                newcomers: AddressLimiter::of_sessions(settings.new_sessions),
+                lookups: AddressLimiter::of_lookups(settings.new_sessions.limits_loopback),
                 settings,
                 store,
                 sessions: HashMap::new(),

@@ -8,6 +8,8 @@ mod forgotten;
 mod forms;
 #[path = "layer/patience.rs"]
 mod patience;
+#[path = "layer/refused.rs"]
+mod refused;
 #[path = "layer/server.rs"]
 mod server;
 #[path = "layer/streams.rs"]

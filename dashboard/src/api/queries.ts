@@ -12,6 +12,7 @@ type Asked<Path extends keyof paths> = paths[Path] extends { get: { parameters: 
 export type SessionsAsked = Asked<'/api/mcp/sessions'>;
 export type LogsAsked = Asked<'/api/mcp/logs'>;
 export type ErrorsAsked = Asked<'/api/mcp/errors'>;
+export type RefusalsAsked = Asked<'/api/mcp/refusals'>;
 
 /** What shows sessions. */
 export const SESSIONS = ['sessions'] as const;
@@ -110,6 +111,12 @@ export const errors = (query: ErrorsAsked) =>
     queryKey: [...REQUESTS, 'errors', query],
     queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/errors', { params: { query }, signal })),
     placeholderData: keepPreviousData,
+  });
+
+export const refusals = (query: RefusalsAsked) =>
+  queryOptions({
+    queryKey: ['refusals', query],
+    queryFn: ({ signal }) => answerOf(api.GET('/api/mcp/refusals', { params: { query }, signal })),
   });
 
 export const pricing = queryOptions({

@@ -1012,6 +1012,93 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/mcp/refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists requests that were turned away, the latest first: failed handshakes, unknown handles, bad credentials, what was
+         *     too much. Those of one cause, upstream and address are counted together, minute by minute.
+         */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description Rows at most; 100 if left out. */
+                    limit?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Who was turned away, and why */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Refusals"];
+                    };
+                };
+                /** @description Who are you? */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description Not for you, or from a page elsewhere */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description A parameter or the body is wrong; it is named */
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description Too many tries; Retry-After says when to go on */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                /** @description The session store cannot be asked right now */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/mcp/sessions": {
         parameters: {
             query?: never;
@@ -2115,7 +2202,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Issues a reconnect token. For the session's own client, which shows its `X-Archon-Session-Id`, and for operators. */
+        /**
+         * Issues a reconnect token. For the session's own client, which shows its
+         *     `X-Archon-Session-Id` and its cookie or client key, and for operators.
+         */
         get: {
             parameters: {
                 query?: never;
@@ -3209,6 +3299,41 @@ export interface components {
             session_id: string;
             /** @description Always true. */
             success: boolean;
+        };
+        /** @description Requests of one minute that were turned away for one cause: a row of `archon_mcp_refusals`. */
+        Refusal: {
+            /** @description Why: `handshake_refused`, `unknown_session`, `bad_credentials` or `rate_limited`, for example. */
+            cause: string;
+            /** @description What the sender of the first calls itself: its client's name, or its user agent. */
+            client: string | null;
+            /**
+             * Format: int64
+             * @description How many there were.
+             */
+            count: number;
+            /** @description What the first of them was told. */
+            detail: string;
+            /**
+             * Format: date-time
+             * @description When the last of them came.
+             */
+            last_at: string;
+            /**
+             * Format: date-time
+             * @description When that minute began.
+             */
+            minute: string;
+            /** @description From which address, where that is known; an IPv6 address stands for the 64 bits of its network. */
+            peer: string | null;
+            /** @description Who sent the first of them: `issuer#subject`, or `anonymous`. */
+            principal: string;
+            /** @description Where they came to; `null` for the API's port. */
+            upstream: string | null;
+        };
+        /** @description Requests that were turned away, the latest first. */
+        Refusals: {
+            /** @description A row for each cause, upstream and address in a minute. */
+            refusals: components["schemas"]["Refusal"][];
         };
         /** @description A tracked request: a row of `archon_mcp_requests`. */
         Request: {

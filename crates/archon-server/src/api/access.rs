@@ -10,9 +10,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use archon_sessions::layer::PeerAddress;
+use archon_sessions::session::{Principal, Timestamp};
+use archon_sessions::tracker::{Refused, Tracker};
 use archon_sessions_api::access::Role;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, UPGRADE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, UPGRADE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -27,11 +29,12 @@ use throttle::Throttle;
 const TOKEN_CHARS_MAX: usize = 1024;
 
 /// Decides who may use the API.
-#[derive(Debug)]
 pub struct Access {
     config: ApiConfig,
     logins: Logins,
     throttle: Throttle,
+    /// Where it is noted who may not.
+    tracker: Option<Tracker>,
 }
 
 /// Somebody who may.
@@ -52,9 +55,26 @@ enum Shown<'a> {
 }
 
 impl Access {
-    /// Returns what decides by this configuration.
-    pub fn new(config: ApiConfig) -> Self {
-        Self { config, logins: Logins::default(), throttle: Throttle::default() }
+    /// Returns what decides by this configuration, and tells the tracker who was turned away.
+    pub fn new(config: ApiConfig, tracker: Option<Tracker>) -> Self {
+        Self { config, logins: Logins::default(), throttle: Throttle::default(), tracker }
+    }
+
+    /// Notes that a request was turned away: in the log, and in the record of refusals.
+    pub fn turned_away(&self, headers: &HeaderMap, extensions: &Extensions, refusal: &ApiError) {
+        let peer = peer_of(extensions);
+        self.throttle.log_refusal(peer, refusal.status(), refusal.code());
+        if let Some(tracker) = &self.tracker {
+            let refused = Refused {
+                cause: refusal.code(),
+                upstream: "",
+                peer,
+                principal: &Principal::Anonymous,
+                client: headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()),
+                detail: refusal.detail(),
+            };
+            tracker.note_refusal(&refused, Timestamp::now());
+        }
     }
 
     /// Returns true if nobody is let in without a token.
@@ -95,25 +115,24 @@ impl Access {
         }
     }
 
-    /// Returns whose token it is. Every configured one is compared, each in constant time.
+    /// Returns whose token it is. Every configured one is compared, each in constant time. A good one is good whatever
+    /// else its address has sent: what is limited is failing.
     fn by_token(&self, token: &[u8], peer: Option<IpAddr>) -> Result<ApiUser, ApiError> {
-        if let Some(wait) = self.throttle.wait(peer) {
-            let detail = "too many failed logins from this address";
-            return Err(ApiError::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate_limited",
-                detail,
-                "try again when Retry-After says",
-            )
-            .retry_after(wait.as_secs() + 1));
-        }
         let digest = SecretDigest::of(token);
         let found =
             self.config.tokens.iter().fold(None, |found, known| {
                 if known.digest == digest { Some(known) } else { found }
             });
         let Some(known) = found else {
-            self.throttle.failed(peer);
+            if let Err(wait) = self.throttle.fail(peer) {
+                return Err(ApiError::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "rate_limited",
+                    "too many wrong tokens from this address",
+                    "send the right one, or try again when Retry-After says",
+                )
+                .retry_after(wait.as_secs() + 1));
+            }
             return Err(ApiError::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_token",
@@ -177,7 +196,7 @@ pub async fn identify(
             next.run(request).await
         }
         Err(refusal) => {
-            access.throttle.log_refusal(peer, refusal.status(), refusal.code());
+            access.turned_away(request.headers(), request.extensions(), &refusal);
             refusal.into_response()
         }
     }
@@ -193,7 +212,7 @@ pub async fn require_viewer(
         return next.run(request).await;
     }
     let refusal = unauthorized();
-    access.throttle.log_refusal(peer_of(request.extensions()), refusal.status(), refusal.code());
+    access.turned_away(request.headers(), request.extensions(), &refusal);
     refusal.into_response()
 }
 

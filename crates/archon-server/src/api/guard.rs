@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::CorsLayer;
 
+use super::access::Access;
 use super::problem::ApiError;
 
 /// Data is no page: a browser that is made to show it runs and loads nothing.
@@ -22,16 +23,17 @@ const CSP: HeaderValue = HeaderValue::from_static(
 const SESSION_HEADER: HeaderName = HeaderName::from_static("x-archon-session-id");
 
 /// Which hosts and origins are let in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Guard {
     hosts: AllowedHosts,
     cors_origins: Arc<[Box<str>]>,
+    access: Arc<Access>,
 }
 
 impl Guard {
     /// Returns a guard for these.
-    pub fn new(hosts: AllowedHosts, cors_origins: &[Box<str>]) -> Self {
-        Self { hosts, cors_origins: cors_origins.into() }
+    pub fn new(hosts: AllowedHosts, cors_origins: &[Box<str>], access: Arc<Access>) -> Self {
+        Self { hosts, cors_origins: cors_origins.into(), access }
     }
 
     /// Returns what tells browsers about pages elsewhere; `None` where none may use the API.
@@ -69,13 +71,16 @@ impl Guard {
 pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.check(&request) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => ApiError::new(
-            StatusCode::FORBIDDEN,
-            "host_not_allowed",
-            refusal,
-            "use this machine's own name, or add yours to `allowed_hosts` or `api.cors_origins`",
-        )
-        .into_response(),
+        Err(refusal) => {
+            let refusal = ApiError::new(
+                StatusCode::FORBIDDEN,
+                "host_not_allowed",
+                refusal,
+                "use this machine's own name, or add yours to `allowed_hosts` or `api.cors_origins`",
+            );
+            guard.access.turned_away(request.headers(), request.extensions(), &refusal);
+            refusal.into_response()
+        }
     }
 }
 

@@ -71,6 +71,11 @@ impl ApiError {
         self.status
     }
 
+    /// Returns what went wrong, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Returns the error's code.
     pub fn code(&self) -> &'static str {
         self.code

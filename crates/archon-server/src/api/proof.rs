@@ -1,26 +1,27 @@
 //! Whether somebody may act for a session: its own client, or an operator.
 
+use archon_sessions::protocol::Presented;
 use archon_sessions::session::SessionId;
-use archon_sessions::tracker::Presence;
+use archon_sessions::tracker::{Presence, Tracker};
 use archon_sessions_api::access::Role;
 use axum::http::{HeaderMap, StatusCode};
 
 use super::access::ApiUser;
 use super::problem::ApiError;
 
-/// The session's handle.
+/// The session's id.
 const HEADER: &str = "x-archon-session-id";
 
 /// What showed that somebody may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionProof {
-    /// The session's own handle.
-    Handle,
+    /// Its id, and nothing else: enough for a sign of life, and for nothing more.
+    Named,
     /// The role.
     Operator,
 }
 
-/// Checks who acts for a session. Who shows a session's handle speaks as its client: not for another one, even
+/// Checks who acts for a session. Who shows another session's id speaks as its client: not for another one, even
 /// where no token is asked for.
 ///
 /// # Errors
@@ -33,8 +34,10 @@ pub fn check_proof(
     let handle = headers.get(HEADER).map(|value| value.to_str().unwrap_or_default());
     let is_own = handle.map(|handle| handle.parse() == Ok(id));
     match (is_own, user) {
-        (Some(true), _) => Ok(SessionProof::Handle),
-        (None, Some(user)) if user.role >= Role::Operator => Ok(SessionProof::Operator),
+        (Some(true) | None, Some(user)) if user.role >= Role::Operator => {
+            Ok(SessionProof::Operator)
+        }
+        (Some(true), _) => Ok(SessionProof::Named),
         // An operator who was let in by a token is one whatever else is sent.
         (Some(false), Some(user)) if user.role >= Role::Operator && user.name.is_some() => {
             Ok(SessionProof::Operator)
@@ -50,16 +53,43 @@ pub fn check_proof(
 }
 
 impl SessionProof {
-    /// Checks whether it is enough for this session: where somebody authenticated, the handle alone is not.
+    /// Checks whether it is enough to note a sign of life: where somebody authenticated, the id alone is not.
     ///
     /// # Errors
     /// 403 if it is not.
-    pub fn is_good_for(self, presence: &Presence) -> Result<(), ApiError> {
+    pub fn is_good_for_heartbeat(self, presence: &Presence) -> Result<(), ApiError> {
         match self {
-            Self::Handle if presence.principal().is_authenticated() => Err(not_yours()),
-            Self::Handle | Self::Operator => Ok(()),
+            Self::Named if presence.principal().is_authenticated() => Err(not_yours()),
+            Self::Named | Self::Operator => Ok(()),
         }
     }
+
+    /// Checks whether it is enough for a token: the session's cookie or its client's key must come with its id.
+    ///
+    /// # Errors
+    /// 403 if it is not.
+    pub fn is_good_for_token(
+        self,
+        presence: &Presence,
+        headers: &HeaderMap,
+        tracker: &Tracker,
+    ) -> Result<(), ApiError> {
+        match self {
+            Self::Named if !tracker.proves(&Presented::read(headers), presence) => {
+                Err(not_proven())
+            }
+            Self::Named | Self::Operator => Ok(()),
+        }
+    }
+}
+
+fn not_proven() -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "not_proven",
+        "a session's id does not show that it is yours",
+        "send the cookie archon_session or the X-Archon-Client-Key of its client as well, or use get_reconnect_token on the MCP port",
+    )
 }
 
 fn not_yours() -> ApiError {
@@ -83,7 +113,7 @@ mod tests {
         }
         let user = role.map(|(role, name)| ApiUser { role, name: name.map(Into::into) });
         match check_proof(id, &headers, user.as_ref()) {
-            Ok(SessionProof::Handle) => "handle",
+            Ok(SessionProof::Named) => "named",
             Ok(SessionProof::Operator) => "operator",
             Err(error) => error.code(),
         }
@@ -96,8 +126,10 @@ mod tests {
         let operator = Some((Role::Operator, Some("ops")));
         let viewer = Some((Role::Viewer, Some("tv")));
         for (shown, user, expected) in [
-            (own, None, "handle"),
-            (own, viewer, "handle"),
+            (own, None, "named"),
+            (own, viewer, "named"),
+            (own, open, "operator"),
+            (own, operator, "operator"),
             (None, open, "operator"),
             (None, operator, "operator"),
             (other, operator, "operator"),

@@ -28,7 +28,8 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(token)).routes(routes!(reconnect))
 }
 
-/// Issues a reconnect token. For the session's own client, which shows its `X-Archon-Session-Id`, and for operators.
+/// Issues a reconnect token. For the session's own client, which shows its
+/// `X-Archon-Session-Id` and its cookie or client key, and for operators.
 #[utoipa::path(
     get, path = "/api/mcp/sessions/{session_id}/token", operation_id = "get_reconnect_token", tag = "sessions",
     params(("session_id" = uuid::Uuid, Path, description = "Which session")),
@@ -44,7 +45,7 @@ async fn token(
     let proof = check_proof(id, &headers, user.as_ref())?;
     let now = Timestamp::now();
     let presence = find::active(&overview, id, now, find::no_token).await?;
-    proof.is_good_for(&presence)?;
+    proof.is_good_for_token(&presence, &headers, &overview.tracker)?;
     let issued = overview.tracker.issue_token(&presence, now).await.map_err(super::store_failed)?;
     let seconds = issued.expires_at.since(now).as_secs_f64();
     Ok(Answer(Token {

@@ -166,7 +166,7 @@ async fn heartbeat(
     let proof = check_proof(id, &headers, user.as_ref())?;
     let now = Timestamp::now();
     let presence = find::active(&overview, id, now, find::not_active).await?;
-    proof.is_good_for(&presence)?;
+    proof.is_good_for_heartbeat(&presence)?;
     overview.tracker.heartbeat(&presence, now);
     Ok(Answer(Heartbeat {
         success: true,

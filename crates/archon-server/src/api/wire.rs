@@ -2,12 +2,13 @@
 
 use archon_sessions::session::{self, SessionId, Timestamp, User};
 use archon_sessions::store::reports::{
-    AttemptRecord, Chain, ChainLink, Days, RequestRecord, SessionRecord, Totals,
+    AttemptRecord, Chain, ChainLink, Days, RefusalRecord, RequestRecord, SessionRecord, Totals,
 };
 use archon_sessions::store::{self, RequestRow};
 use archon_sessions::tracker::Tracker;
 use archon_sessions_api::logs::{Level, LogEntry};
 use archon_sessions_api::reconnect::Attempt;
+use archon_sessions_api::refusals::Refusal;
 use archon_sessions_api::requests::{Outcome, Request};
 use archon_sessions_api::sessions::{
     ChainedSession, Period, Session, SessionChain, SessionSummary, Status, StoredSession,
@@ -89,6 +90,21 @@ pub fn chain(chain: Chain) -> SessionChain {
 pub fn attempt(record: AttemptRecord) -> Attempt {
     let AttemptRecord { at, peer, principal, result } = record;
     Attempt { timestamp: at.to_string(), result, principal, peer }
+}
+
+/// Returns requests that were turned away.
+pub fn refusal(record: RefusalRecord) -> Refusal {
+    Refusal {
+        minute: record.minute.to_string(),
+        last_at: record.last_at.to_string(),
+        cause: record.cause,
+        detail: record.detail,
+        count: record.count,
+        upstream: record.upstream,
+        peer: record.peer,
+        client: record.client,
+        principal: record.principal,
+    }
 }
 
 /// Returns a part of what is known of who uses a session.

@@ -114,10 +114,14 @@ pub struct TimeoutRule {
 pub struct Limits {
     pub body_bytes_max: Option<usize>,
     pub body_seconds_max: Option<f64>,
-    pub initialize_per_second: Option<u32>,
-    pub initialize_burst: Option<u32>,
+    /// Its older name was of the one era that it counted.
+    #[serde(alias = "initialize_per_second")]
+    pub new_sessions_per_second: Option<u32>,
+    #[serde(alias = "initialize_burst")]
+    pub new_sessions_burst: Option<u32>,
     pub limit_loopback: Option<bool>,
     pub connections_max: Option<usize>,
+    pub connections_max_per_address: Option<usize>,
     pub header_seconds_max: Option<f64>,
     pub headers_max: Option<usize>,
     pub header_bytes_max: Option<usize>,

@@ -69,7 +69,7 @@ impl file::Sessions {
             key,
             token_lifetime: seconds(&name, lifetime, standard.token_lifetime)?,
             rate: ReconnectRate {
-                per_session: self.reconnects_per_minute.unwrap_or(rate.per_session),
+                per_token: self.reconnects_per_minute.unwrap_or(rate.per_token),
                 per_address: self.reconnects_per_minute_of_address.unwrap_or(rate.per_address),
                 limits_loopback: limits.limit_loopback.unwrap_or(rate.limits_loopback),
             },

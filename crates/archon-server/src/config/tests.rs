@@ -52,7 +52,7 @@ fn the_environment_wins_over_the_file_for_tokens_and_its_secret_is_not_shown() {
     let reconnect = &config.sessions.reconnect;
     assert!(reconnect.key.is_none());
     assert_eq!(reconnect.token_lifetime, Duration::from_secs(180));
-    assert_eq!((reconnect.rate.per_session, reconnect.rate.per_address), (7, 60));
+    assert_eq!((reconnect.rate.per_token, reconnect.rate.per_address), (7, 60));
     let secret = "a secret that is long enough";
     let overrides = variables(Some(secret), Some("0.5"));
     assert!(!format!("{overrides:?}").contains(secret));

@@ -1,6 +1,7 @@
 //! What a client is told that is not let in (RFC 6750, 3; RFC 9728, 5.1; MCP 2025-11-25, Authorization).
 
 use archon_sessions::layer::{SessionBody, codes, error_response};
+use archon_sessions::tracker::causes;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 
@@ -33,6 +34,15 @@ pub enum Denial {
 }
 
 impl Denial {
+    /// Returns the word for it, as it is stored and counted.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Missing => causes::UNAUTHENTICATED,
+            Self::Unclear | Self::UnknownKey | Self::Token(_) => causes::BAD_CREDENTIALS,
+            Self::Unavailable(_) => causes::CREDENTIALS_UNCHECKED,
+        }
+    }
+
     /// Returns the answer; `metadata` is where a client finds out how to get a token, if it can get one.
     pub fn answer<B>(self, metadata: Option<&str>) -> Response<SessionBody<B>> {
         let (status, code, error) = match self {

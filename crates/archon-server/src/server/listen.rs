@@ -21,6 +21,7 @@ use tower::{Service, ServiceExt};
 
 use super::browsers::Browsers;
 use super::drain::{Answering, Drain, Watched, WatchedBody};
+use super::peers::Peers;
 use super::routes::Routes;
 use super::unread::{Lent, ReadsOn};
 use crate::config::ListenLimits;
@@ -67,6 +68,7 @@ async fn serve<S, B>(
 {
     let service = ReadsOn(service);
     let places = Arc::new(Semaphore::new(limits.connections_max));
+    let peers = Peers::new(limits.connections_max_per_address, limits.limits_loopback);
     // HTTP/1.1 only: nothing but TLS negotiates another version, and a peer that begins to speak HTTP/2
     // by guess is told so at once instead of being waited for.
     let mut builder = http1::Builder::new();
@@ -86,6 +88,15 @@ async fn serve<S, B>(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
+        // Closed at once: one that waited would take a place from others all the same.
+        let Some(counted) = peers.count(peer.ip()) else {
+            tracing::warn!(
+                peer = %peer.ip(), max = limits.connections_max_per_address,
+                "connection closed: {} has as many as it may (limits.connections_max_per_address)",
+                peer.ip()
+            );
+            continue;
+        };
         let watched = drain.watch();
         let service = WithPeer { service: service.clone(), peer, watched: watched.clone() };
         let connection =
@@ -97,7 +108,7 @@ async fn serve<S, B>(
             if let Err(error) = until_idle(connection, &watched).await {
                 tracing::debug!(%peer, "connection ended: {error}");
             }
-            drop(place);
+            drop((place, counted));
         });
     }
     drop(listener);

@@ -28,6 +28,7 @@ pub const STORE_ERRORS: &str = "archon_store_errors_total";
 pub const ROWS_DROPPED: &str = "archon_rows_dropped_total";
 pub const ROWS_LOST: &str = "archon_rows_lost_total";
 pub const STATE_LOST: &str = "archon_sessions_without_state_total";
+pub const REFUSALS: &str = "archon_refusals_total";
 pub const SPANS: &str = "archon_spans_total";
 
 pub const SESSIONS_ACTIVE: &str = "archon_sessions_active";
@@ -67,6 +68,7 @@ pub const LABELLED_COUNTERS: &[Described] = &[
         STATE_LOST,
         "Sessions whose calls run without the upstream state of those before, since their clients show no proof.",
     ),
+    (REFUSALS, "Requests that were turned away before they had a place in a session, by cause."),
     (
         SPANS,
         "Spans of requests, by result (exported, failed, dropped); only where they are traced.",

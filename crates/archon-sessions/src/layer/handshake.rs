@@ -10,12 +10,12 @@ use http::request::Parts;
 use super::ahead::Opened;
 use super::body::{SAMPLE_MAX, SessionBody};
 use super::modern::{caller, inner_request};
-use super::{Answer, Exchange, Flow, Inner, reject};
+use super::{Answer, Exchange, Flow, Inner, refused, reject};
 use crate::protocol::names::{MCP_SESSION_ID, X_ARCHON_SESSION_ID};
 use crate::protocol::{Envelope, Message, Presented, legacy};
 use crate::session::Era;
 use crate::store::Outcome;
-use crate::tracker::{Affinity, Arrival, Ending, Handshake};
+use crate::tracker::{Affinity, Arrival, Ending, Handshake, causes};
 
 /// `initialize` params are kept to redo the handshake; larger ones are refused.
 const PARAMS_MAX: usize = 64 * 1024;
@@ -33,9 +33,10 @@ impl<S: Inner> Flow<S> {
         let (presented, caller) = (Presented::read(&parts.headers), caller(&parts));
         let id = envelope.request_id().cloned();
         let id = id.as_deref();
-        if !shared.limiter.lets_in(caller.peer) {
-            return reject::too_many(id, "handshakes from this address");
-        }
+        let permit = match tracker.let_in(&caller) {
+            Ok(permit) => permit,
+            Err(refusal) => return reject::admission(id, refusal),
+        };
         let params = envelope.params.as_deref().unwrap_or("{}");
         if params.len() > PARAMS_MAX {
             return reject::handshake_too_large(id, PARAMS_MAX);
@@ -60,7 +61,10 @@ impl<S: Inner> Flow<S> {
         };
         let opened = match opened {
             Ok(opened) => opened,
-            Err(failed) => return reject::failure(id, &failed),
+            Err(failed) => {
+                let answer = reject::failure(id, &failed);
+                return refused::mark(answer, causes::HANDSHAKE_FAILED, failed.message);
+            }
         };
         let protocol_version = opened.result().and_then(legacy::negotiated_version);
         let Opened { parts, body, read_ahead, answer, bytes } = opened;
@@ -71,10 +75,13 @@ impl<S: Inner> Flow<S> {
         let Some(protocol_version) = protocol_version else {
             // A refused handshake makes no session; its answer goes to the client as it is.
             tracing::warn!(upstream = &*shared.upstream, "initialize was refused by the upstream");
-            return response;
+            let answer = answer.as_ref().map(|(_, json)| json.as_slice());
+            let reason = refused::reason(answer, response.status());
+            return refused::mark(response, causes::HANDSHAKE_REFUSED, reason);
         };
         let upstream = shared.upstream.clone();
-        let handshake = Handshake { upstream, initialize, protocol_version, link, affinity };
+        let handshake =
+            Handshake { permit, upstream, initialize, protocol_version, link, affinity };
         let admission = match tracker.open(&presented, handshake, &caller, arrival.at).await {
             Ok(admission) => admission,
             Err(refusal) => return reject::admission(id, refusal),

@@ -14,7 +14,9 @@ use super::exchange::{Rebound, Repeatable};
 use super::modern::{caller, end_all, inner_request};
 use super::renew::{self, CallOrigin, opens_stream};
 use super::restore::Answered;
-use super::{Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, Shared, reject};
+use super::{
+    Answer, CallFailed, Exchange, Flow, Inner, InnerRequest, Session, Shared, refused, reject,
+};
 use crate::protocol::names::{
     MCP_PROTOCOL_VERSION, MCP_SESSION_ID, TRACEPARENT, X_ARCHON_SESSION_ID,
 };
@@ -38,27 +40,30 @@ impl<S: Inner> Flow<S> {
     pub(super) async fn post(self, parts: Parts, body: Bytes) -> Answer<S> {
         let arrival = self.shared.arrival(&parts);
         let (body, message) = match Message::read(body) {
-            Ok(read) => read,
+            Ok((body, message)) => (body, Arc::new(message)),
             Err(refused) => return reject::envelope(&refused),
         };
-        match era_of(&parts, &message) {
-            Era::Modern => self.modern(parts, body, message, arrival).await,
-            Era::Legacy if message.envelopes().iter().any(is_initialize) => match message {
-                Message::Single(envelope) => self.initialize(parts, body, envelope, arrival).await,
+        let mut answer = match era_of(&parts, &message) {
+            Era::Modern => self.modern(parts, body, message.clone(), arrival).await,
+            Era::Legacy if message.envelopes().iter().any(is_initialize) => match &*message {
+                Message::Single(envelope) => {
+                    self.initialize(parts, body, envelope.clone(), arrival).await
+                }
                 Message::Batch(_) => reject::batch(),
             },
-            Era::Legacy => self.legacy(parts, body, message, arrival).await,
-        }
+            Era::Legacy => self.legacy(parts, body, message.clone(), arrival).await,
+        };
+        refused::name_client(&mut answer, &message);
+        answer
     }
 
     async fn legacy(
         mut self,
         parts: Parts,
         body: Bytes,
-        message: Message,
+        message: Arc<Message>,
         arrival: Arrival,
     ) -> Answer<S> {
-        let message = Arc::new(message);
         let id = message.envelopes().iter().find_map(Envelope::request_id).map(|id| &**id);
         let (admission, _) = match self.shared.admit(&parts, id).await {
             Ok(admitted) => admitted,

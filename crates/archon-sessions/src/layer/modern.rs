@@ -22,7 +22,7 @@ use crate::protocol::names::{
 };
 use crate::protocol::{Message, Presented, modern};
 use crate::session::{Cookie, Era, Identity};
-use crate::tracker::{Admission, Arrival, Call, Caller, Ending, Proof, StreamPlace};
+use crate::tracker::{Admission, Arrival, Call, Caller, Ending, StreamPlace};
 
 /// What the row of a call says whose client closed its stream (MCP 2026-07-28, Cancellation).
 pub(super) const CANCELLED: &str = "cancelled by its client";
@@ -36,10 +36,9 @@ impl<S: Inner> Flow<S> {
         self,
         parts: Parts,
         body: Bytes,
-        message: Message,
+        message: Arc<Message>,
         arrival: Arrival,
     ) -> Answer<S> {
-        let message = Arc::new(message);
         let envelope = match &*message {
             Message::Single(envelope) => envelope,
             Message::Batch(_) => return reject::batch(),
@@ -51,10 +50,10 @@ impl<S: Inner> Flow<S> {
         let (presented, caller) = (Presented::read(&parts.headers), caller(&parts));
         let tracker = self.shared.tracker.clone();
         let admission = if &*envelope.method == DISCOVER {
-            let presence = tracker.peek_modern(&presented, &caller);
-            presence.map(|presence| Admission {
+            let found = tracker.peek_modern(&presented, &caller);
+            found.map(|(presence, proof)| Admission {
                 presence,
-                proof: Proof::Header,
+                proof,
                 connection: None,
                 durable: None,
             })

@@ -9,10 +9,11 @@ use serde_json::value::RawValue;
 use super::body::SessionBody;
 use super::edge::EdgeRefusal;
 use super::failure::{CallFailed, codes};
+use super::refused::mark;
 use crate::protocol::envelope::{EnvelopeError, Refused};
 use crate::protocol::modern::Invalid;
 use crate::store::Outcome;
-use crate::tracker::Refusal;
+use crate::tracker::{Refusal, causes};
 
 /// A refused client should wait at least so many seconds.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -68,14 +69,27 @@ pub fn json_response<B>(status: StatusCode, body: String) -> Response<SessionBod
     response
 }
 
+/// Returns an error that is noted as a refusal.
+fn refuse<B>(
+    status: StatusCode,
+    id: Option<&str>,
+    code: i64,
+    cause: &'static str,
+    message: &str,
+) -> Response<SessionBody<B>> {
+    mark(error_response(status, id, code, message), cause, message)
+}
+
 pub(super) fn edge<B>(refusal: &EdgeRefusal) -> Response<SessionBody<B>> {
-    let status = match refusal {
-        EdgeRefusal::Host | EdgeRefusal::Origin => StatusCode::FORBIDDEN,
-        EdgeRefusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        EdgeRefusal::TooSlow => StatusCode::REQUEST_TIMEOUT,
-        EdgeRefusal::Broken => StatusCode::BAD_REQUEST,
+    let (status, cause) = match refusal {
+        EdgeRefusal::Host | EdgeRefusal::Origin => {
+            (StatusCode::FORBIDDEN, causes::HOST_NOT_ALLOWED)
+        }
+        EdgeRefusal::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, causes::BODY_REFUSED),
+        EdgeRefusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, causes::BODY_REFUSED),
+        EdgeRefusal::Broken => (StatusCode::BAD_REQUEST, causes::BODY_REFUSED),
     };
-    error_response(status, None, codes::REFUSED, &refusal.to_string())
+    refuse(status, None, codes::REFUSED, cause, &refusal.to_string())
 }
 
 pub(super) fn method_not_allowed<B>(allowed: &'static str) -> Response<SessionBody<B>> {
@@ -100,7 +114,8 @@ pub(super) fn envelope<B>(Refused { error, id }: &Refused) -> Response<SessionBo
         EnvelopeError::Invalid(_) => -32600,
     };
     tracing::warn!("request refused: {error}");
-    error_response(StatusCode::BAD_REQUEST, id.as_deref(), code, &error.to_string())
+    let (status, message) = (StatusCode::BAD_REQUEST, error.to_string());
+    refuse(status, id.as_deref(), code, causes::MALFORMED, &message)
 }
 
 /// MCP 2026-07-28, Transports: -32020 for headers, -32602 for `_meta`, both with 400; -32601 with 404.
@@ -111,25 +126,32 @@ pub(super) fn modern<B>(id: Option<&str>, invalid: &Invalid) -> Response<Session
         Invalid::Removed(_) => (StatusCode::NOT_FOUND, -32601),
     };
     tracing::warn!("request refused: {invalid}");
-    error_response(status, id, code, &invalid.to_string())
+    refuse(status, id, code, causes::MALFORMED, &invalid.to_string())
 }
 
 pub(super) fn batch<B>() -> Response<SessionBody<B>> {
     let message = "batches exist in protocol version 2025-03-26 only, and never hold initialize";
-    error_response(StatusCode::BAD_REQUEST, None, -32600, message)
+    refuse(StatusCode::BAD_REQUEST, None, -32600, causes::MALFORMED, message)
 }
 
 /// MCP 2025-11-25, Transports, Session Management: 400 without a handle, 404 for one that ended.
 pub(super) fn admission<B>(id: Option<&str>, refusal: Refusal) -> Response<SessionBody<B>> {
-    let (status, code) = match refusal {
-        Refusal::NoHandle => (StatusCode::BAD_REQUEST, codes::NO_SESSION),
-        Refusal::UnknownHandle => (StatusCode::NOT_FOUND, codes::NO_SESSION),
-        Refusal::StoreUnavailable | Refusal::TooManySessions => {
-            (StatusCode::SERVICE_UNAVAILABLE, codes::SESSION_UNAVAILABLE)
+    const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+    let (status, code, cause) = match refusal {
+        Refusal::TooManyNew => return too_many(id, "new sessions from this address"),
+        Refusal::NoHandle => (StatusCode::BAD_REQUEST, codes::NO_SESSION, causes::NO_SESSION),
+        Refusal::UnknownHandle => {
+            (StatusCode::NOT_FOUND, codes::NO_SESSION, causes::UNKNOWN_SESSION)
+        }
+        Refusal::StoreUnavailable => {
+            (UNAVAILABLE, codes::SESSION_UNAVAILABLE, causes::STORE_UNAVAILABLE)
+        }
+        Refusal::TooManySessions => {
+            (UNAVAILABLE, codes::SESSION_UNAVAILABLE, causes::TOO_MANY_SESSIONS)
         }
     };
-    let mut response = error_response(status, id, code, &refusal.to_string());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    let mut response = refuse(status, id, code, cause, &refusal.to_string());
+    if status == UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
     }
     response
@@ -139,7 +161,7 @@ pub(super) fn too_many<B>(id: Option<&str>, what: &str) -> Response<SessionBody<
     tracing::warn!("request refused: too many {what}");
     let message = format!("too many {what}; wait a second and try again");
     let status = StatusCode::TOO_MANY_REQUESTS;
-    let mut response = error_response(status, id, codes::TOO_MANY, &message);
+    let mut response = refuse(status, id, codes::TOO_MANY, causes::RATE_LIMITED, &message);
     response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
     response
 }
@@ -147,7 +169,8 @@ pub(super) fn too_many<B>(id: Option<&str>, what: &str) -> Response<SessionBody<
 /// Refuses a handshake whose params are too large to be kept.
 pub(super) fn handshake_too_large<B>(id: Option<&str>, max: usize) -> Response<SessionBody<B>> {
     let message = format!("the params of initialize are larger than {max} bytes");
-    error_response(StatusCode::PAYLOAD_TOO_LARGE, id, codes::REFUSED, &message)
+    let status = StatusCode::PAYLOAD_TOO_LARGE;
+    refuse(status, id, codes::REFUSED, causes::BODY_REFUSED, &message)
 }
 
 /// Answers in the inner service's place. An error that answers a request comes with 200 like any answer;

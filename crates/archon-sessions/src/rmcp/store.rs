@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use super::events::{EventName, Follower, common_stream, stored, stream_of};
 use super::kept::Kept;
 use crate::session::{McpSessionId, Timestamp};
-use crate::tracker::{Admission, Affinity, Handshake, Tracker};
+use crate::tracker::{Admission, Affinity, Caller, Handshake, Tracker};
 
 /// How long a session is kept after rmcp asked for it last, where nothing else is said: a laptop that is closed in
 /// the evening goes on in the morning.
@@ -128,7 +128,10 @@ impl SessionStore for RmcpStore {
         if initialize.len() > PARAMS_MAX {
             return Err(format!("the params of initialize exceed {PARAMS_MAX} bytes").into());
         }
+        // Where its client calls from, the server does not say.
+        let permit = self.tracker.let_in(&Caller::default())?;
         let handshake = Handshake {
+            permit,
             upstream: self.name.clone(),
             initialize: initialize.into(),
             protocol_version: state.initialize_params.protocol_version.to_string(),

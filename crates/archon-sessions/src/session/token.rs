@@ -45,7 +45,7 @@ impl fmt::Debug for ReconnectToken {
 }
 
 /// What is stored of a token: its SHA-256, from which it cannot be made again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenHash(Box<str>);
 
 impl TokenHash {

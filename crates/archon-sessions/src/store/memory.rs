@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Batch, CallId, NodeRow, OpenCall, Price, Pruning, ReconnectAttempt, RequestRow, SessionStore,
-    StoreError, StoredEvent, StoredToken, TokenUse, TokenUsed,
+    Batch, CallId, NodeRow, OpenCall, Price, Pruning, ReconnectAttempt, RefusedRequests,
+    RequestRow, SessionStore, StoreError, StoredEvent, StoredToken, TokenUse, TokenUsed,
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{
@@ -39,6 +39,7 @@ struct Tables {
     token_secret: Option<String>,
     tokens: HashMap<SessionId, StoredToken>,
     attempts: VecDeque<ReconnectAttempt>,
+    refusals: VecDeque<RefusedRequests>,
     nodes: HashMap<Arc<str>, NodeRow>,
     calls: HashMap<CallId, OpenCall>,
     /// By stream and number. The tracker bounds them and says which to forget.
@@ -64,6 +65,11 @@ impl MemoryStore {
     /// Returns the attempts to reconnect, oldest first.
     pub fn reconnect_attempts(&self) -> Vec<ReconnectAttempt> {
         self.tables().attempts.iter().cloned().collect()
+    }
+
+    /// Returns the requests that were turned away, as they were counted together, oldest first.
+    pub fn refusals(&self) -> Vec<RefusedRequests> {
+        self.tables().refusals.iter().cloned().collect()
     }
 
     /// Returns the kept events of all streams, by stream and number.
@@ -219,6 +225,7 @@ impl SessionStore for MemoryStore {
         let mut guard = self.tables();
         let tables = &mut *guard;
         tables.attempts.retain(|attempt| attempt.at >= pruning.attempts_before);
+        tables.refusals.retain(|row| row.minute >= pruning.attempts_before);
         let Some(before) = pruning.sessions_before else { return Ok(0) };
         let is_old = |session: &Session| session.end.is_some_and(|end| end.at < before);
         tables.sessions.retain(|_, session| !is_old(session));
@@ -272,6 +279,9 @@ impl Tables {
         self.attempts.extend(batch.attempts.iter().cloned());
         let surplus = self.attempts.len().saturating_sub(ATTEMPTS_MAX);
         self.attempts.drain(..surplus);
+        self.refusals.extend(batch.refusals.iter().cloned());
+        let surplus = self.refusals.len().saturating_sub(ATTEMPTS_MAX);
+        self.refusals.drain(..surplus);
         for (id, user) in &batch.users {
             if let Some(session) = self.sessions.get_mut(id) {
                 session.user = Some(user.clone());

@@ -20,9 +20,9 @@ pub struct NodeRow {
 pub struct Pruning {
     /// Sessions that ended before this moment, and all that belongs to them; `None` keeps them.
     pub sessions_before: Option<Timestamp>,
-    /// Attempts to reconnect before this moment.
+    /// Attempts to reconnect, and requests that were turned away, before this moment.
     pub attempts_before: Timestamp,
-    /// Attempts that are kept, however young the others are.
+    /// Rows of each that are kept, however young the others are.
     pub attempts_max: u32,
     /// Rows of one table at most, so that nobody waits long for it.
     pub rows_max: u32,

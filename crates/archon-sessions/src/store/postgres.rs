@@ -319,7 +319,10 @@ impl SessionStore for PostgresStore {
     }
 
     async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError> {
-        let mut deleted = self.delete(lifecycle::old_attempts(pruning)).await?;
+        let mut deleted = 0;
+        for statement in lifecycle::old_tries(pruning) {
+            deleted += self.delete(statement).await?;
+        }
         let Some(before) = pruning.sessions_before else { return Ok(deleted) };
         // Days go at no cost; what is left of old sessions then was asked on younger days.
         self.drop_requests_before(before).await?;

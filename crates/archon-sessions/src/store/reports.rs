@@ -8,6 +8,7 @@ mod cursor;
 mod days;
 mod history;
 mod minutes;
+mod refusals;
 mod requests;
 mod search;
 pub(crate) mod select;
@@ -23,6 +24,7 @@ pub(crate) use history::once;
 pub use history::{ATTEMPTS_MAX, AttemptRecord, CHAIN_MAX, Chain, ChainLink};
 pub use minutes::{Counts, MINUTES_MAX, Minute};
 pub(crate) use minutes::{first_minute, in_a_row, minute_of};
+pub use refusals::RefusalRecord;
 pub use requests::{Failures, OFFSET_MAX, RequestQuery, RequestRecord};
 pub use search::{Found, search};
 pub use sessions::{
@@ -72,6 +74,12 @@ pub trait Reports: Send + Sync + 'static {
     /// # Errors
     /// If the store is not available or a row is not readable.
     async fn attempts(&self, id: SessionId) -> Result<Vec<AttemptRecord>, StoreError>;
+
+    /// Returns the latest rows of requests that were turned away, the latest first; at most so many.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn refusals(&self, limit: usize) -> Result<Vec<RefusalRecord>, StoreError>;
 
     /// Returns how sessions are at this moment.
     ///

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
-use super::{Affinity, ConnectionSetup, Durable, LiveConnection, Presence, Tracker};
+use super::{Affinity, ConnectionSetup, Durable, LiveConnection, Permit, Presence, Tracker};
 use crate::protocol::{Envelope, Handle, Presented};
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, KeyDigest,
@@ -19,7 +19,7 @@ use crate::session::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Proof {
-    /// (1) `X-Archon-Session-Id`: a handle.
+    /// (1) `X-Archon-Session-Id`, shown by the authenticated principal whose session it is.
     Header,
     /// (2) The legacy connection's `Mcp-Session-Id`: a handle.
     Connection,
@@ -29,15 +29,19 @@ pub enum Proof {
     ClientKey,
     /// (5) The same authenticated principal with the same client.
     Principal,
-    /// (6) Peer address, user agent and client info: for tracking only.
+    /// (6) `X-Archon-Session-Id` and nothing else. An id is in lists and logs: it names a session for tracking, and shows
+    /// nothing.
+    Name,
+    /// (7) Peer address, user agent and client info: for tracking only.
     Fingerprint,
-    /// (7) Nothing: the session is new.
+    /// (8) Nothing: the session is new.
     New,
 }
 
 impl Proof {
-    /// Returns true if what it found may be used to reach state at an upstream. A fingerprint is a
-    /// guess, and two clients behind one address must never meet in one upstream session.
+    /// Returns true if what it found may be used to reach state at an upstream, to get a token, and to end the
+    /// session. Whoever has seen an id knows it, and a fingerprint is a guess: two clients behind one address must never
+    /// meet in one upstream session.
     pub fn reaches_upstream_state(self) -> bool {
         match self {
             Self::Header
@@ -46,7 +50,7 @@ impl Proof {
             | Self::ClientKey
             | Self::Principal
             | Self::New => true,
-            Self::Fingerprint => false,
+            Self::Name | Self::Fingerprint => false,
         }
     }
 }
@@ -109,11 +113,16 @@ pub enum Refusal {
     /// As many sessions as this server may hold: 503.
     #[error("this server holds as many sessions as it may; try again later")]
     TooManySessions,
+    /// As many new sessions as this address may begin for now: 429.
+    #[error("too many new sessions from this address")]
+    TooManyNew,
 }
 
 /// A legacy handshake that the inner service answered.
 #[derive(Clone, Debug)]
 pub struct Handshake {
+    /// That the session which it may need was let in.
+    pub permit: Permit,
     /// Where.
     pub upstream: Arc<str>,
     /// The `params` of `initialize` as JSON text.
@@ -220,7 +229,7 @@ impl Tracker {
                 self.resume_connection(handle, upstream, caller, now).await?
             }
             (None, _) => {
-                let session = self.named(presented, caller).ok_or(Refusal::NoHandle)?;
+                let session = self.proven(presented, caller).ok_or(Refusal::NoHandle)?;
                 let handle = self.latest_handle(session, upstream, caller).await;
                 let handle = handle.ok_or(Refusal::NoHandle)?;
                 self.resume_connection(handle, upstream, caller, now).await?
@@ -230,14 +239,19 @@ impl Tracker {
         let bound = connection.presence();
         let named = presented.session.sent().filter(|id| *id != bound.id());
         let (presence, proof) = match named.and_then(|id| self.own_presence(id, caller)) {
-            Some(presence) => (presence, Proof::Header),
+            Some(presence) if !Arc::ptr_eq(&presence, &bound) => {
+                let is_proven = self.is_proven(presence.id(), caller);
+                (presence, if is_proven { Proof::Header } else { Proof::Name })
+            }
+            Some(_) => (bound, connection.proof()),
             None => {
                 if let Some(id) = named.filter(|id| !bound.continues(*id)) {
                     tracing::warn!(session_id = %id, "session {id} invalid: unknown, ended or not the caller's");
                 } else if presented.session == Handle::Malformed {
                     tracing::warn!("session invalid: the id sent is none of ours");
                 }
-                (bound, Proof::Connection)
+                let proof = connection.proof();
+                (bound, proof)
             }
         };
         self.found(&presence, proof, now);
@@ -247,7 +261,7 @@ impl Tracker {
     /// Finds the session of a modern request, or creates it.
     ///
     /// # Errors
-    /// If a new session would be one too many.
+    /// If a new session would be one too many, of all or of its address.
     pub async fn admit_modern(
         &self,
         presented: &Presented,
@@ -272,6 +286,11 @@ impl Tracker {
         }
         // Who keeps cookies needs no guess, and has a session of its own from the first one that it shows.
         let ticket = self.ticket(presented, caller).await;
+        if ticket.is_none()
+            && let Some(admission) = self.admit_by_name(presented, caller, now).await?
+        {
+            return Ok(admission);
+        }
         let is_guessable = client_key.is_none() && ticket.is_none();
         let fingerprint = fingerprint(&self.inner.fingerprint_key, caller, &client);
         let fingerprint = fingerprint.filter(|_| is_guessable);
@@ -287,7 +306,8 @@ impl Tracker {
         );
         let session = Session { fingerprint, client_key, user: caller.user.clone(), ..session };
         if let Some(ticket) = ticket {
-            return self.redeem(ticket, session, caller, now).await;
+            let permit = self.let_in(caller)?;
+            return self.redeem(ticket, session, permit, caller, now).await;
         }
         let kin = Kin::of_session(&session);
         let known = kin.as_ref().and_then(|kin| self.inner.kin.pin().get(kin).cloned());
@@ -295,15 +315,28 @@ impl Tracker {
             self.found(&presence, kin.proof(), now);
             return Ok(Admission { presence, proof: kin.proof(), connection: None, durable: None });
         }
-        self.create(session, kin)
+        let permit = self.let_in(caller)?;
+        self.create(session, kin, permit)
     }
 
     /// Returns the session of a modern request only if there is one already: what `server/discover`
     /// does not create.
-    pub fn peek_modern(&self, presented: &Presented, caller: &Caller) -> Option<Arc<Presence>> {
+    pub fn peek_modern(
+        &self,
+        presented: &Presented,
+        caller: &Caller,
+    ) -> Option<(Arc<Presence>, Proof)> {
         let cookie = self.genuine_cookie(presented, caller).map(|cookie| cookie.session);
-        let ids = [presented.session.sent(), cookie];
-        ids.into_iter().flatten().find_map(|id| self.own_presence(id, caller))
+        let name = presented.session.sent();
+        let proof = if name.is_none_or(|id| self.is_proven(id, caller)) {
+            Proof::Header
+        } else {
+            Proof::Name
+        };
+        let of_cookie = cookie.filter(|id| name.is_none_or(|name| self.is_same(name, *id, caller)));
+        let shown = [(of_cookie, Proof::Cookie), (name, proof), (cookie, Proof::Cookie)];
+        let found = shown.into_iter().filter_map(|(id, proof)| Some((id?, proof)));
+        found.into_iter().find_map(|(id, proof)| Some((self.own_presence(id, caller)?, proof)))
     }
 
     /// Opens a connection for a handshake that was answered: in the session the client presents by
@@ -329,6 +362,12 @@ impl Tracker {
                     let handle = McpSessionId::random();
                     return Ok(self.connect(admission, handle, handshake, caller, now));
                 }
+                // What is only named gets one more connection for as long as there is room: none of its own goes.
+                let named = self.admit_by_name(presented, caller, now).await?;
+                if let Some(admission) = named.filter(|admission| admission.presence.has_room()) {
+                    let handle = McpSessionId::random();
+                    return Ok(self.connect(admission, handle, handshake, caller, now));
+                }
                 let fingerprint = fingerprint(&self.inner.fingerprint_key, caller, &client);
                 let fingerprint = fingerprint.filter(|_| client_key.is_none());
                 let timeout = self.idle_timeout(presented, &client, caller);
@@ -350,7 +389,7 @@ impl Tracker {
                         let user = caller.user.clone();
                         let session = Session { fingerprint, client_key, user, ..session };
                         let kin = Kin::of_session(&session).filter(|_| client_key.is_some());
-                        self.create(session, kin)?
+                        self.create(session, kin, handshake.permit)?
                     }
                 }
             }
@@ -367,6 +406,7 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Admission {
+        let is_named = admission.proof == Proof::Name;
         let record = Connection {
             handle,
             session: admission.presence.id(),
@@ -375,7 +415,7 @@ impl Tracker {
             protocol_version: handshake.protocol_version.into(),
             initialize: handshake.initialize,
             link: handshake.link.and_then(|link| link.to_str().ok().map(Box::from)),
-            setup: ConnectionSetup::to_stored(None, Some(&handshake.affinity)),
+            setup: ConnectionSetup::to_stored(None, Some(&handshake.affinity), is_named),
             opened_at: now,
             ended_at: None,
         };
@@ -397,7 +437,8 @@ impl Tracker {
         idle_timeout(rules, standard, asked, client, &caller.principal, caller.user.as_deref())
     }
 
-    /// Ends a connection at its client's word, and its session if it was the last one.
+    /// Ends a connection at its client's word, and its session if it was the last one. One that came to a session
+    /// without connections by nothing but its name leaves it as it is.
     pub fn close(&self, admission: &Admission, now: Timestamp) -> Option<Durable> {
         let connection = admission.connection.as_ref()?;
         let presence = connection.presence();
@@ -405,7 +446,7 @@ impl Tracker {
         self.forget_logs(connection);
         let was_last = presence.remove_connection(connection.handle());
         let stored = self.inner.writer.durably(|batch| batch.connections.push(record));
-        if !was_last {
+        if !was_last || (connection.is_named() && presence.era() == Era::Modern) {
             return Some(stored);
         }
         self.end(&presence, DisconnectReason::ClientDisconnect, now).or(Some(stored))
@@ -437,19 +478,43 @@ impl Tracker {
         }
     }
 
-    /// Finds the session that the header or the cookie names.
+    /// Finds the session of a handle that proves something: an id of the principal's own, or a cookie. Where a name is
+    /// shown as well, the cookie must be of the same session.
     async fn admit_by_handle(
         &self,
         presented: &Presented,
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Option<Admission>, Refusal> {
-        let cookie = match self.genuine_cookie(presented, caller) {
-            Some(cookie) => Handle::Sent(cookie.session),
-            None if presented.cookie == Handle::Absent => Handle::Absent,
-            None => Handle::Malformed,
+        let name = self.name(presented, caller);
+        let header = if name.is_none() { presented.session } else { Handle::Absent };
+        let cookie = match (name, self.cookie_handle(presented, caller)) {
+            (Some(name), Handle::Sent(id)) if !self.is_same(name, id, caller) => Handle::Absent,
+            (_, cookie) => cookie,
         };
-        for (handle, proof) in [(presented.session, Proof::Header), (cookie, Proof::Cookie)] {
+        self.admit_by([(header, Proof::Header), (cookie, Proof::Cookie)], caller, now).await
+    }
+
+    /// Finds the session that is named without a proof; without one, that of a cookie which came with the name.
+    async fn admit_by_name(
+        &self,
+        presented: &Presented,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Option<Admission>, Refusal> {
+        let Some(name) = self.name(presented, caller) else { return Ok(None) };
+        let cookie = self.cookie_handle(presented, caller);
+        let shown = [(Handle::Sent(name), Proof::Name), (cookie, Proof::Cookie)];
+        self.admit_by(shown, caller, now).await
+    }
+
+    async fn admit_by(
+        &self,
+        shown: [(Handle<SessionId>, Proof); 2],
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Option<Admission>, Refusal> {
+        for (handle, proof) in shown {
             let id = match handle {
                 Handle::Absent => continue,
                 Handle::Sent(id) => id,
@@ -462,7 +527,10 @@ impl Tracker {
                 self.found(&presence, proof, now);
                 return Ok(Some(Admission { presence, proof, connection: None, durable: None }));
             }
-            if let Some((presence, durable)) = self.resume_session(id, caller, now).await? {
+            let turn = self.turn(caller).await;
+            let resumed = self.resume_session(id, caller, now).await?;
+            drop(turn);
+            if let Some((presence, durable)) = resumed {
                 self.found(&presence, proof, now);
                 return Ok(Some(Admission { presence, proof, connection: None, durable }));
             }
@@ -497,7 +565,7 @@ impl Tracker {
         upstream: &str,
         caller: &Caller,
     ) -> Option<Arc<LiveConnection>> {
-        let presence = self.own_presence(self.named(presented, caller)?, caller)?;
+        let presence = self.own_presence(self.proven(presented, caller)?, caller)?;
         let handles = presence.connections();
         handles
             .into_iter()

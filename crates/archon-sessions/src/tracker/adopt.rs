@@ -30,7 +30,7 @@ impl Tracker {
             idle_timeout,
             now,
         );
-        let admission = self.create(session, None)?;
+        let admission = self.create(session, None, handshake.permit)?;
         Ok(self.connect(admission, handle, handshake, &Caller::default(), now))
     }
 
@@ -58,7 +58,11 @@ impl Tracker {
                 Ok(Some(admission))
             }
             Err(Refusal::UnknownHandle | Refusal::NoHandle) => Ok(None),
-            Err(refusal @ (Refusal::StoreUnavailable | Refusal::TooManySessions)) => Err(refusal),
+            Err(
+                refusal @ (Refusal::StoreUnavailable
+                | Refusal::TooManySessions
+                | Refusal::TooManyNew),
+            ) => Err(refusal),
         }
     }
 

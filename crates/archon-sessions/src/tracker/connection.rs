@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
+use super::admit::Proof;
 use super::affinity::Affinity;
 use super::ledger::CallFacts;
 use super::log::{Purpose, StreamLog};
@@ -64,6 +65,8 @@ struct State {
     calls: Vec<Arc<CallFacts>>,
     /// Hashes of the ids of calls in flight: as many as a session may have, or fewer.
     ids: Vec<u64>,
+    /// Whether it came to its session by nothing but its name.
+    is_named: bool,
     /// `None` for the many that set nothing up.
     setup: Option<Box<ConnectionSetup>>,
 }
@@ -72,10 +75,10 @@ impl LiveConnection {
     pub(super) fn new(record: Connection, presence: Arc<Presence>) -> Arc<Self> {
         let link = record.link.and_then(|link| HeaderValue::try_from(String::from(link)).ok());
         let stored = record.setup.as_deref().map(ConnectionSetup::from_stored);
-        let (setup, affinity) = stored.unwrap_or_default();
+        let (setup, affinity, is_named) = stored.unwrap_or_default();
         let setup = Some(setup).filter(|setup| !setup.is_empty()).map(Box::new);
         let (ended_at, logs, calls, ids) = (record.ended_at, Vec::new(), Vec::new(), Vec::new());
-        let state = State { presence, link, affinity, ended_at, logs, calls, ids, setup };
+        let state = State { presence, link, affinity, ended_at, logs, calls, ids, is_named, setup };
         Arc::new(Self {
             state: Mutex::new(state),
             reopening: tokio::sync::Mutex::default(),
@@ -261,6 +264,22 @@ impl LiveConnection {
         self.record()
     }
 
+    /// Binds it to a session for which its client has shown a proof; returns what to store.
+    pub(super) fn bind_proven(&self, presence: Arc<Presence>) -> Connection {
+        self.state().is_named = false;
+        self.bind(presence)
+    }
+
+    /// Returns true if it came to its session by nothing but its name.
+    pub(super) fn is_named(&self) -> bool {
+        self.state().is_named
+    }
+
+    /// Returns what its handle proves of its session.
+    pub(super) fn proof(&self) -> Proof {
+        if self.is_named() { Proof::Name } else { Proof::Connection }
+    }
+
     /// Ends it once; returns what to store.
     pub(super) fn end(&self, now: Timestamp) -> Option<Connection> {
         {
@@ -283,7 +302,11 @@ impl LiveConnection {
             protocol_version: (&*self.protocol_version).into(),
             initialize: self.initialize.clone(),
             link: state.link.as_ref().and_then(|link| link.to_str().ok()).map(Box::from),
-            setup: ConnectionSetup::to_stored(state.setup.as_deref(), state.affinity.as_ref()),
+            setup: ConnectionSetup::to_stored(
+                state.setup.as_deref(),
+                state.affinity.as_ref(),
+                state.is_named,
+            ),
             opened_at: self.opened_at,
             ended_at: state.ended_at,
         }

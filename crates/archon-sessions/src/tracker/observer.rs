@@ -45,6 +45,10 @@ pub trait Observer: fmt::Debug + Send + Sync {
     /// for each session.
     fn state_lost(&self, _upstream: &str, _session: &Session) {}
 
+    /// A request was turned away before it had a place in a session. `cause` is one of a fixed number of words, and
+    /// `upstream` is empty for what is no upstream's.
+    fn refused(&self, _upstream: &str, _cause: &'static str) {}
+
     /// Returns true if requests should keep where they stand in their clients' traces.
     fn wants_trace_context(&self) -> bool {
         false

@@ -10,8 +10,8 @@ use super::admit::{Kin, Proof};
 use super::census::Place;
 use crate::events::LastTold;
 use crate::session::{
-    ClientInfo, DisconnectReason, End, Era, Fingerprint, McpSessionId, Principal, Session,
-    SessionId, Timestamp, User,
+    ClientInfo, DisconnectReason, End, Era, Fingerprint, KeyDigest, McpSessionId, Principal,
+    Session, SessionId, Timestamp, User,
 };
 
 /// Connections one session may have open; a client has one per upstream and a few forgotten ones.
@@ -268,6 +268,16 @@ impl Presence {
         self.reconnect_count.fetch_max(count, Relaxed);
         self.revision.fetch_max(revision, Relaxed);
         self.touch(now);
+    }
+
+    /// Returns true if it may have one more connection without losing its oldest.
+    pub(super) fn has_room(&self) -> bool {
+        self.handles().len() < CONNECTIONS_MAX
+    }
+
+    /// Returns the digest of its client's key.
+    pub(super) fn client_key(&self) -> Option<KeyDigest> {
+        self.session.client_key
     }
 
     /// Returns true if no connection is bound to it and no stream is open, and of calls there is one at most.

@@ -2,8 +2,8 @@
 //!
 //! `docs/decisions/0001-what-identifies-a-client.md` says what each of them opens.
 
-use super::Tracker;
 use super::admit::{Admission, Caller, Kin, Proof, Refusal};
+use super::{Permit, Presence, Tracker};
 use crate::protocol::{Handle, Presented};
 use crate::session::{ClientInfo, Cookie, KeyDigest, Session, SessionId, Timestamp};
 
@@ -21,6 +21,8 @@ impl Tracker {
     ) -> Option<Cookie> {
         let shown = self.genuine_cookie(presented, caller);
         let session = match admission.proof {
+            // Who names a session goes on naming it. A cookie would make a proof of that.
+            Proof::Name => return None,
             Proof::Fingerprint => SessionId::random(),
             Proof::Header
             | Proof::Connection
@@ -45,19 +47,67 @@ impl Tracker {
         is_good.then_some(cookie)
     }
 
+    /// Says so of sessions in memory only: of any other anybody could say it.
     fn is_from_before_seals(&self, id: SessionId) -> bool {
         let since = self.inner.sealed_since;
         if Timestamp::now().since(since) >= self.inner.settings.resume_window {
             return false;
         }
         let sessions = self.inner.sessions.pin();
-        sessions.get(&id).is_none_or(|presence| presence.connected_at() < since)
+        sessions.get(&id).is_some_and(|presence| presence.connected_at() < since)
     }
 
-    /// Returns the session that a legacy request without a connection names.
-    pub(super) fn named(&self, presented: &Presented, caller: &Caller) -> Option<SessionId> {
+    /// Returns the session that a legacy request without a connection shows a proof of.
+    pub(super) fn proven(&self, presented: &Presented, caller: &Caller) -> Option<SessionId> {
         let cookie = || self.genuine_cookie(presented, caller).map(|cookie| cookie.session);
-        presented.session.sent().or_else(cookie)
+        presented.session.sent().filter(|id| self.is_proven(*id, caller)).or_else(cookie)
+    }
+
+    /// Returns the id that was sent, if it shows nothing: anybody may have seen it.
+    pub(super) fn name(&self, presented: &Presented, caller: &Caller) -> Option<SessionId> {
+        presented.session.sent().filter(|id| !self.is_proven(*id, caller))
+    }
+
+    /// Returns true if this caller's showing an id proves something: who authenticated can have its own sessions only.
+    /// Ids were proofs before cookies had seals, and are for the sessions of that time that memory still has.
+    pub(super) fn is_proven(&self, id: SessionId, caller: &Caller) -> bool {
+        caller.principal.is_authenticated() || self.is_from_before_seals(id)
+    }
+
+    /// Returns true if both ids lead to one session.
+    pub(super) fn is_same(&self, one: SessionId, other: SessionId, caller: &Caller) -> bool {
+        let presence = |id| self.own_presence(id, caller).map(|presence| presence.id());
+        one == other || presence(one).is_some_and(|id| presence(other) == Some(id))
+    }
+
+    /// Returns the session of the cookie that was sent.
+    pub(super) fn cookie_handle(
+        &self,
+        presented: &Presented,
+        caller: &Caller,
+    ) -> Handle<SessionId> {
+        match (self.genuine_cookie(presented, caller), presented.cookie) {
+            (Some(cookie), _) => Handle::Sent(cookie.session),
+            (None, Handle::Absent) => Handle::Absent,
+            (None, Handle::Malformed) => Handle::Malformed,
+            (None, Handle::Sent(cookie)) => {
+                let id = cookie.session;
+                tracing::warn!(session_id = %id, "session {id} invalid: its cookie is none of ours");
+                Handle::Absent
+            }
+        }
+    }
+
+    /// Returns true if what an anonymous client shows proves that a session is its own: a sealed cookie of it, or its key.
+    /// Its id does not.
+    pub fn proves(&self, presented: &Presented, presence: &Presence) -> bool {
+        let cookie = self.genuine_cookie(presented, &Caller::default());
+        let is_of_cookie = cookie.filter(|cookie| !cookie.is_bare()).is_some_and(|cookie| {
+            cookie.session == presence.id() || presence.continues(cookie.session)
+        });
+        let key = self.key_of(presented);
+        let is_of_key = key.is_some() && presence.client_key() == key;
+        !presence.principal().is_authenticated() && (is_of_cookie || is_of_key)
     }
 
     /// Returns the digest of the key that was sent.
@@ -95,7 +145,9 @@ impl Tracker {
             }));
         }
         // The record never outranks the client: without the store it gets a new session.
+        let turn = self.turn(caller).await;
         let stored = self.look_up(self.inner.store.sessions_of_key(key, SESSIONS_OF_KEY_MAX)).await;
+        drop(turn);
         let is_own = |session: &Session| {
             session.principal == caller.principal && session.client.name == client.name
         };
@@ -126,6 +178,7 @@ impl Tracker {
         &self,
         ticket: SessionId,
         session: Session,
+        permit: Permit,
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Admission, Refusal> {
@@ -137,6 +190,6 @@ impl Tracker {
         }
         let session = Session { id: ticket, ..session };
         let kin = Kin::of_session(&session);
-        self.create(session, kin)
+        self.create(session, kin, permit)
     }
 }

@@ -25,7 +25,7 @@ pub struct ReconnectSettings {
     pub key: Option<TokenKey>,
     /// How long a token is good.
     pub token_lifetime: Duration,
-    /// How often it may be tried.
+    /// How often it may fail.
     pub rate: ReconnectRate,
 }
 
@@ -49,7 +49,7 @@ pub struct Reconnected {
 /// Why a client does not have a session back. Of several reasons the first of these is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReconnectRefusal {
-    /// It was tried too often, for this session or from this address.
+    /// Tries with this token, or from this address, have failed too often.
     #[error("rate_limited")]
     RateLimited {
         /// When to try again.
@@ -174,18 +174,21 @@ impl Tracker {
         now: Timestamp,
     ) -> Result<Reconnected, ReconnectRefusal> {
         let limited = |retry_after| ReconnectRefusal::RateLimited { retry_after };
-        self.inner.reconnects.try_address(caller.peer).map_err(limited)?;
-        let session = self.look_up_session(id).await?;
-        if session.principal != caller.principal {
-            return Err(ReconnectRefusal::SessionNotFound);
+        let (limits, presented) = (&self.inner.reconnects, TokenHash::of(token));
+        // What is not ours costs no look-up to know. It is limited by token and by address, and never by session: that
+        // would let strangers keep out the client whose session it is.
+        if let Err(fault) = self.inner.token_key.verify(token, id, &caller.principal, now) {
+            limits.fail(&presented, caller.peer).map_err(limited)?;
+            self.own_session(id, caller).await?;
+            self.find(id, now).await?;
+            return Err(fault.into());
         }
-        // Only now: made-up ids are no sessions to count for.
-        self.inner.reconnects.try_session(id).map_err(limited)?;
+        limits.try_token(&presented).map_err(limited)?;
+        self.own_session(id, caller).await?;
         let presence = self.find(id, now).await?;
-        self.inner.token_key.verify(token, id, presence.principal(), now)?;
         let next = self.make_token(id, presence.principal(), now);
         let next = next.map_err(|_| ReconnectRefusal::StoreUnavailable)?;
-        let using = TokenUse { presented: TokenHash::of(token), next: stored(id, &next), at: now };
+        let using = TokenUse { presented, next: stored(id, &next), at: now };
         let used = self.look_up(self.inner.store.use_token(&using)).await;
         let used = used.map_err(|()| ReconnectRefusal::StoreUnavailable)?;
         let TokenUsed { reconnect_count, revision } =
@@ -198,20 +201,19 @@ impl Tracker {
         Ok(Reconnected { presence, reconnect_count, next })
     }
 
-    /// Returns the session as somebody knows it, ended or not.
-    async fn look_up_session(
-        &self,
-        id: SessionId,
-    ) -> Result<crate::session::Session, ReconnectRefusal> {
+    /// Checks that there is such a session of the caller's, ended or not.
+    async fn own_session(&self, id: SessionId, caller: &Caller) -> Result<(), ReconnectRefusal> {
         let remembered = self.inner.sessions.pin().get(&id).map(|presence| presence.session());
-        match remembered {
-            Some(session) => Ok(session),
+        let session = match remembered {
+            Some(session) => session,
             None => self
                 .look_up(self.inner.store.session(id))
                 .await
                 .map_err(|()| ReconnectRefusal::StoreUnavailable)?
-                .ok_or(ReconnectRefusal::SessionNotFound),
-        }
+                .ok_or(ReconnectRefusal::SessionNotFound)?,
+        };
+        let is_own = session.principal == caller.principal;
+        if is_own { Ok(()) } else { Err(ReconnectRefusal::SessionNotFound) }
     }
 
     fn make_token(

@@ -10,7 +10,7 @@ use crate::store::Pruning;
 const ROWS_AT_ONCE: u32 = 1000;
 /// And so long they have it to themselves then.
 const PAUSE: Duration = Duration::from_millis(25);
-/// Attempts to reconnect are of interest for as long as somebody may look into what happened...
+/// Attempts to reconnect, and requests that were turned away, are of interest for as long as somebody may look into what happened...
 const ATTEMPTS_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// ... and so many of them are: strangers cause them.
 const ATTEMPTS_MAX: u32 = 100_000;

@@ -29,6 +29,9 @@ struct Stored {
     subscriptions: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     affinity: String,
+    /// Whether its connection came to its session by nothing but its name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    named: bool,
 }
 
 impl ConnectionSetup {
@@ -37,10 +40,11 @@ impl ConnectionSetup {
         matches!(method, "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe")
     }
 
-    /// Reads the stored form, with the affinity that is stored beside it; nothing from a text that is not one.
-    pub(super) fn from_stored(text: &str) -> (Self, Option<Affinity>) {
+    /// Reads the stored form, with what is stored beside it: the affinity, and whether the session was only named;
+    /// nothing from a text that is not one.
+    pub(super) fn from_stored(text: &str) -> (Self, Option<Affinity>, bool) {
         let Ok(stored) = serde_json::from_str::<Stored>(text) else {
-            return (Self::default(), None);
+            return (Self::default(), None, false);
         };
         let pairs = stored.subscriptions.into_iter().take(SUBSCRIPTIONS_MAX);
         let setup = Self {
@@ -48,13 +52,17 @@ impl ConnectionSetup {
             subscriptions: pairs.map(|(uri, params)| (uri.into(), params.into())).collect(),
         };
         let affinity = Some(stored.affinity).filter(|text| !text.is_empty());
-        (setup, affinity.as_deref().map(Affinity::from_stored))
+        (setup, affinity.as_deref().map(Affinity::from_stored), stored.named)
     }
 
-    /// Returns the stored form, with an affinity beside it; `None` if there is nothing to store.
-    pub(super) fn to_stored(setup: Option<&Self>, affinity: Option<&Affinity>) -> Option<Arc<str>> {
+    /// Returns the stored form, with the rest beside it; `None` if there is nothing to store.
+    pub(super) fn to_stored(
+        setup: Option<&Self>,
+        affinity: Option<&Affinity>,
+        named: bool,
+    ) -> Option<Arc<str>> {
         let affinity = affinity.map(Affinity::text).filter(|text| !text.is_empty());
-        if setup.is_none() && affinity.is_none() {
+        if setup.is_none() && affinity.is_none() && !named {
             return None;
         }
         let pairs = setup.map_or(&[][..], |setup| &setup.subscriptions).iter();
@@ -64,6 +72,7 @@ impl ConnectionSetup {
                 .map(|(uri, params)| (uri.to_string(), params.to_string()))
                 .collect(),
             affinity: affinity.as_deref().unwrap_or_default().to_owned(),
+            named,
         };
         serde_json::to_string(&stored).ok().map(Into::into)
     }
@@ -129,19 +138,19 @@ mod tests {
             ("resources/subscribe", r#"{"uri":"a:2"}"#),
         ];
         assert_eq!(found, expected);
-        let stored = ConnectionSetup::to_stored(Some(&setup), None).unwrap();
-        let (again, affinity) = ConnectionSetup::from_stored(&stored);
+        let stored = ConnectionSetup::to_stored(Some(&setup), None, false).unwrap();
+        let (again, affinity, is_named) = ConnectionSetup::from_stored(&stored);
         assert!(again.requests().eq(setup.requests()), "the stored form reads back");
-        assert!(affinity.is_none() && !stored.contains("affinity"));
+        assert!(affinity.is_none() && !stored.contains("affinity") && !is_named);
     }
 
     #[test]
     fn an_affinity_is_stored_beside_it() {
         let affinity = Affinity::from_stored("a=1");
-        let stored = ConnectionSetup::to_stored(None, Some(&affinity)).unwrap();
-        let (setup, again) = ConnectionSetup::from_stored(&stored);
+        let stored = ConnectionSetup::to_stored(None, Some(&affinity), true).unwrap();
+        let (setup, again, is_named) = ConnectionSetup::from_stored(&stored);
         assert_eq!(again.map(|again| again.text()), Some("a=1".into()));
-        assert_eq!(setup.requests().count(), 0);
-        assert_eq!(ConnectionSetup::to_stored(None, Some(&Affinity::default())), None);
+        assert_eq!((setup.requests().count(), is_named), (0, true));
+        assert_eq!(ConnectionSetup::to_stored(None, Some(&Affinity::default()), false), None);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::admit::{Admission, Caller, Kin, Proof, Refusal};
-use super::{Durable, Inner, LiveConnection, Presence, Tracker};
+use super::{Durable, Inner, LiveConnection, Permit, Presence, Tracker};
 use crate::session::{Connection, McpSessionId, Resumption, Session, SessionId, Timestamp};
 use crate::store::StoreError;
 
@@ -20,6 +20,8 @@ const LOOKUP_LIMIT: Duration = Duration::from_secs(3);
 /// Whoever holds a connection's lane may take a session's, never the other way round.
 #[derive(Default)]
 pub(super) struct SlowPath {
+    /// Taken before a lane, never while one is held: who waits here holds nobody else up.
+    pub(super) strangers: Mutex<()>,
     connections: Lanes,
     sessions: Lanes,
 }
@@ -51,8 +53,23 @@ impl Tracker {
         self.inner.slow.connections.lane(handle).await
     }
 
+    /// Waits for the turn of a look-up of something that memory does not know. An address that has many things looked
+    /// up is not refused, since one of them may be good: it has them looked up one at a time, together with all others
+    /// that do so.
+    pub(super) async fn turn(&self, caller: &Caller) -> Option<MutexGuard<'_, ()>> {
+        match self.inner.lookups.take(caller.peer) {
+            Ok(()) => None,
+            Err(_) => Some(self.inner.slow.strangers.lock().await),
+        }
+    }
+
     /// Puts a new session into memory and its row on the way to the store.
-    pub(super) fn create(&self, session: Session, kin: Option<Kin>) -> Result<Admission, Refusal> {
+    pub(super) fn create(
+        &self,
+        session: Session,
+        kin: Option<Kin>,
+        _: Permit,
+    ) -> Result<Admission, Refusal> {
         let inner = &self.inner;
         if inner.sessions.len() >= inner.settings.sessions_max {
             return Err(Refusal::TooManySessions);
@@ -164,6 +181,8 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<(Arc<LiveConnection>, Option<Durable>), Refusal> {
+        let is_known = self.inner.connections.pin().contains_key(&handle);
+        let turn = if is_known { None } else { self.turn(caller).await };
         let _lane = self.connection_lane(handle).await;
         let remembered = self.inner.connections.pin().get(&handle).cloned();
         let record = match &remembered {
@@ -174,6 +193,7 @@ impl Tracker {
                 .map_err(|()| Refusal::StoreUnavailable)?
                 .ok_or(Refusal::UnknownHandle)?,
         };
+        drop(turn);
         let is_own = *record.upstream == *upstream && record.principal == caller.principal;
         if !is_own || record.ended_at.is_some() {
             return Err(Refusal::UnknownHandle);

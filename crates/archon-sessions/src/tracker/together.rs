@@ -38,7 +38,7 @@ impl Shared {
 
     /// Starts a tracker that does by itself nothing but write.
     async fn start(&self, which: usize, node: &str) -> Tracker {
-        let rate = ReconnectRate { per_session: 0, ..ReconnectRate::default() };
+        let rate = ReconnectRate { per_token: 0, ..ReconnectRate::default() };
         let settings = Settings {
             node: node.into(),
             reap_every: Duration::from_secs(3600),
@@ -67,7 +67,8 @@ async fn session_at(tracker: &Tracker) -> Arc<Presence> {
     let (client, now) = (ClientInfo::default(), Timestamp::now());
     let timeout = Duration::from_secs(300);
     let session = Session::new(client, Principal::Anonymous, Era::Legacy, "", timeout, now);
-    let admission = tracker.create(session, None).unwrap();
+    let admission =
+        tracker.create(session, None, tracker.let_in(&Caller::default()).unwrap()).unwrap();
     assert!(admission.durable.unwrap().wait().await);
     admission.presence
 }

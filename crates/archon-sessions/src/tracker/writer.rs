@@ -24,6 +24,7 @@ use super::Settings;
 use super::ledger::CallFacts;
 use super::log::StreamLog;
 use super::recovery::Remembered;
+use super::refusals::{Refusals, Refused};
 use super::tokens::Estimator;
 use crate::protocol::event_id::StreamId;
 use crate::session::{SessionId, Timestamp, User};
@@ -121,6 +122,7 @@ struct Queue {
     /// Who clients are to people, where that was learnt after their sessions began.
     users: HashMap<SessionId, Arc<User>>,
     attempts: Vec<ReconnectAttempt>,
+    refusals: Refusals,
     waiting: Vec<oneshot::Sender<bool>>,
 }
 
@@ -247,6 +249,11 @@ impl Writer {
         }
     }
 
+    /// Queues the count of a request that was turned away.
+    pub(super) fn note_refusal(&self, refused: &Refused<'_>, now: Timestamp) {
+        self.queue().refusals.add(refused, now);
+    }
+
     /// Queues what must be durable before it is answered.
     pub(super) fn durably(&self, add: impl FnOnce(&mut Batch)) -> Durable {
         let (done, wait) = oneshot::channel();
@@ -363,6 +370,7 @@ impl Writer {
             batch.closed = std::mem::take(&mut queue.closed);
             batch.forgotten = std::mem::take(&mut queue.forgotten);
             batch.attempts = std::mem::take(&mut queue.attempts);
+            batch.refusals = queue.refusals.take();
             batch.users = queue.users.drain().collect();
             (
                 batch,

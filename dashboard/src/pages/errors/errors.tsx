@@ -14,6 +14,7 @@ import { DEED, DURATION, FAILURE, OUTCOME, SESSION, WHEN } from '@/parts/request
 import { oneOf } from '@/parts/search-text';
 import { Ago } from '@/parts/times';
 import { TurnPages } from '@/parts/turn-pages';
+import { Refusals } from './refusals';
 import { SEVERITIES } from './search';
 import '@/parts/filters.css';
 
@@ -119,6 +120,7 @@ export function ErrorsView() {
           </>
         )}
       </Answer>
+      <Refusals />
     </>
   );
 }

@@ -44,7 +44,7 @@ async fn login(
     }
     let peer = peer_of(&extensions);
     let user = access.by_token(token.trim().as_bytes(), peer).inspect_err(|refusal| {
-        access.throttle.log_refusal(peer, refusal.status(), refusal.code());
+        access.turned_away(&headers, &extensions, refusal);
     })?;
     let value = access.logins.begin(user.clone()).map_err(|error| {
         tracing::error!("could not log in: {error:#}");

@@ -6,7 +6,7 @@ const TOKEN: &str = "an operator's token";
 
 fn access(token: Option<&str>) -> Access {
     let secret = token.map(|token| token.to_owned());
-    Access::new(ApiConfig::of_token(secret))
+    Access::new(ApiConfig::of_token(secret), None)
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -74,12 +74,15 @@ fn a_change_with_a_cookie_comes_from_our_own_page() {
 }
 
 #[test]
-fn who_guesses_must_wait_even_with_the_right_token() {
+fn wrong_tokens_are_limited_and_never_keep_the_right_one_out() {
     let closed = access(Some(TOKEN));
-    let peer = Some([192, 0, 2, 7].into());
-    let codes: Vec<&str> =
-        (0..30).map(|_| closed.by_token(b"guess", peer).unwrap_err().code()).collect();
-    assert_eq!((codes[0], codes[29]), ("invalid_token", "rate_limited"));
-    assert_eq!(closed.by_token(TOKEN.as_bytes(), peer).unwrap_err().code(), "rate_limited");
-    assert!(closed.by_token(TOKEN.as_bytes(), Some([192, 0, 2, 8].into())).is_ok());
+    for peer in [Some([192, 0, 2, 7].into()), Some([127, 0, 0, 1].into()), None] {
+        let codes: Vec<&str> =
+            (0..30).map(|_| closed.by_token(b"guess", peer).unwrap_err().code()).collect();
+        assert_eq!((codes[0], codes[29]), ("invalid_token", "rate_limited"), "{peer:?}");
+        assert!(closed.by_token(TOKEN.as_bytes(), peer).is_ok(), "{peer:?}");
+        assert_eq!(closed.by_token(b"guess", peer).unwrap_err().code(), "rate_limited");
+    }
+    let other = Some([192, 0, 2, 8].into());
+    assert_eq!(closed.by_token(b"guess", other).unwrap_err().code(), "invalid_token");
 }

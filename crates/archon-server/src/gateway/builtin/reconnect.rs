@@ -16,9 +16,9 @@ use crate::gateway::wire::message;
 
 /// An answer to a batch is a stream of events, which are kept for its client to come back to. Tokens are not.
 const ALONE: &str = "call this tool by itself, not in a batch";
-/// A guess never becomes a proof.
-const NOT_PROVEN: &str = "your session was found without a proof; send the cookie or the \
-                          X-Archon-Session-Id of the last answer, and call again";
+/// Neither a guess nor a name becomes a proof.
+const NOT_PROVEN: &str = "your session was found without a proof; send the cookie of the last answer, or an \
+                          X-Archon-Client-Key with each request, and call again";
 const BAD_ARGUMENTS: &str = "reconnect_session takes session_id, a UUID, and reconnect_token, the text that get_reconnect_token gave";
 
 /// Answers `get_reconnect_token`.

@@ -10,7 +10,8 @@ use super::Statement;
 use super::rows::{SESSION_COLUMNS, column, read_time, text, time};
 use crate::session::{SessionId, Timestamp, User};
 use crate::store::{
-    Batch, NodeRow, Pruning, ReconnectAttempt, StoreError, StoredToken, TokenUse, reconnects,
+    Batch, NodeRow, Pruning, ReconnectAttempt, RefusedRequests, StoreError, StoredToken, TokenUse,
+    reconnects,
 };
 
 /// Sessions that are deleted together.
@@ -40,6 +41,28 @@ fn attempts(all: &[ReconnectAttempt]) -> Statement<'_> {
         .bind(column(all, |attempt| attempt.peer.map(|peer| peer.to_string())))
         .bind(column(all, |attempt| text(&attempt.principal.to_string()).into_owned()))
         .bind(column(all, |attempt| attempt.result))
+}
+
+const REFUSALS: &str = "
+INSERT INTO archon_mcp_refusals AS r
+    (minute, cause, upstream, peer, principal, client, detail, count, last_at)
+SELECT * FROM UNNEST($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+    $8::bigint[], $9::timestamptz[])
+ON CONFLICT (minute, cause, upstream, peer) DO UPDATE SET
+    count = r.count + excluded.count, last_at = greatest(r.last_at, excluded.last_at)";
+
+fn refusals(all: &[RefusedRequests]) -> Statement<'_> {
+    let peer = |row: &RefusedRequests| row.peer.map(|peer| peer.to_string()).unwrap_or_default();
+    sqlx::query(REFUSALS)
+        .bind(column(all, |row| time(row.minute)))
+        .bind(column(all, |row| row.cause))
+        .bind(column(all, |row| text(&row.upstream)))
+        .bind(column(all, peer))
+        .bind(column(all, |row| text(&row.principal.to_string()).into_owned()))
+        .bind(column(all, |row| row.client.as_deref().map(text)))
+        .bind(column(all, |row| text(&row.detail)))
+        .bind(column(all, |row| i64::from(row.count)))
+        .bind(column(all, |row| time(row.last_at)))
 }
 
 const USERS: &str = "
@@ -84,6 +107,9 @@ pub(super) fn rare(batch: &Batch) -> Vec<Statement<'_>> {
     }
     if !batch.attempts.is_empty() {
         statements.push(attempts(&batch.attempts));
+    }
+    if !batch.refusals.is_empty() {
+        statements.push(refusals(&batch.refusals));
     }
     if !batch.users.is_empty() {
         statements.push(users(&batch.users));
@@ -162,6 +188,12 @@ DELETE FROM archon_mcp_reconnect_attempts WHERE id IN (
     WHERE timestamp < $1 OR id <= (SELECT max(id) FROM archon_mcp_reconnect_attempts) - $2
     LIMIT $3)";
 
+const OLD_REFUSALS: &str = "
+DELETE FROM archon_mcp_refusals WHERE id IN (
+    SELECT id FROM archon_mcp_refusals
+    WHERE minute < $1 OR id <= (SELECT max(id) FROM archon_mcp_refusals) - $2
+    LIMIT $3)";
+
 /// The same sessions, whichever statement asks.
 const OLD_SESSIONS: &str = "
 SELECT session_id FROM archon_mcp_sessions
@@ -189,11 +221,14 @@ const THE_OLD: &str = concatcp!(
      SELECT count(*) FROM deleted"
 );
 
-pub(super) fn old_attempts<'a>(pruning: &Pruning) -> Statement<'a> {
-    sqlx::query(OLD_ATTEMPTS)
-        .bind(time(pruning.attempts_before))
-        .bind(i64::from(pruning.attempts_max))
-        .bind(i64::from(pruning.rows_max))
+/// Returns how to delete what strangers have caused and nobody will look into any more.
+pub(super) fn old_tries<'a>(pruning: &Pruning) -> [Statement<'a>; 2] {
+    [OLD_ATTEMPTS, OLD_REFUSALS].map(|statement| {
+        sqlx::query(statement)
+            .bind(time(pruning.attempts_before))
+            .bind(i64::from(pruning.attempts_max))
+            .bind(i64::from(pruning.rows_max))
+    })
 }
 
 pub(super) fn requests_of_old<'a>(before: Timestamp, rows_max: u32) -> Statement<'a> {

@@ -15,8 +15,8 @@ use crate::session::{SessionId, Timestamp};
 use crate::store::reports::select::{Dialect, RequestList, Select, SessionList, Value};
 use crate::store::reports::{
     Analytics, AttemptRecord, Chain, Days, Disconnected, Failures, Minute, ModelPrice, Page,
-    RECENT, Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery, SessionRecord,
-    Total, UsageReport,
+    RECENT, RefusalRecord, Reports, RequestQuery, RequestRecord, SessionHealth, SessionQuery,
+    SessionRecord, Total, UsageReport,
 };
 use crate::store::{StoreError, each_readable};
 
@@ -65,6 +65,10 @@ impl Reports for PostgresStore {
 
     async fn attempts(&self, id: SessionId) -> Result<Vec<AttemptRecord>, StoreError> {
         history::attempts(self, id).await
+    }
+
+    async fn refusals(&self, limit: usize) -> Result<Vec<RefusalRecord>, StoreError> {
+        history::refusals(self, limit).await
     }
 
     async fn session_health(&self, now: Timestamp) -> Result<SessionHealth, StoreError> {

@@ -115,6 +115,7 @@ async fn nothing_is_reported_of_empty_tables(store: &dyn Database) {
     assert_eq!(store.session_record(SessionId::random()).await.unwrap(), None);
     assert_eq!(store.chain(SessionId::random()).await.unwrap(), Chain::default());
     assert_eq!(store.attempts(SessionId::random()).await.unwrap(), vec![]);
+    assert_eq!(store.refusals(10).await.unwrap(), vec![]);
     let health = store.session_health(at(0)).await.unwrap();
     assert_eq!((health.active, health.ended, health.recent.len()), (0, 0, 0));
     assert_eq!(health.last_day, LastDay::default());

@@ -11,8 +11,8 @@ use super::json;
 use super::rows::time;
 use crate::session::{SessionId, User};
 use crate::store::{
-    Batch, NodeRow, Pruning, ReconnectAttempt, StoreError, StoredToken, TokenUse, TokenUsed,
-    reconnects,
+    Batch, NodeRow, Pruning, ReconnectAttempt, RefusedRequests, StoreError, StoredToken, TokenUse,
+    TokenUsed, reconnects,
 };
 
 /// Sessions that are looked at together when old ones are deleted.
@@ -28,6 +28,14 @@ const ATTEMPTS: &str = "
 INSERT INTO archon_mcp_reconnect_attempts (timestamp, session_id, peer, principal, result)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?)";
 
+const REFUSALS: &str = "
+INSERT INTO archon_mcp_refusals
+    (minute, cause, upstream, peer, principal, client, detail, count, last_at)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8
+FROM json_each(?) WHERE true
+ON CONFLICT (minute, cause, upstream, peer) DO UPDATE SET
+    count = count + excluded.count, last_at = max(last_at, excluded.last_at)";
+
 const USERS: &str = "
 UPDATE archon_mcp_sessions SET
     user_id = known.value->>1, user_email = known.value->>2, user_name = known.value->>3
@@ -42,8 +50,9 @@ ON CONFLICT (node) DO UPDATE SET
 
 const GONE: &str = "DELETE FROM archon_mcp_nodes WHERE node IN (SELECT value FROM json_each(?))";
 
-const RARE: &str =
-    const_format::concatcp!(TOKENS, ";", ATTEMPTS, ";", USERS, ";", HEARD, ";", GONE);
+const RARE: &str = const_format::concatcp!(
+    TOKENS, ";", ATTEMPTS, ";", REFUSALS, ";", USERS, ";", HEARD, ";", GONE
+);
 
 /// Writes what most batches do not have, within the batch's transaction.
 pub(super) async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
@@ -51,6 +60,7 @@ pub(super) async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Resul
         sqlx::query(RARE)
             .bind(json(&reconnects::latest(&batch.tokens), |token| self::token(token))?)
             .bind(json(&batch.attempts, attempt)?)
+            .bind(json(&batch.refusals, refusal)?)
             .bind(json(&batch.users, user)?)
             .bind(json(&batch.heard, heard)?)
             .bind(json(&batch.gone, |node| node.to_string())?)
@@ -71,6 +81,20 @@ fn attempt(attempt: &ReconnectAttempt) -> impl Serialize + use<> {
         attempt.peer.map(|peer| peer.to_string()),
         attempt.principal.to_string(),
         attempt.result,
+    )
+}
+
+fn refusal(row: &RefusedRequests) -> impl Serialize + use<> {
+    (
+        row.minute.to_string(),
+        row.cause,
+        row.upstream.to_string(),
+        row.peer.map(|peer| peer.to_string()).unwrap_or_default(),
+        row.principal.to_string(),
+        row.client.clone(),
+        row.detail.clone(),
+        row.count,
+        row.last_at.to_string(),
     )
 }
 
@@ -145,6 +169,12 @@ DELETE FROM archon_mcp_reconnect_attempts WHERE id IN (
     WHERE timestamp < ?1 OR id <= (SELECT max(id) FROM archon_mcp_reconnect_attempts) - ?2
     LIMIT ?3)";
 
+const OLD_REFUSALS: &str = "
+DELETE FROM archon_mcp_refusals WHERE id IN (
+    SELECT id FROM archon_mcp_refusals
+    WHERE minute < ?1 OR id <= (SELECT max(id) FROM archon_mcp_refusals) - ?2
+    LIMIT ?3)";
+
 /// The same sessions, whichever statement asks.
 const OLD_SESSIONS: &str = "
 SELECT session_id FROM archon_mcp_sessions
@@ -177,11 +207,14 @@ pub(super) async fn prune(
     writer: &mut SqliteConnection,
     pruning: &Pruning,
 ) -> Result<u64, StoreError> {
-    let attempts = sqlx::query(OLD_ATTEMPTS)
-        .bind(pruning.attempts_before.to_string())
-        .bind(pruning.attempts_max)
-        .bind(pruning.rows_max);
-    let mut deleted = attempts.execute(&mut *writer).await?.rows_affected();
+    let mut deleted = 0;
+    for statement in [OLD_ATTEMPTS, OLD_REFUSALS] {
+        let old = sqlx::query(statement)
+            .bind(pruning.attempts_before.to_string())
+            .bind(pruning.attempts_max)
+            .bind(pruning.rows_max);
+        deleted += old.execute(&mut *writer).await?.rows_affected();
+    }
     let Some(before) = pruning.sessions_before.map(|before| before.to_string()) else {
         return Ok(deleted);
     };

@@ -62,7 +62,7 @@ impl Tracker {
         if let Some(record) = oldest.and_then(|oldest| oldest.end(now)) {
             self.inner.writer.durably(|batch| batch.connections.push(record));
         }
-        connection.bind(taken.clone())
+        connection.bind_proven(taken.clone())
     }
 }
 
@@ -71,7 +71,7 @@ impl Tracker {
 fn is_let_go(presence: &Presence, proof: Proof) -> bool {
     let is_own = match proof {
         Proof::Header | Proof::Connection | Proof::Cookie | Proof::New => true,
-        Proof::ClientKey | Proof::Principal | Proof::Fingerprint => false,
+        Proof::ClientKey | Proof::Principal | Proof::Name | Proof::Fingerprint => false,
     };
     is_own && presence.has_nothing_but_one_call()
 }

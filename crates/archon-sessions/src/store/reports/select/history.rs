@@ -2,7 +2,7 @@
 
 use const_format::concatcp;
 
-use crate::store::reports::{ATTEMPTS_MAX, CHAIN_MAX};
+use crate::store::reports::{ATTEMPTS_MAX, CHAIN_MAX, PAGE_MAX};
 
 /// Asks for the sessions that `$1` goes on from.
 pub(crate) const BEFORE: &str = concatcp!(
@@ -34,4 +34,10 @@ pub(crate) const ATTEMPTS: &str = concatcp!(
     "SELECT timestamp, peer, principal, result FROM archon_mcp_reconnect_attempts
      WHERE session_id = $1 ORDER BY id DESC LIMIT ",
     ATTEMPTS_MAX
+);
+/// Asks which requests were turned away, the latest first. More than a page is more than anybody reads.
+pub(crate) const REFUSALS: &str = concatcp!(
+    "SELECT minute, last_at, cause, upstream, peer, principal, client, detail, count
+     FROM archon_mcp_refusals ORDER BY id DESC LIMIT ",
+    PAGE_MAX
 );

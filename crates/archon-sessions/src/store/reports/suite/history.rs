@@ -1,7 +1,8 @@
 //! What was before and after a session, who tried to take it back, and how the last minutes went.
 
 use super::*;
-use crate::store::ReconnectAttempt;
+use crate::session::Network;
+use crate::store::{Pruning, ReconnectAttempt, RefusedRequests};
 
 async fn a_chain_goes_both_ways_and_has_an_end(store: &dyn Database) {
     let mut all: Vec<Session> = (0..50).map(|n| began("cursor", n, n)).collect();
@@ -79,6 +80,56 @@ async fn attempts_to_take_a_session_back_are_found(store: &dyn Database) {
     assert_eq!((others.len(), &others[0].peer), (1, &None));
 }
 
+async fn requests_that_were_turned_away_are_counted(store: &dyn Database) {
+    let refused =
+        |minute: i64, cause: &'static str, peer: Option<&str>, count: u32| RefusedRequests {
+            minute: at(60 * minute),
+            cause,
+            upstream: if cause == "unauthorized" { "".into() } else { "main".into() },
+            peer: peer.map(|peer| Network::of(peer.parse().unwrap())),
+            principal: Principal::Anonymous,
+            client: Some("an\u{0} agent".into()),
+            detail: "call initialize".into(),
+            count,
+            last_at: at(60 * minute + i64::from(count)),
+        };
+    let from = Some("2001:db8::7");
+    for refusals in [
+        vec![refused(1, "unknown_session", from, 3), refused(1, "unknown_session", None, 1)],
+        vec![refused(1, "unknown_session", from, 9), refused(1, "unauthorized", from, 2)],
+        vec![refused(2, "unknown_session", from, 4)],
+    ] {
+        store.apply(&Batch { refusals, ..Batch::default() }).await.unwrap();
+    }
+    let found = store.refusals(10).await.unwrap();
+    let counts: Vec<_> = found.iter().map(|row| (row.minute, &*row.cause, row.count)).collect();
+    let [first, second] = [at(60), at(120)];
+    let mut expected = vec![
+        (second, "unknown_session", 4),
+        (first, "unauthorized", 2),
+        (first, "unknown_session", 1),
+        (first, "unknown_session", 12),
+    ];
+    assert_eq!(counts, expected);
+    assert_eq!((found[3].last_at, found[3].peer.as_deref()), (at(69), Some("2001:db8::/64")));
+    assert_eq!((found[1].upstream.as_deref(), found[3].upstream.as_deref()), (None, Some("main")));
+    assert_eq!(found[2].peer, None);
+    assert_eq!(store.refusals(1).await.unwrap().len(), 1);
+
+    let before =
+        Pruning { sessions_before: None, attempts_before: second, attempts_max: 100, rows_max: 2 };
+    while store.prune(&before).await.unwrap() > 0 {}
+    expected.truncate(1);
+    let left = store.refusals(10).await.unwrap();
+    let left: Vec<_> = left.iter().map(|row| (row.minute, &*row.cause, row.count)).collect();
+    assert_eq!(left, expected);
+    // However young they are, there are no more than so many.
+    let many = (0..40).map(|minute| refused(100 + minute, "malformed", from, 1)).collect();
+    store.apply(&Batch { refusals: many, ..Batch::default() }).await.unwrap();
+    while store.prune(&Pruning { attempts_max: 10, ..before }).await.unwrap() > 0 {}
+    assert_eq!(store.refusals(100).await.unwrap().len(), 10);
+}
+
 async fn requests_are_counted_by_the_minute_for_a_day(store: &dyn Database) {
     let one = began("cursor", 0, 0);
     create(store, std::slice::from_ref(&one)).await;
@@ -112,4 +163,5 @@ on_each_database! {
     a_chain_goes_both_ways_and_has_an_end,
     a_chain_that_is_a_circle_is_shown_once,
     attempts_to_take_a_session_back_are_found,
+    requests_that_were_turned_away_are_counted,
 }

@@ -5,8 +5,8 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::rows::{parsed, time};
 use crate::session::{SessionId, Timestamp};
-use crate::store::reports::select::history::{AFTER, ATTEMPTS, BEFORE};
-use crate::store::reports::{AttemptRecord, Chain, ChainLink, once};
+use crate::store::reports::select::history::{AFTER, ATTEMPTS, BEFORE, REFUSALS};
+use crate::store::reports::{AttemptRecord, Chain, ChainLink, RefusalRecord, once};
 use crate::store::{StoreError, each_readable};
 
 pub(super) async fn chain(pool: &SqlitePool, id: SessionId) -> Result<Chain, StoreError> {
@@ -41,4 +41,26 @@ pub(super) async fn attempts(
         })
     };
     each_readable("archon_mcp_reconnect_attempts", found.iter().map(attempt))
+}
+
+pub(super) async fn refusals(
+    pool: &SqlitePool,
+    limit: usize,
+) -> Result<Vec<RefusalRecord>, StoreError> {
+    let found = sqlx::query(REFUSALS).fetch_all(pool).await?;
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    let refusal = |row: &SqliteRow| {
+        Ok(RefusalRecord {
+            minute: time(row, "minute")?,
+            last_at: time(row, "last_at")?,
+            cause: row.try_get("cause")?,
+            upstream: some(row.try_get("upstream")?),
+            peer: some(row.try_get("peer")?),
+            principal: row.try_get("principal")?,
+            client: row.try_get("client")?,
+            detail: row.try_get("detail")?,
+            count: u64::try_from(row.try_get::<i64, _>("count")?).unwrap_or(0),
+        })
+    };
+    each_readable("archon_mcp_refusals", found.iter().take(limit).map(refusal))
 }
