@@ -16,29 +16,36 @@ from harness import ROOT, tool
 pytestmark = pytest.mark.timeout(180)
 
 SAMPLE = (ROOT / "archon.example.toml").read_text()
+# Installed instead of fetched; else as it stands there.
+FETCHED = '["npx", "-y", "@upstash/context7-mcp"]'
 SETTING = re.compile(r"^# (?=\w+ = |\[)", re.MULTILINE)
 
 
+def with_installed(sample: str) -> str:
+    """The configuration with a command that is here, in place of the one that fetches it."""
+    assert sample.count(FETCHED) == 1
+    return sample.replace(FETCHED, json.dumps([str(tool("context7-mcp"))]))
+
+
 def test_the_sample_is_a_good_configuration(tmp_path):
-    sample = str(ROOT / "archon.example.toml")
-    checked = archon("serve", "--check", "--config", sample, cwd=tmp_path, env=FREE_PORTS)
+    (tmp_path / "archon.toml").write_text(with_installed(SAMPLE))
+    checked = archon("serve", "--check", cwd=tmp_path, env=FREE_PORTS)
     assert "the configuration is good: 1 upstreams" in checked.stdout
 
 
-def test_what_the_sample_comments_out_is_good_as_well(tmp_path):
+def test_what_the_sample_comments_out_is_good_as_well(start_fixture, tmp_path):
     everything = SETTING.sub("", SAMPLE)
     assert len(tomllib.loads(everything)) > len(tomllib.loads(SAMPLE))
-    (tmp_path / "archon.toml").write_text(everything)
+    # An upstream that answers, in place of one that is nowhere.
+    there = with_installed(everything).replace("https://mcp.example/mcp", start_fixture().url)
+    (tmp_path / "archon.toml").write_text(there)
     env = {"ARCHON_EXAMPLE_TOKEN": "secret", **FREE_PORTS}
     assert ": 2 upstreams" in archon("serve", "--check", cwd=tmp_path, env=env).stdout
 
 
 def test_context7_lists_its_tools_through_the_gateway(start_archon, tmp_path):
-    # Installed instead of fetched; else as it stands there.
-    fetched, installed = '["npx", "-y", "@upstash/context7-mcp"]', json.dumps([str(tool("context7-mcp"))])
-    assert SAMPLE.count(fetched) == 1
     configuration = tmp_path / "archon.toml"
-    configuration.write_text(SAMPLE.replace(fetched, installed))
+    configuration.write_text(with_installed(SAMPLE))
     gateway = start_archon("--config", str(configuration))
 
     async def tools(url: str, mode: str) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,24 +9,6 @@ import pytest
 
 from harness import Processes, SdkServer
 from sdk import RELEASES, Client, Clients, Kind
-
-ERA = "a client that speaks both eras is not led to the one of its server"
-
-# What waits for a fix, by the test's name, with the reason.
-WAITING = [
-    (r"supergateway_keeps_state.*auto", ERA),
-    (r"comes_back_for_nothing|interrupts", "clients come back for answers that they have"),
-    (r"supergateway_keeps_state\[sse", "the transport of 2024-11-05"),
-]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what waits for a fix."""
-    for item in items:
-        for name, reason in WAITING:
-            if item.path.parent.name == "programs" and re.search(name, item.name):
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
-
 
 @pytest.fixture(autouse=True)
 def watched(no_gateway_panicked: None) -> None:

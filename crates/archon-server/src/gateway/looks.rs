@@ -20,7 +20,8 @@ impl Looks {
     pub fn start(upstreams: &[Upstream], every: Option<Duration>) -> Self {
         let looks = Self::default();
         let Some(every) = every else { return looks };
-        for upstream in upstreams.iter().cloned() {
+        for upstream in upstreams {
+            let upstream = upstream.clone();
             let look = async move {
                 loop {
                     upstream.look(every).await;

@@ -8,7 +8,7 @@ import { Answer } from '@/parts/answers';
 import { ClientMark } from '@/parts/client-mark';
 import { CopyButtonFor } from '@/parts/copy-text';
 import { PageHead, Panel } from '@/parts/panel';
-import { snippetsFor } from './snippets';
+import { newKeys, snippetsFor } from './snippets';
 import './connect.css';
 
 export function Connect() {
@@ -26,10 +26,11 @@ export function Connect() {
 function Snippets({ settings }: { settings: ServiceConfig }) {
   const [origin, setOrigin] = useState(() => mcpOrigin(window.location, settings.port));
   const [path, setPath] = useState(settings.path);
+  const [keyOf] = useState(newKeys);
   const [chosen, setChosen] = useState('ClaudeCode');
   const address = origin.replace(/\/+$/, '');
   const server = path === settings.path ? 'archon' : (path.split('/').at(-1) ?? 'archon');
-  const snippets = snippetsFor(address + path, server);
+  const snippets = snippetsFor(address + path, server, keyOf);
   const snippet = snippets.find(({ agent }) => agent === chosen) ?? snippets[0];
   return (
     <>

@@ -16,8 +16,13 @@ interface Agent {
   agent: string;
   name: string;
   place: string;
-  text: (url: string, server: string) => string;
+  text: (url: string, server: string, key: string) => string;
 }
+
+/** The header that keeps an agent's session where it keeps no cookies, as most do not. */
+const KEY_HEADER = 'X-Archon-Client-Key';
+/** As long as those of the command line: two UUIDs. */
+const KEY_BYTES = 32;
 
 const AGENTS: readonly Agent[] = [
   {
@@ -25,50 +30,52 @@ const AGENTS: readonly Agent[] = [
     name: 'Claude Code',
     place:
       'Run this in your project; with `--scope user` it is for all of them, with `--scope project` for all who share it:',
-    text: (url, server) => `claude mcp add --transport http ${server} ${word(url)}`,
+    text: (url, server, key) =>
+      `claude mcp add --transport http ${server} ${word(url)} --header '${KEY_HEADER}: ${key}'`,
   },
   {
     agent: 'ClaudeDesktop',
     name: 'Claude Desktop',
     place:
       'Put this into claude_desktop_config.json (Settings, Developer, Edit Config) and start Claude Desktop again; it needs Node:',
-    text: (url, server) => servers('mcpServers', server, { args: bridge(url), command: 'npx' }),
+    text: (url, server, key) => servers('mcpServers', server, { args: bridge(url, key), command: 'npx' }),
   },
   {
     agent: 'Cursor',
     name: 'Cursor',
     place: 'Put this into ~/.cursor/mcp.json, or .cursor/mcp.json in a project:',
-    text: (url, server) => servers('mcpServers', server, { url }),
+    text: (url, server, key) => servers('mcpServers', server, { headers: headers(key), url }),
   },
   {
     agent: 'VsCode',
     name: 'VS Code',
     place: 'Put this into .vscode/mcp.json, or where `MCP: Open User Configuration` leads:',
-    text: (url, server) => servers('servers', server, { type: 'http', url }),
+    text: (url, server, key) => servers('servers', server, { headers: headers(key), type: 'http', url }),
   },
   {
     agent: 'Windsurf',
     name: 'Windsurf',
     place: 'Put this into ~/.codeium/windsurf/mcp_config.json:',
-    text: (url, server) => servers('mcpServers', server, { serverUrl: url }),
+    text: (url, server, key) => servers('mcpServers', server, { headers: headers(key), serverUrl: url }),
   },
   {
     agent: 'Codex',
     name: 'Codex',
     place: 'Put this into ~/.codex/config.toml:',
-    text: (url, server) => `[mcp_servers.${server}]\nurl = ${JSON.stringify(url)}`,
+    text: (url, server, key) =>
+      `[mcp_servers.${server}]\nurl = ${JSON.stringify(url)}\nhttp_headers = { "${KEY_HEADER}" = "${key}" }`,
   },
   {
     agent: 'Gemini',
     name: 'Gemini CLI',
     place: 'Put this into ~/.gemini/settings.json, or .gemini/settings.json in a project:',
-    text: (url, server) => servers('mcpServers', server, { httpUrl: url }),
+    text: (url, server, key) => servers('mcpServers', server, { headers: headers(key), httpUrl: url }),
   },
   {
     agent: 'Zed',
     name: 'Zed',
     place: "Put this into Zed's settings.json (`zed: open settings file`):",
-    text: (url, server) => servers('context_servers', server, { url }),
+    text: (url, server, key) => servers('context_servers', server, { headers: headers(key), url }),
   },
   {
     agent: 'Inspector',
@@ -91,9 +98,24 @@ const AGENTS: readonly Agent[] = [
   { agent: 'Python', name: 'Python', place: 'A script, after `pip install archon-sessions`:', text: python },
 ];
 
-/** Returns what every client is told of an endpoint. */
-export function snippetsFor(url: string, server: string): Snippet[] {
-  return AGENTS.map(({ text, ...agent }) => ({ ...agent, text: text(url, server) }));
+/** Returns what every client is told of an endpoint, with a key for each: one that two share makes them one client. */
+export function snippetsFor(url: string, server: string, keyOf: (agent: string) => string): Snippet[] {
+  return AGENTS.map(({ text, ...agent }) => ({ ...agent, text: text(url, server, keyOf(agent.agent)) }));
+}
+
+/** Returns keys that are made here, once for each agent, and known nowhere else. */
+export function newKeys(): (agent: string) => string {
+  const keys = new Map(AGENTS.map(({ agent }) => [agent, newKey()]));
+  return (agent) => keys.get(agent) ?? '';
+}
+
+function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function headers(key: string): object {
+  return { [KEY_HEADER]: key };
 }
 
 function servers(key: string, server: string, settings: object): string {
@@ -101,8 +123,10 @@ function servers(key: string, server: string, settings: object): string {
 }
 
 /** How `mcp-remote` is started. It refuses HTTP to other machines unless it is told. */
-function bridge(url: string): string[] {
-  return ['-y', 'mcp-remote', url, ...(url.startsWith('http://') ? ['--allow-http'] : [])];
+function bridge(url: string, key: string): string[] {
+  const allowed = url.startsWith('http://') ? ['--allow-http'] : [];
+  // Without a space: on Windows an argument with one is cut in two.
+  return ['-y', 'mcp-remote', url, ...allowed, '--header', `${KEY_HEADER}:${key}`];
 }
 
 function curl(url: string): string {

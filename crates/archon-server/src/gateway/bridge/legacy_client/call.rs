@@ -88,9 +88,9 @@ enum Step {
 /// How an upstream's answer begins.
 enum First {
     /// With a message of the protocol's.
-    Message(Incoming, Message),
+    Message(Box<(Incoming, Message)>),
     /// It is not one, and passes as it is.
-    Refused(Answer),
+    Refused(Box<Answer>),
 }
 
 impl Call {
@@ -124,8 +124,8 @@ impl Call {
             }
         };
         let (mut incoming, message) = match first? {
-            First::Message(incoming, message) => (incoming, message),
-            First::Refused(answer) => return Ok(answer),
+            First::Message(said) => *said,
+            First::Refused(answer) => return Ok(*answer),
         };
         if message.method.is_empty() {
             match to_legacy::answered(&message.bytes, &call.id, &call.envelope.method) {
@@ -147,7 +147,7 @@ impl Call {
         loop {
             let mut incoming = match self.send(&Round::default()).await? {
                 Said::Messages(incoming) => incoming,
-                Said::Refusal(answer) => return Ok(First::Refused(answer)),
+                Said::Refusal(answer) => return Ok(First::Refused(Box::new(answer))),
             };
             let Ok(Some(message)) = incoming.next().await else {
                 return Err(incoming.broken(self.clients.plain.name()));
@@ -156,7 +156,7 @@ impl Call {
                 && to_legacy::answered(&message.bytes, &self.id, &self.envelope.method)
                     == Answered::Mismatch;
             if !is_mismatch || std::mem::replace(&mut is_relearned, true) {
-                return Ok(First::Message(incoming, message));
+                return Ok(First::Message(Box::new((incoming, message))));
             }
             self.clients.catalog.forget();
             self.clients.list_tools(&self.connection, &self.request).await;
@@ -166,7 +166,8 @@ impl Call {
     /// Writes what the server says on a stream that has begun.
     async fn run_from(self, first: Result<First, CallFailed>, out: Out) -> Result<(), BoxError> {
         let failed = match first {
-            Ok(First::Message(incoming, message)) => {
+            Ok(First::Message(said)) => {
+                let (incoming, message) = *said;
                 return self.run(incoming, Some(message), out).await;
             }
             Ok(First::Refused(answer)) => unanswered(&answer),
