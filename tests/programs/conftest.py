@@ -10,6 +10,7 @@ import pytest
 from harness import Processes, SdkServer
 from sdk import RELEASES, Client, Clients, Kind
 
+
 @pytest.fixture(autouse=True)
 def watched(no_gateway_panicked: None) -> None:
     """Every test here is checked for what it leaves, and for panics."""

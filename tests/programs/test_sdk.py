@@ -177,7 +177,8 @@ def test_clients_outlive_a_gateway_with_its_children(start_archon, connect, kind
     rows.expect(gateway.db, [(1,)], "SELECT count(*) FROM archon_mcp_sessions")
 
 
-@clients
+# The release for 2025-06-18 expects no id before an answer; it has nothing to come back with, and waits until it gives up.
+@pytest.mark.parametrize("kind", [kind for kind in CLIENTS if kind.release != "1.23"], ids=str)
 def test_a_call_that_a_crash_interrupts_is_told_so_and_not_made_again(
     start_sdk_server, start_archon, connect, kind
 ):
