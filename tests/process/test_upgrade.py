@@ -36,7 +36,10 @@ GONE_S = 60
 
 def serving(gateway: Archon) -> int:
     """The process that serves, by the pid file."""
-    return int(Path(f"{gateway.db}.pid").read_text())
+    pid_file = Path(f"{gateway.db}.pid")
+    # It says where it is, and then who.
+    wait_for("it has written its pid", pid_file.exists)
+    return int(pid_file.read_text())
 
 
 def is_running(pid: int) -> bool:

@@ -33,11 +33,11 @@ pub struct Price {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1000000)]
     pub output_price_per_million: Option<f64>,
-    /// The input price per thousand tokens.
+    /// The input price per thousand tokens; ignored where there is one per million.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1000)]
     pub input_price_per_1k: Option<f64>,
-    /// The output price per thousand tokens.
+    /// The output price per thousand tokens; ignored where there is one per million.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1000)]
     pub output_price_per_1k: Option<f64>,

@@ -3187,7 +3187,7 @@ export interface components {
             effective_date?: string | null;
             /**
              * Format: double
-             * @description The input price per thousand tokens.
+             * @description The input price per thousand tokens; ignored where there is one per million.
              */
             input_price_per_1k?: number | null;
             /**
@@ -3199,7 +3199,7 @@ export interface components {
             model_name: string;
             /**
              * Format: double
-             * @description The output price per thousand tokens.
+             * @description The output price per thousand tokens; ignored where there is one per million.
              */
             output_price_per_1k?: number | null;
             /**

@@ -132,7 +132,6 @@ fn checked(price: Price, today: Timestamp) -> Result<ModelPrice, String> {
 enum WrongPrice {
     Missing,
     OutOfRange { unit: &'static str, max: f64 },
-    Contradictory,
 }
 
 impl WrongPrice {
@@ -144,16 +143,12 @@ impl WrongPrice {
             Self::OutOfRange { unit, max } => {
                 format!("{kind}_price_per_{unit}: 0 to {max} dollars")
             }
-            Self::Contradictory => {
-                format!(
-                    "{kind}_price_per_million, {kind}_price_per_1k: not the same price; name one"
-                )
-            }
         }
     }
 }
 
-/// Returns dollars per thousand tokens, from either unit.
+/// Returns dollars per thousand tokens, from either unit. Where both are named, the price per million counts, unless the
+/// other says the same to more digits.
 fn per_1k(per_million: Option<f64>, per_1k: Option<f64>) -> Result<f64, WrongPrice> {
     let bounded = |dollars: Option<f64>, unit, max| match dollars {
         Some(dollars) if !(0.0..=max).contains(&dollars) => {
@@ -166,12 +161,11 @@ fn per_1k(per_million: Option<f64>, per_1k: Option<f64>) -> Result<f64, WrongPri
     match (per_million, per_1k) {
         (None, None) => Err(WrongPrice::Missing),
         (None, Some(price)) => Ok(price),
-        (Some(price), None) => Ok(price / 1000.0),
         // A table keeps six decimals, and answers are rounded.
         (Some(million), Some(thousand)) if (million - thousand * 1000.0).abs() < 1e-5 => {
             Ok(thousand)
         }
-        (Some(_), Some(_)) => Err(WrongPrice::Contradictory),
+        (Some(million), _) => Ok(million / 1000.0),
     }
 }
 
@@ -184,7 +178,7 @@ mod tests {
         assert_eq!(per_1k(Some(3.0), None), Ok(0.003));
         assert_eq!(per_1k(None, Some(0.003)), Ok(0.003));
         assert_eq!(per_1k(Some(3.0), Some(0.003)), Ok(0.003));
-        assert_eq!(per_1k(Some(3.0), Some(3.0)), Err(WrongPrice::Contradictory));
+        assert_eq!(per_1k(Some(3.0), Some(3.0)), Ok(0.003));
         assert_eq!(per_1k(None, None), Err(WrongPrice::Missing));
         assert!(per_1k(Some(1e9), None).is_err() && per_1k(Some(f64::NAN), None).is_err());
         assert!(WrongPrice::Missing.of("input").starts_with("input_price_per_million"));

@@ -124,6 +124,12 @@ impl StreamLog {
         (grown > 0, must_store)
     }
 
+    /// The call that the stream answers has ended: whoever reads it from the log may have the answer. Until then the answer
+    /// is kept back, as its row is not on its way yet.
+    pub fn show_answer(&self) {
+        self.state().show_answer();
+    }
+
     /// Nothing more will come.
     pub fn finish(&self) {
         self.state().finish();

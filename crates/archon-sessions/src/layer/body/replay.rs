@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http_body::Frame;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -17,7 +19,10 @@ use crate::tracker::{Missing, Purpose, Reader, StreamLog, StreamPlace, Tracker};
 
 /// See the module.
 pub struct Replay {
+    tracker: Tracker,
     reader: Reader,
+    /// What was read, and what must be durable before it is sent.
+    held: Option<(BoxFuture<'static, bool>, Vec<Bytes>)>,
     _place: Option<StreamPlace>,
     /// The last event that the client has.
     after: Option<u64>,
@@ -50,7 +55,9 @@ impl Replay {
         };
         let closing = tracker.closing().clone().cancelled_owned();
         Self {
+            tracker: tracker.clone(),
             reader,
+            held: None,
             _place: place,
             after,
             ready: VecDeque::new(),
@@ -66,6 +73,11 @@ impl Replay {
                 self.silence.sent(&bytes);
                 return Poll::Ready(Some(Frame::data(bytes)));
             }
+            if let Some((durable, _)) = &mut self.held {
+                ready!(durable.as_mut().poll(context));
+                self.ready.extend(self.held.take().into_iter().flat_map(|(_, found)| found));
+                continue;
+            }
             if !self.reader.is_current() {
                 return Poll::Ready(None);
             }
@@ -73,7 +85,11 @@ impl Replay {
                 return Poll::Ready(None);
             }
             match self.reader.log().poll_read(&mut self.after, context) {
-                Poll::Ready(Some(found)) => self.ready.extend(found),
+                // What is read may be the answer of a call whose row waits to be written.
+                Poll::Ready(Some(found)) => match self.tracker.strict_barrier() {
+                    Some(durable) => self.held = Some((durable.wait().boxed(), found)),
+                    None => self.ready.extend(found),
+                },
                 Poll::Ready(None) => {
                     self.is_over = true;
                     self.ready.extend(self.last_words());

@@ -104,7 +104,15 @@ impl Watch {
             None => bytes,
         };
         let durable = answered.into_iter().filter_map(|(call, ending)| call.end(ending)).collect();
+        self.show_answer();
         Passed { bytes, is_sign, durable }
+    }
+
+    /// The calls that were answered have ended: who reads the log may know.
+    fn show_answer(&self) {
+        if let Some(logged) = self.logged.as_ref().filter(|_| self.calls.is_empty()) {
+            logged.log().show_answer();
+        }
     }
 
     /// Takes out the calls that were answered.
@@ -177,6 +185,7 @@ impl Watch {
             let ending = Ending::without_answer(failed.outcome, &*failed.message);
             durable.extend(call.end(Ending { code: Some(failed.code), ..ending }));
         }
+        self.show_answer();
         Passed { bytes, is_sign: false, durable }
     }
 
@@ -210,6 +219,7 @@ impl Watch {
             Some(logged) if logged.has_begun() => logged.pass_answer(NO_ANSWER),
             Some(_) | None => Bytes::new(),
         };
+        self.show_answer();
         Passed { bytes, is_sign: false, durable: Vec::new() }
     }
 

@@ -52,6 +52,8 @@ pub(super) struct State {
     is_read: bool,
     /// The event with the last answer that the stream was to bring.
     answer: Option<u64>,
+    /// No reader gets the answer yet: its call has not ended.
+    is_withheld: bool,
     pub is_over: bool,
     /// So long ago that its client need not even be told that there was an answer.
     is_expired: bool,
@@ -73,6 +75,7 @@ impl State {
             let whole = self.complete(bytes.slice(from..end.at));
             from = end.at;
             if is_answered && is_last {
+                self.is_withheld = self.answer.is_none();
                 self.answer = self.answer.or(Some(end.seq));
             }
             if let Some(bytes) = whole {
@@ -118,7 +121,15 @@ impl State {
         has_news && !self.is_read && !std::mem::replace(&mut self.is_queued, true)
     }
 
+    /// Lets readers have the answer.
+    pub fn show_answer(&mut self) {
+        if std::mem::take(&mut self.is_withheld) {
+            self.wake();
+        }
+    }
+
     pub fn finish(&mut self) {
+        self.is_withheld = false;
         self.is_over = true;
         self.open = BytesMut::new();
         self.wake();
@@ -158,7 +169,8 @@ impl State {
     /// Returns the events after that one, oldest first.
     pub fn after(&self, after: Option<u64>) -> impl Iterator<Item = &Logged> {
         let from = self.events.partition_point(|e| after.is_some_and(|seen| e.seq <= seen));
-        self.events.range(from..)
+        let until = self.answer.filter(|_| self.is_withheld);
+        self.events.range(from..).take_while(move |e| until.is_none_or(|answer| e.seq < answer))
     }
 
     pub fn sent_all(&mut self) {
@@ -268,6 +280,7 @@ mod tests {
             let now = Timestamp::from_micros(i64::try_from(seq).unwrap());
             state.append(&sent(&bytes, &ended, answered_at == Some(seq)), now);
         }
+        state.show_answer();
         state
     }
 
@@ -278,6 +291,19 @@ mod tests {
             Poll::Ready(None) => (None, after),
             Poll::Pending => (Some(String::new()), after),
         }
+    }
+
+    #[test]
+    fn an_answer_is_read_once_its_call_has_ended() {
+        let mut state = state(1, None);
+        let bytes = Bytes::from(event(1));
+        let ended = [Ended { seq: 1, at: bytes.len() }];
+        state.append(&sent(&bytes, &ended, true), Timestamp::from_micros(1));
+        assert_eq!(read(&mut state, None), (Some(event(0)), Some(0)));
+        assert_eq!(read(&mut state, Some(0)), (Some(String::new()), Some(0)));
+        assert_eq!(state.take_unstored().len(), 2, "the store has it first");
+        state.show_answer();
+        assert_eq!(read(&mut state, Some(0)), (Some(event(1)), Some(1)));
     }
 
     #[test]
