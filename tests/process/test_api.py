@@ -419,7 +419,6 @@ def test_prices_are_listed_and_set(busy):
         ("model_name", "a\u0000b"),
         ("input_price_per_1k", -1),
         ("output_price_per_1k", 1e9),
-        ("output_price_per_million", 2),  # not what it is per thousand
         ("input_price_per_1k", None),
         ("effective_date", "2026-02-30"),
         ("effective_date", "yesterday"),

@@ -34,6 +34,12 @@ include-path = "/api/mcp/analytics"
 [operations.checks.positive_data_acceptance]
 expected-statuses = ["2xx", 422]
 
+# A price is per million or per thousand tokens; the description cannot say that one of two is needed.
+[[operations]]
+include-path = "/api/mcp/pricing"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", 422]
+
 # It cannot make JSON Lines; test_cli_transfer.py does.
 [[operations]]
 include-path = "/api/mcp/sessions/import"

@@ -78,7 +78,10 @@ def test_a_second_gateway_on_a_file_is_refused_until_the_first_is_gone(
 
     # One with a name of its own is another node, with files of its own.
     other = start_archon("--node", "b c", upstream=upstream, db=db)
-    assert (tmp_path / "shared.db.b%20c.pid").read_text() == f"{other.pid}\n"
+    own = tmp_path / "shared.db.b%20c.pid"
+    # It says where it is, and then who.
+    wait_for("it has written its pid", own.exists)
+    assert own.read_text() == f"{other.pid}\n"
     assert pid_file.read_text() == f"{first.pid}\n"
     with pytest.raises(RuntimeError, match='node "b c" on .* is in use by process'):
         start_archon("--node", "b c", upstream=upstream, db=db)

@@ -114,9 +114,8 @@ def test_a_second_stream_takes_over_from_the_first(start_archon):
     gateway = start_archon(upstream=fixture_command())
     client = LegacyClient.connect(gateway.url)
     headers = client.headers({"accept": "text/event-stream"})
-    # What is said while nobody listens waits.
-    client.call("test_trigger_tool_change")
     with opened(client.url, "GET", b"", headers) as first:
+        client.call("test_trigger_tool_change")
         assert json.loads(next_message(first)[1])["method"].endswith("tools/list_changed")
         with opened(client.url, "GET", b"", headers) as second:
             assert second.status == 200
