@@ -287,14 +287,13 @@ where
             self.source = Source::Ended;
             return self.pass(AsEvent::END).map(Next::Frame);
         }
+        if self.watch.as_mut().is_some_and(Watch::is_being_cancelled) {
+            return self.close_cancelled();
+        }
         let Some(watch) = &mut self.watch else {
             self.source = Source::Over;
             return None;
         };
-        if watch.is_being_cancelled() {
-            return self.close_cancelled();
-        }
-        let Some(watch) = &mut self.watch else { return None };
         if watch.expects_more() && self.renews() {
             let is_first = !std::mem::replace(&mut self.is_renewed, true);
             let watch = self.watch.as_mut().filter(|watch| is_first && watch.is_waiting());
@@ -314,14 +313,13 @@ where
     /// The inner service's stream broke: it goes on elsewhere, or its client is told in the protocol's own
     /// form where it can be.
     fn broke(&mut self, error: BoxError) -> Option<Next> {
-        let Some(watch) = &mut self.watch else {
+        if self.watch.as_mut().is_some_and(Watch::is_being_cancelled) {
+            return self.close_cancelled();
+        }
+        let Some(watch) = &self.watch else {
             self.source = Source::Over;
             return Some(Next::Error(error));
         };
-        if watch.is_being_cancelled() {
-            return self.close_cancelled();
-        }
-        let Some(watch) = &self.watch else { return None };
         // Of a message that broke off nothing can go on in its event.
         let is_message = self.as_event.take().is_some();
         if watch.expects_more() && !is_message && self.renews() {
