@@ -408,10 +408,9 @@ impl file::Store {
 impl file::Health {
     /// A server that is away is noticed within the time in which people look twice.
     fn probe_every(&self) -> anyhow::Result<Option<Duration>> {
-        if self.probe_seconds == Some(0.0) {
-            return Ok(None);
-        }
-        seconds("health.probe_seconds", self.probe_seconds, Duration::from_secs(30)).map(Some)
+        let standard = Duration::from_secs(30);
+        let every = seconds_if_any("health.probe_seconds", self.probe_seconds, standard)?;
+        Ok(Some(every).filter(|every| !every.is_zero()))
     }
 }
 
