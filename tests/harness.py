@@ -79,6 +79,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def release_port(port: int) -> None:
+    """Has a port closed that is kept open for the next gateway, and waits for that."""
+    keeper = f"archon-keeper-1/127.0.0.1:{port}"
+    with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
+        connection.connect(f"\0{keeper}")
+        connection.sendall(b"R")
+        connection.recv(1)
+
+
 class Process:
     """A program with an MCP endpoint, started and ready."""
 
@@ -162,7 +171,7 @@ class Process:
         self.start()
 
     def end(self) -> None:
-        """Ends the program at once, with the children that a crash would leave behind."""
+        """Ends the program at once, with what a crash would leave behind."""
         self.kill()
         if self._process:
             for pid in _session_members(self._process.pid):
@@ -294,6 +303,12 @@ class Archon(Process):
         if api_url := self._find_api_url():
             self._api_port = urlsplit(api_url).port or 0
         super().restart()
+
+    def end(self) -> None:
+        """Ends the program at once, with what a crash would leave behind: its port as well."""
+        super().end()
+        if self.url:
+            release_port(self.port)
 
     def _find_api_url(self) -> str | None:
         output = self._output()

@@ -22,6 +22,7 @@ mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::keeper::KeepPort;
 use crate::supervise::{RunSupervised, Supervise};
 
 /// One hop where nothing is lost: durable, tracked sessions in front of any MCP server.
@@ -64,6 +65,9 @@ enum Command {
     /// Print the description of the API.
     #[command(name = "openapi", hide = true)]
     OpenApi(openapi::OpenApi),
+    /// What the gateway starts for its port.
+    #[command(hide = true)]
+    KeepPort(KeepPort),
     /// What the gateway starts for each child of a stdio upstream.
     #[command(hide = true)]
     Supervise(Supervise),
@@ -101,6 +105,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
         Command::OpenApi(openapi) => openapi.run(),
+        Command::KeepPort(keep) => keep.run(),
         Command::Supervise(supervise) => supervise.run(),
         Command::RunSupervised(run) => run.run(),
     }

@@ -40,6 +40,8 @@ pub struct Config {
     pub mcp_port: u16,
     /// Port of the API and health.
     pub server_port: u16,
+    /// How long the MCP endpoint's port stays open after the process, for the next one; zero for not at all.
+    pub keep_port: Duration,
     /// Where sessions are kept.
     pub database: Database,
     /// The name of this gateway among those that use the database, if the operator gave it one.
@@ -169,6 +171,9 @@ const DEFAULT_FILE: &str = "archon.toml";
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_MCP_PORT: u16 = 8051;
 const DEFAULT_SERVER_PORT: u16 = 8181;
+/// Clients give a connection up after 30 s, as the SDKs do. Where a gateway is one of many, a balancer sends its clients to
+/// the others sooner if they are refused.
+const KEEP_PORT: Duration = Duration::from_secs(30);
 
 impl Config {
     /// Reads the file, applies what wins over it, and checks the whole.
@@ -223,6 +228,7 @@ impl Config {
             upstreams,
         } = file;
         let mut hosts = server.allowed_hosts.clone();
+        let keep_port = server.keep_port_seconds;
         let Addresses { host, mcp_port, server_port } = Addresses::of(server, &overrides);
         hosts.extend(overrides.allowed_hosts);
         let is_loopback =
@@ -249,11 +255,16 @@ impl Config {
             }
         }
         let database = overrides.db.as_ref().or(store.database.as_ref());
+        let database: Database = database.map_or(database::DEFAULT, String::as_str).parse()?;
+        let node = node_name(overrides.node.or(node.name))?;
+        let is_one_of_many = node.is_some() || matches!(database, Database::Postgres(_));
+        let standard = if is_one_of_many { Duration::ZERO } else { KEEP_PORT };
         Ok(Self {
             mcp_port,
             server_port,
-            database: database.map_or(database::DEFAULT, String::as_str).parse()?,
-            node: node_name(overrides.node.or(node.name))?,
+            keep_port: seconds_if_any("server.keep_port_seconds", keep_port, standard)?,
+            database,
+            node,
             auth,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),

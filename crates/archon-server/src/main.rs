@@ -6,6 +6,7 @@ mod config;
 mod dashboard;
 mod gateway;
 mod identity;
+mod keeper;
 mod logging;
 mod server;
 mod supervise;

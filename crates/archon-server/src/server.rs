@@ -4,17 +4,20 @@ mod browsers;
 mod default_upstream;
 mod descriptors;
 mod drain;
+mod init;
 mod lease;
 mod listen;
 mod peers;
 mod pid_file;
 mod routes;
+mod service_manager;
 mod signals;
 mod sockets;
 mod storage;
 mod unread;
 mod upgrade;
 
+pub use init::Init;
 pub use lease::{files_of, last_holder};
 pub use pid_file::{Outcome, PidFile};
 pub use sockets::Inherited;
@@ -83,7 +86,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         tracing::info!(pid, "taking over from process {pid}");
     }
     let claim = Claim::begin(&config, inherited.predecessor())?;
-    let sockets = Sockets::open(inherited, &config).await?;
+    let mut sockets = Sockets::open(inherited, &config).await?;
     let (mcp_address, api_address) =
         (sockets.mcp.listener.local_addr()?, sockets.api.listener.local_addr()?);
     // A socket that we inherited may be reached from elsewhere, whatever the configuration says.
@@ -128,10 +131,11 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         config.database.files(config.node.as_deref()).map(|files| PidFile::beside(&files));
     let holder = holder(&overview, mcp_address, api_address);
     let held = Held { lease: lease.clone(), holder };
-    let handover = Handover::prepare(&sockets, pid_file.clone(), held)?;
+    let mut handover = Handover::prepare(&sockets, pid_file.clone(), held)?;
     let mut signals = Signals::listen(upgrades)?;
+    let kept = sockets.keep(config.keep_port);
     announce(&config, &overview, &sockets)?;
-    handover.say_ready(sockets.predecessor);
+    handover.say_ready(sockets.predecessor, kept);
     let drain = Drain::default();
     let open = &overview.open;
     let shared = (drain.clone(), open.mcp.clone());
@@ -147,10 +151,12 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let looks = Looks::start(&overview.upstreams, config.probe_every);
 
     let ending = handover.until_over(&mut signals).await;
+    drain.begin(ending).await;
+    handover.tell();
     // A successor has it now, and only until its own end.
     let lease = lease.filter(|_| ending == Ending::Stopped);
     let patience = Patience::new(ending, call_time_max(&config), signals);
-    drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
+    drain.leave(patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
     looks.stop().await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;

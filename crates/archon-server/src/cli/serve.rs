@@ -12,7 +12,7 @@ use crate::config::{
     ApiSecret, Config, Database, Durability, LogFormat, Overrides, TOKEN_VARIABLE, TokenVariables,
     split_variable,
 };
-use crate::server::Inherited;
+use crate::server::{Inherited, Init};
 use crate::{logging, server};
 
 /// Flags win over the environment, which wins over `archon.toml`.
@@ -76,6 +76,10 @@ impl Serve {
         }
         // Before the runtime starts its threads: this changes the environment.
         let inherited = Inherited::take()?;
+        if std::process::id() == 1 && inherited.is_empty() && !config.keep_port.is_zero() {
+            let init = runtime::block_on(Init::open(&config))?;
+            std::process::exit(init.run()?.into());
+        }
         logging::start(config.log.format)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

@@ -37,6 +37,7 @@ pub struct Server {
     pub host: Option<String>,
     pub mcp_port: Option<u16>,
     pub server_port: Option<u16>,
+    pub keep_port_seconds: Option<f64>,
     pub allowed_hosts: Vec<String>,
 }
 

@@ -19,6 +19,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::signals::{Signals, Told};
 
@@ -54,20 +56,27 @@ struct State {
     /// The grace period; set once the drain has begun. Read with each answer, so it takes no lock.
     grace: OnceLock<Duration>,
     begun: CancellationToken,
+    /// A token for each port that accepts connections.
+    accepting: TaskTracker,
 }
 
 impl Drain {
-    /// Begins it, and returns when all connections have ended or patience has.
+    /// Begins it, and returns once no connection is accepted any more.
+    pub async fn begin(&self, ending: Ending) {
+        tracing::info!("leaving: no new connections, calls in flight may end");
+        let _ = self.0.grace.set(ending.grace());
+        self.0.begun.cancel();
+        self.0.accepting.close();
+        self.0.accepting.wait().await;
+    }
+
+    /// Returns when all connections have ended or patience has.
     pub async fn leave<T>(
         &self,
-        ending: Ending,
         mut patience: Patience,
         tracker: &Tracker,
         connections: impl Future<Output = T>,
     ) {
-        tracing::info!("leaving: no new connections, calls in flight may end");
-        let _ = self.0.grace.set(ending.grace());
-        self.0.begun.cancel();
         tracker.stop_reaping();
         tracker.close_streams();
         // What loses is said: the calls that took longer than anybody may wait.
@@ -83,6 +92,11 @@ impl Drain {
     /// Waits until it begins.
     pub async fn begun(&self) {
         self.0.begun.cancelled().await;
+    }
+
+    /// Returns what a port that accepts connections holds for as long as it does.
+    pub fn accepting(&self) -> TaskTrackerToken {
+        self.0.accepting.token()
     }
 
     /// Returns what watches a new connection.

@@ -80,6 +80,7 @@ async fn serve<S, B>(
     if limits.headers_max != ListenLimits::HEADERS_MAX {
         builder.max_headers(limits.headers_max);
     }
+    let accepting = drain.accepting();
     loop {
         // Losing the accept to the drain loses nothing: a connection that was not accepted waits for a
         // successor, and where there is none nobody has been promised anything.
@@ -111,7 +112,7 @@ async fn serve<S, B>(
             drop((place, counted));
         });
     }
-    drop(listener);
+    drop((listener, accepting));
     connections.close();
     connections.wait().await;
 }

@@ -1,26 +1,28 @@
-//! Listening sockets: inherited from whoever started us, or bound here.
+//! Listening sockets: inherited from whoever started us, kept for us since the last process, or bound here.
 //!
 //! They are there before anything else is opened, and nothing is accepted before everything is: a connection
 //! made in between waits in the kernel's backlog and is answered a moment later instead of being refused.
 
 use std::env;
-use std::net::TcpListener as StdListener;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
+use super::service_manager;
 use super::upgrade::note_predecessor;
 use crate::config::Config;
+use crate::keeper::{self, FIRST_DESCRIPTOR, Tie};
 
 /// Connections that wait while nobody accepts: clients reconnect within the second in which we recover, and a
 /// thousand of them is what a busy gateway has.
 const BACKLOG: u32 = 1024;
 
-/// The first inherited descriptor, by the protocol of systemd (`sd_listen_fds(3)`).
-pub const FIRST_DESCRIPTOR: i32 = 3;
 /// The MCP endpoint's socket in `LISTEN_FDNAMES`.
 pub const MCP: &str = "mcp";
 /// The API's.
@@ -63,6 +65,11 @@ impl Inherited {
             }
         }
         Ok(inherited)
+    }
+
+    /// Returns true if there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.mcp.is_none() && self.api.is_none() && self.predecessor.is_none()
     }
 
     /// Returns where a predecessor listens and speaks, if one started us.
@@ -132,13 +139,29 @@ fn listening(descriptors: &mut ListenFd, index: usize) -> anyhow::Result<StdList
 pub struct Socket {
     /// The socket.
     pub listener: TcpListener,
-    is_inherited: bool,
+    origin: Origin,
+    keeper: Option<Tie>,
+}
+
+/// Where a socket comes from.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    /// From whoever started us.
+    Inherited,
+    /// From the last process, by way of its keeper.
+    Kept,
+    /// From nobody. With port 0 nobody could come back to it.
+    Bound { can_be_kept: bool },
 }
 
 impl Socket {
     /// Returns what stands beside its address where that is shown.
     pub fn origin(&self) -> &'static str {
-        if self.is_inherited { " (inherited socket)" } else { "" }
+        match self.origin {
+            Origin::Inherited => " (inherited socket)",
+            Origin::Kept => " (kept open since the last process)",
+            Origin::Bound { .. } => "",
+        }
     }
 }
 
@@ -154,7 +177,7 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Makes the inherited sockets our own, and binds those that were not.
+    /// Makes the inherited sockets our own, takes those that were kept for us, and binds the others.
     ///
     /// # Errors
     /// If an address is in use, or does not exist.
@@ -175,29 +198,101 @@ impl Sockets {
         let shared = share(&self.mcp).and_then(|mcp| Ok((mcp, share(&self.api)?)));
         shared.context("could not prepare the sockets for an upgrade")
     }
+
+    /// Has the MCP endpoint's socket kept open after this process for so long, where nobody else does that; returns what that
+    /// depends on.
+    pub fn keep(&mut self, kept_for: Duration) -> Kept {
+        let Ok(address) = self.mcp.listener.local_addr() else { return Kept::default() };
+        let tie = match self.mcp.origin {
+            // Its predecessor may have had a keeper for it.
+            Origin::Inherited if self.predecessor.is_some() => Tie::join(address),
+            Origin::Kept => self.mcp.keeper.take().inspect(Tie::serving),
+            Origin::Bound { can_be_kept: true } if !kept_for.is_zero() && has_nobody_else() => {
+                let listener = self.mcp.listener.as_fd().try_clone_to_owned();
+                let started = listener
+                    .context("out of descriptors")
+                    .and_then(|listener| keeper::start(listener, address, kept_for));
+                let unkept = |error| {
+                    tracing::warn!(
+                        "a restart will close the port: no keeper could be started: {error:#}"
+                    );
+                };
+                started.map_err(unkept).ok()
+            }
+            Origin::Inherited | Origin::Bound { .. } => None,
+        };
+        Kept { tie, kept_for }
+    }
+}
+
+/// Returns false where a keeper would be of no use: it ends with process 1 of a container, and systemd, which keeps sockets
+/// itself, ends all processes of a service.
+fn has_nobody_else() -> bool {
+    std::process::id() != 1 && !service_manager::listens()
+}
+
+/// What the keeper of the MCP endpoint's port knows of this process.
+#[derive(Debug, Default)]
+pub struct Kept {
+    tie: Option<Tie>,
+    kept_for: Duration,
+}
+
+impl Kept {
+    /// Says that this process accepts no more connections.
+    pub fn leave(&self) {
+        if let Some(tie) = &self.tie {
+            tie.leaving();
+            let seconds = self.kept_for.as_secs();
+            tracing::info!(seconds, "the MCP port stays open for {seconds} s, for the next start");
+        }
+    }
 }
 
 async fn open(inherited: Option<StdListener>, host: &str, port: u16) -> anyhow::Result<Socket> {
     if let Some(listener) = inherited {
         let listener =
             TcpListener::from_std(listener).context("could not take over an inherited socket")?;
-        return Ok(Socket { listener, is_inherited: true });
+        return Ok(Socket { listener, origin: Origin::Inherited, keeper: None });
     }
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let listener = bind(host, port)
+    take_or_bind(host, port)
         .await
-        .with_context(|| format!("could not listen on {host} port {port}; is it in use?"))?;
-    Ok(Socket { listener, is_inherited: false })
+        .with_context(|| format!("could not listen on {host} port {port}; is it in use?"))
 }
 
-/// Binds the first address of a host that can be bound. The runtime's own way to do that has a backlog that
-/// one restart under load fills.
-async fn bind(host: &str, port: u16) -> std::io::Result<TcpListener> {
-    let mut failed = std::io::ErrorKind::AddrNotAvailable.into();
-    for address in lookup_host((host, port)).await? {
+/// Takes the socket of an address of this host that is kept, or binds the first one that can be bound.
+async fn take_or_bind(host: &str, port: u16) -> std::io::Result<Socket> {
+    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    for address in &addresses {
+        if let Some((listener, tie)) = keeper::take(*address) {
+            listener.set_nonblocking(true)?;
+            return Ok(Socket {
+                listener: TcpListener::from_std(listener)?,
+                origin: Origin::Kept,
+                keeper: Some(tie),
+            });
+        }
+    }
+    let bound = match bind(&addresses) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            keeper::release(port);
+            bind(&addresses)
+        }
+        bound => bound,
+    };
+    let origin = Origin::Bound { can_be_kept: port != 0 };
+    Ok(Socket { listener: bound?, origin, keeper: None })
+}
+
+/// Binds the first address that can be bound. The runtime's own way to do that has a backlog that one restart under load
+/// fills.
+fn bind(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
+    let mut failed = ErrorKind::AddrNotAvailable.into();
+    for address in addresses {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
-        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+        match socket.bind(*address).and_then(|()| socket.listen(BACKLOG)) {
             Ok(listener) => return Ok(listener),
             Err(error) => failed = error,
         }

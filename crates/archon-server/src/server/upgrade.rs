@@ -13,15 +13,16 @@ use std::{env, fs};
 
 use anyhow::{Context, bail};
 use command_fds::{CommandFdExt, FdMapping};
-use sd_notify::NotifyState;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 
 use super::drain::Ending;
 use super::lease::{Holder, Lease};
 use super::pid_file::{Outcome, PidFile};
+use super::service_manager;
 use super::signals::{Signals, Told};
-use super::sockets::{API, FIRST_DESCRIPTOR, MCP, READY, Sockets};
+use super::sockets::{API, Kept, MCP, READY, Sockets};
+use crate::keeper::FIRST_DESCRIPTOR;
 
 /// A successor has so long to get ready. Nobody waits for it: until then this process answers.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -55,6 +56,9 @@ pub struct Handover {
     /// `None` if sessions are in memory only: those cannot be handed over.
     pid_file: Option<PidFile>,
     held: Held,
+    kept: Kept,
+    /// The process that has taken over, while nobody was told.
+    successor: Option<u32>,
 }
 
 /// The lease of this process, and what others read in it.
@@ -87,17 +91,27 @@ impl Handover {
         let (mcp, api) = sockets.share()?;
         let program = program();
         let arguments = env::args_os().skip(1).collect();
-        Ok(Self { program, arguments, mcp, api, pid_file, held })
+        Ok(Self {
+            program,
+            arguments,
+            mcp,
+            api,
+            pid_file,
+            held,
+            kept: Kept::default(),
+            successor: None,
+        })
     }
 
     /// Says that this process is ready: in the pid file, and to whoever waits for it, a predecessor or systemd.
-    pub fn say_ready(&self, predecessor: Option<UnixStream>) {
+    pub fn say_ready(&mut self, predecessor: Option<UnixStream>, kept: Kept) {
+        self.kept = kept;
         self.held.say(&self.held.holder);
         if let Some(pid_file) = &self.pid_file {
             pid_file.claim();
         }
         let Some(mut predecessor) = predecessor else {
-            notify(&[NotifyState::Ready]);
+            service_manager::tell("READY=1");
             return;
         };
         if let Err(error) = predecessor.write_all(b"!") {
@@ -108,7 +122,7 @@ impl Handover {
 
     /// Waits until this process should end, and tries each upgrade that is asked for. The lease is not given back here: a
     /// process that was told to stop has it until all is written.
-    pub async fn until_over(self, signals: &mut Signals) -> Ending {
+    pub async fn until_over(&mut self, signals: &mut Signals) -> Ending {
         loop {
             let ending = match signals.next().await {
                 Told::Stop => Some(Ending::Stopped),
@@ -116,8 +130,10 @@ impl Handover {
             };
             if let Some(ending) = ending {
                 if ending == Ending::Stopped {
+                    // Before the lease says so: the next process finds the port free.
+                    self.kept.leave();
                     self.held.say(&Holder { is_stopping: true, ..self.held.holder.clone() });
-                    notify(&[NotifyState::Stopping]);
+                    service_manager::tell("STOPPING=1");
                 }
                 return ending;
             }
@@ -125,15 +141,15 @@ impl Handover {
     }
 
     /// Returns how this process ends, if the upgrade or a signal in the middle of it ends it.
-    async fn upgrade(&self, signals: &mut Signals) -> Option<Ending> {
-        let Some(pid_file) = &self.pid_file else {
+    async fn upgrade(&mut self, signals: &mut Signals) -> Option<Ending> {
+        let Some(pid_file) = self.pid_file.clone() else {
             tracing::warn!("upgrade refused: sessions are in memory only and would be lost");
             return None;
         };
         let (ending, outcome) = match self.attempt(signals).await {
             Ok(Attempt::Replaced(pid)) => {
                 tracing::info!(pid, "upgrade: process {pid} has taken over");
-                notify(&[NotifyState::MainPid(pid)]);
+                service_manager::tell(&format!("MAINPID={pid}"));
                 (Some(Ending::Replaced), Outcome::Replaced(pid))
             }
             Ok(Attempt::Interrupted) => {
@@ -145,13 +161,24 @@ impl Handover {
                 (None, Outcome::Failed(format!("{error:#}")))
             }
         };
-        if ending != Some(Ending::Replaced) {
-            // The other one may have come as far as to write its own.
-            pid_file.claim();
-            self.held.say(&self.held.holder);
+        match outcome {
+            // Whoever asked may connect next, and not to this process.
+            Outcome::Replaced(pid) => self.successor = Some(pid),
+            Outcome::Failed(_) => {
+                // The other one may have come as far as to write its own.
+                pid_file.claim();
+                self.held.say(&self.held.holder);
+                pid_file.tell(&outcome);
+            }
         }
-        pid_file.tell(&outcome);
         ending
+    }
+
+    /// Says that a successor has taken over, if one has. This process accepts no connection any more.
+    pub fn tell(&self) {
+        if let (Some(pid_file), Some(pid)) = (&self.pid_file, self.successor) {
+            pid_file.tell(&Outcome::Replaced(pid));
+        }
     }
 
     async fn attempt(&self, signals: &mut Signals) -> anyhow::Result<Attempt> {
@@ -246,7 +273,7 @@ impl Successor {
 /// Returns the program's file by the name under which it was started, if that leads to it: where the name is a
 /// link, an upgrade may have turned it to another file. Resolved now, since the file that runs may be deleted
 /// by the time it is needed.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let name = PathBuf::from(env::args_os().next().unwrap_or_default());
     let Ok(running) = env::current_exe() else { return name };
     let started = if name.components().count() > 1 {
@@ -259,11 +286,4 @@ fn program() -> PathBuf {
         file.is_absolute() && fs::canonicalize(file).ok() == fs::canonicalize(&running).ok()
     };
     started.filter(is_running).unwrap_or(running)
-}
-
-/// Tells systemd, if it asked to be told.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!("could not notify the service manager: {error}");
-    }
 }

@@ -14,6 +14,7 @@ use crate::cli::api::http_client;
 use crate::cli::{deployment, migrate, print};
 use crate::config::{Config, Database, UpstreamConfig};
 use crate::gateway::Upstream;
+use crate::keeper;
 use crate::server::last_holder;
 
 /// A gateway that is there answers within milliseconds.
@@ -124,6 +125,9 @@ async fn try_port(host: &str, port: u16) -> anyhow::Result<String> {
     match TcpListener::bind((host, port)) {
         Ok(_) => Ok("is free".to_owned()),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            if keeper::is_kept(port) {
+                return Ok("is kept for the next start".to_owned());
+            }
             if is_gateway(host, port).await {
                 return Ok("is in use by the gateway that runs now".to_owned());
             }

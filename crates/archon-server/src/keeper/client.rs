@@ -1,0 +1,113 @@
+//! A gateway's side of the keeper of its port.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use command_fds::{CommandFdExt, FdMapping};
+
+use super::protocol::{
+    JOIN, LEAVING, PREFIX, RELEASE, SERVING, TAKE, connect, listen, receive_socket,
+};
+use crate::supervise::{HUGE_PAGES, THIS_PROGRAM};
+
+/// A keeper answers within a millisecond.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// The first inherited descriptor, by the protocol of systemd (`sd_listen_fds(3)`).
+pub const FIRST_DESCRIPTOR: i32 = 3;
+
+/// A gateway's connection to the keeper of its port. The keeper takes its end for the gateway's.
+#[derive(Debug)]
+pub struct Tie(UnixStream);
+
+impl Tie {
+    /// Says that this process serves at an address whose socket it has; `None` if the socket has no keeper.
+    pub fn join(address: SocketAddr) -> Option<Self> {
+        let tie = Self(connect(address).ok()?);
+        tie.say(JOIN);
+        Some(tie)
+    }
+
+    /// Says that this process, which has taken the socket, accepts connections.
+    pub fn serving(&self) {
+        self.say(SERVING);
+    }
+
+    /// Says that it accepts no more.
+    pub fn leaving(&self) {
+        self.say(LEAVING);
+    }
+
+    fn say(&self, word: u8) {
+        if let Err(error) = (&self.0).write_all(&[word]) {
+            tracing::warn!("the keeper of the port is gone, so a restart will close it: {error}");
+        }
+    }
+}
+
+/// Takes the listening socket of an address from its keeper; `None` if there is none, or another gateway uses it.
+pub fn take(address: SocketAddr) -> Option<(TcpListener, Tie)> {
+    let tie = Tie(connect(address).ok()?);
+    tie.0.set_read_timeout(Some(ANSWER_LIMIT)).ok()?;
+    (&tie.0).write_all(&[TAKE]).ok()?;
+    let listener = receive_socket(&tie.0).ok()??;
+    let is_it = listener.local_addr().is_ok_and(|found| found == address);
+    is_it.then_some((listener, tie))
+}
+
+/// Returns whether a socket of this port is kept that no gateway uses.
+pub fn is_kept(port: u16) -> bool {
+    addresses(port).into_iter().any(|address| take(address).is_some())
+}
+
+/// Has the sockets of this port closed that are kept and that no gateway uses; returns once that is done. One at another
+/// address is in the way of a socket of ours as well.
+pub fn release(port: u16) {
+    for address in addresses(port) {
+        let Ok(connection) = connect(address) else { continue };
+        let is_asked = connection.set_read_timeout(Some(ANSWER_LIMIT)).is_ok()
+            && (&connection).write_all(&[RELEASE]).is_ok();
+        if is_asked {
+            // It ends with the socket, or says that it is in use.
+            let _ = (&connection).read(&mut [0]);
+        }
+    }
+}
+
+/// Returns the addresses of this port that have a keeper.
+fn addresses(port: u16) -> Vec<SocketAddr> {
+    let names = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let address = |line: &str| line.rsplit_once(PREFIX)?.1.parse::<SocketAddr>().ok();
+    let found = names.lines().filter_map(address).filter(|address| address.port() == port);
+    found.collect()
+}
+
+/// Starts a keeper of a listening socket; returns this gateway's tie to it.
+///
+/// # Errors
+/// If no process can be started, or the keeper's name is in use.
+pub fn start(listener: OwnedFd, address: SocketAddr, kept_for: Duration) -> anyhow::Result<Tie> {
+    let asked = listen(address).context("its name is in use")?;
+    let descriptors = [listener, asked.into()].into_iter().zip(FIRST_DESCRIPTOR..);
+    let mappings: Vec<FdMapping> =
+        descriptors.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect();
+    let mut command = Command::new(THIS_PROGRAM);
+    command
+        .arg0("archon")
+        .arg("keep-port")
+        .args(["--milliseconds", &kept_for.as_millis().to_string()])
+        // Nothing of ours is its business, least of all what is secret.
+        .env_clear()
+        .env("LISTEN_FDS", mappings.len().to_string())
+        .env(HUGE_PAGES, "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.fd_mappings(mappings)?.spawn().context("could not start the process")?;
+    Tie::join(address).context("it ended at once")
+}

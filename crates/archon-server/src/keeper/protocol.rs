@@ -1,0 +1,85 @@
+//! What gateways and the keeper of their ports say to each other: a byte each, and the socket itself.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd as _;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
+
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use rustix::process::geteuid;
+
+/// A gateway starts, and asks for the socket. The answer is the socket, or [`REFUSED`].
+pub const TAKE: u8 = b'T';
+/// A gateway serves that has the socket already.
+pub const JOIN: u8 = b'J';
+/// The gateway that has taken the socket serves.
+pub const SERVING: u8 = b'S';
+/// The gateway accepts no more connections: another one may take the socket.
+pub const LEAVING: u8 = b'L';
+/// The port is to be closed, if no gateway uses it.
+pub const RELEASE: u8 = b'R';
+/// A gateway uses the port.
+pub const REFUSED: u8 = b'-';
+/// Stands beside a socket.
+const GRANTED: u8 = b'+';
+
+/// What the names of keepers' Unix sockets begin with. The number is that of this protocol.
+pub const PREFIX: &str = "archon-keeper-1/";
+
+/// Listens under the name of an address.
+///
+/// # Errors
+/// If another process does.
+pub fn listen(address: SocketAddr) -> std::io::Result<UnixListener> {
+    UnixListener::bind_addr(&name(address)?)
+}
+
+/// Connects to the keeper of an address, if it is of our own user.
+///
+/// # Errors
+/// If there is none.
+pub fn connect(address: SocketAddr) -> std::io::Result<UnixStream> {
+    let stream = UnixStream::connect_addr(&name(address)?)?;
+    if is_ours(&stream) { Ok(stream) } else { Err(std::io::ErrorKind::PermissionDenied.into()) }
+}
+
+fn name(address: SocketAddr) -> std::io::Result<UnixAddress> {
+    UnixAddress::from_abstract_name(format!("{PREFIX}{address}"))
+}
+
+/// Returns true if the other end is of our own user, or root's: anybody can use a name.
+pub fn is_ours(stream: &UnixStream) -> bool {
+    socket_peercred(stream).is_ok_and(|peer| peer.uid == geteuid() || peer.uid.is_root())
+}
+
+/// Sends a listening socket.
+pub fn send_socket(to: &UnixStream, listener: &TcpListener) -> std::io::Result<()> {
+    let sockets = [listener.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&sockets));
+    sendmsg(to, &[IoSlice::new(&[GRANTED])], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Receives one; `None` if it was refused.
+pub fn receive_socket(from: &UnixStream) -> std::io::Result<Option<TcpListener>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut word = [0];
+    let mut read = [IoSliceMut::new(&mut word)];
+    recvmsg(from, &mut read, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let mut received = None;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(sockets) = message {
+            received = sockets.map(TcpListener::from).last();
+        }
+    }
+    Ok(received)
+}
