@@ -37,11 +37,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Config;
 use crate::dashboard;
-use crate::server::Overview;
+use crate::overview::Overview;
 use access::Access;
 use guard::Guard;
 use problem::ApiError;
-pub use transfer::Transfers;
+use transfer::Transfers;
 use ws::Feed;
 
 /// How long a call may look for requests before it says how far it came: people wait for it.
@@ -53,6 +53,14 @@ pub struct Api {
     overview: Arc<Overview>,
     access: Arc<Access>,
     config: Arc<ServiceConfig>,
+    /// `None` where nothing is stored.
+    transfers: Option<Arc<Transfers>>,
+}
+
+impl FromRef<Api> for Option<Arc<Transfers>> {
+    fn from_ref(api: &Api) -> Self {
+        api.transfers.clone()
+    }
 }
 
 impl FromRef<Api> for Arc<Overview> {
@@ -89,7 +97,8 @@ pub fn router(overview: Arc<Overview>, config: &Config, ports: Ports, feed: Arc<
     let hosts = config.limits.hosts.clone();
     let guard = Guard::new(hosts, &config.api.cors_origins, access.clone());
     let shown = Arc::new(status::shown(config, ports.mcp, ports.api));
-    let api = Api { overview, access: access.clone(), config: shown };
+    let transfers = overview.transfer.clone().map(|store| Arc::new(Transfers::new(store)));
+    let api = Api { overview, access: access.clone(), config: shown, transfers };
 
     let (for_viewers, openapi) = for_viewers().split_for_parts();
     let (for_all, open) = for_all().split_for_parts();

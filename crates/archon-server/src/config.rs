@@ -9,15 +9,17 @@ mod forwarding;
 mod reconnect;
 mod stdio;
 mod upstream;
+mod websocket;
 
 pub use api::{ApiConfig, TOKEN_VARIABLE};
 pub use auth::{ApiKeyConfig, AuthConfig, IssuerConfig, is_loopback, is_secure};
 pub use database::{Database, NAMELESS_NODE};
 pub use digest::SecretDigest;
-pub use forwarding::{Forwarding, X_API_KEY};
+pub use forwarding::{Forwarding, X_API_KEY, is_of_one_hop};
 pub use reconnect::TokenVariables;
 pub use stdio::StdioConfig;
 pub use upstream::{Crossing, HttpConfig, Reached, UpstreamConfig, split_variable};
+pub use websocket::FeedLimits;
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,8 +30,6 @@ use archon_sessions::session::{Pattern, TimeoutRule};
 use archon_sessions::tracker::{self, AddressRate, Settings};
 use clap::ValueEnum;
 use serde::Deserialize;
-
-use crate::api::ws::FeedLimits;
 
 /// A configuration that has been checked.
 #[derive(Debug)]
@@ -496,20 +496,6 @@ impl file::Limits {
             )?,
             headers_max: self.headers_max.unwrap_or(ListenLimits::HEADERS_MAX),
             header_bytes_max: self.header_bytes_max.unwrap_or(64 * 1024).max(8 * 1024),
-        })
-    }
-}
-
-impl file::WebSocket {
-    fn feed(&self) -> anyhow::Result<FeedLimits> {
-        let ping = Duration::from_secs(20);
-        Ok(FeedLimits {
-            // Twice what a busy day has: people with a dashboard open.
-            listeners_max: self.listeners_max.unwrap_or(2000),
-            // Some seconds of five thousand events a second.
-            backlog_bytes: self.backlog_bytes.unwrap_or(16 * 1024 * 1024),
-            // Proxies close what is silent for a minute.
-            ping_every: seconds("websocket.ping_seconds", self.ping_seconds, ping)?,
         })
     }
 }

@@ -18,7 +18,6 @@ mod wire;
 
 pub use batch::{FromBatch, Unbatched};
 pub use builtin::Builtin;
-pub use http::is_of_one_hop;
 pub use looks::Looks;
 pub use repeats::Repeats;
 pub use upstream::Upstream;

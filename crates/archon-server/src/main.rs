@@ -8,6 +8,7 @@ mod gateway;
 mod identity;
 mod keeper;
 mod logging;
+mod overview;
 mod server;
 mod supervise;
 mod telemetry;

@@ -30,17 +30,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use archon_sessions::layer::{Limits, SessionLayer};
-use archon_sessions::store::Reports;
 use archon_sessions::tracker::{Settings, Tracker};
 use futures_util::future::join_all;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceBuilder;
 
+use crate::api;
 use crate::api::ws::Feed;
-use crate::api::{self, Transfers};
 use crate::config::{AuthConfig, Config, Database, NAMELESS_NODE};
 use crate::gateway::{Builtin, Looks, Repeats, Unbatched, Upstream};
 use crate::identity::{Gate, Identities};
+use crate::overview::{OpenConnections, Overview};
 use crate::telemetry::Telemetry;
 use browsers::Browsers;
 use drain::{Drain, Ending, Patience};
@@ -49,33 +49,6 @@ use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
 use sockets::Sockets;
 use upgrade::{Handover, Held};
-
-/// What the endpoints and the API show of this process.
-pub struct Overview {
-    /// When it started.
-    pub started: Instant,
-    /// Its sessions.
-    pub tracker: Tracker,
-    /// What the API asks the store.
-    pub reports: Arc<dyn Reports>,
-    /// What gives rows out and takes them in; `None` where nothing is stored.
-    pub transfers: Option<Transfers>,
-    /// Its upstreams, the default one first.
-    pub upstreams: Vec<Upstream>,
-    /// Its open connections.
-    pub open: OpenConnections,
-    /// What it counts.
-    pub telemetry: Arc<Telemetry>,
-}
-
-/// The open connections of each port.
-#[derive(Debug, Default)]
-pub struct OpenConnections {
-    /// Of the MCP endpoint.
-    pub mcp: TaskTracker,
-    /// Of the API.
-    pub api: TaskTracker,
-}
 
 /// Runs the server until it is told to stop, or a successor has taken over.
 pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
@@ -114,7 +87,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         started: Instant::now(),
         tracker: tracker.clone(),
         reports: storage.reports(),
-        transfers: storage.transfer().map(Transfers::new),
+        transfer: storage.transfer(),
         upstreams,
         open: OpenConnections::default(),
         telemetry,
@@ -186,8 +159,8 @@ fn endpoints(
         let gate = identities.map(|all| Arc::new(Gate::new(all.clone(), hosts, &paths, told)));
         let sessions = SessionLayer::with_limits(overview.tracker.clone(), name.clone(), limits);
         let catalog = upstream.catalog();
-        let (overview, is_on) = (overview.clone(), config.inject_tools);
-        let tools = Builtin::layer(name.clone(), overview, catalog.clone(), is_on);
+        let process = (overview.tracker.clone(), overview.started);
+        let tools = Builtin::layer(name.clone(), process, catalog.clone(), config.inject_tools);
         let is_trusted = configured.is_some_and(|configured| configured.trust_annotations);
         let repeats = Repeats::layer(catalog, is_trusted);
         let sessions = ServiceBuilder::new()

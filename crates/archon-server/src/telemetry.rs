@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use archon_sessions::session::Session;
 use archon_sessions::store::RequestRow;
-use archon_sessions::tracker::{EndedRequest, Observer};
+use archon_sessions::tracker::{EndedRequest, Observer, Tracker};
 
 use crate::config::TelemetryConfig;
-use crate::server::Overview;
+use crate::gateway::Upstream;
 use export::Endpoint;
 use metrics::Metrics;
 use spans::Spans;
@@ -53,8 +53,14 @@ impl Telemetry {
     }
 
     /// Returns all metrics as Prometheus reads them; what is a state and not a count is asked for now.
-    pub fn render(&self, overview: &Overview) -> String {
-        gauges::read(&self.metrics, overview);
+    /// `open` holds the number of open connections of each port.
+    pub fn render(
+        &self,
+        tracker: &Tracker,
+        upstreams: &[Upstream],
+        open: [(&str, usize); 2],
+    ) -> String {
+        gauges::read(&self.metrics, tracker, upstreams, open);
         if let Some(spans) = &self.spans {
             gauges::read_spans(&self.metrics, &spans.counts);
         }

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::params::{Date, Query, Whole, days_asked};
 use super::problem::ApiError;
 use super::{Api, wire};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Returns the route.
 pub fn routes() -> OpenApiRouter<Api> {

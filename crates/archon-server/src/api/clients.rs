@@ -18,7 +18,7 @@ use super::params::{Cursor, Query, Whole};
 use super::problem::ApiError;
 use super::sessions::{bad_cursor, rows};
 use super::{Api, wire};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// A client that was silent for longer is idle. An agent that works calls more often.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(60);

@@ -18,7 +18,7 @@ use super::params::{Cursor, Query, Whole};
 use super::problem::ApiError;
 use super::sessions::{bad_cursor, rows};
 use super::{Api, wire};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Returns the route.
 pub fn routes() -> OpenApiRouter<Api> {

@@ -7,7 +7,7 @@ use archon_sessions::tracker::{NotActive, Presence};
 use axum::http::StatusCode;
 
 use super::problem::ApiError;
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Returns an active session; `ended` says what is answered for one that has ended.
 ///

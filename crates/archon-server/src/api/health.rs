@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::Api;
 use super::params::NoParams;
 use crate::gateway::{GatewayBody, Upstream};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// How long the store may take to say that it is there.
 const STORE_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);

@@ -16,7 +16,7 @@ use super::body::Json;
 use super::params::{Date, NoParams};
 use super::problem::ApiError;
 use super::{Api, wire};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Prices set at once; there are fewer models.
 const PRICES_MAX: usize = 1000;

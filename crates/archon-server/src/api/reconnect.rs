@@ -18,7 +18,7 @@ use super::params::{NoParams, SessionPath};
 use super::problem::ApiError;
 use super::proof::check_proof;
 use super::{Api, find, wire};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Characters of a reconnect token; ours have a few hundred.
 const TOKEN_CHARS_MAX: usize = 4096;

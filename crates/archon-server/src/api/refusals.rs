@@ -14,7 +14,7 @@ use super::params::{Query, Whole};
 use super::problem::ApiError;
 use super::sessions::rows;
 use super::{Api, wire};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Returns the route.
 pub fn routes() -> OpenApiRouter<Api> {

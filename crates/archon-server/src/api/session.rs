@@ -21,7 +21,7 @@ use super::problem::ApiError;
 use super::proof::check_proof;
 use super::sessions::{bad_cursor, rows};
 use super::{Api, find, wire};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Returns the routes that need a role.
 pub fn routes() -> OpenApiRouter<Api> {

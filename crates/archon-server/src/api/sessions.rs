@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use super::params::{Cursor, NoParams, Query, Text, Whole};
 use super::problem::ApiError;
 use super::{Api, wire};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Rows of a page, unless more or fewer are asked for.
 const PAGE: u64 = 100;

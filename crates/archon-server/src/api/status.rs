@@ -14,7 +14,7 @@ use super::params::NoParams;
 use super::{Api, health};
 use crate::config::{Config, Database, Reached};
 use crate::logging;
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Returns the routes.
 pub fn routes() -> OpenApiRouter<Api> {

@@ -7,6 +7,7 @@ mod line;
 use std::sync::Arc;
 
 use archon_sessions::store::transfer::Transfer;
+use axum::extract::State;
 use axum::http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa_axum::router::OpenApiRouter;
@@ -14,7 +15,6 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::problem::ApiError;
-use crate::server::Overview;
 
 /// Exports at a time. Each reads everything there is, with readers that the rest of the API needs as well.
 const EXPORTS_MAX: usize = 2;
@@ -44,8 +44,11 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(export::export)).routes(routes!(import::import))
 }
 
-fn of(overview: &Overview) -> Result<&Transfers, ApiError> {
-    overview.transfers.as_ref().ok_or_else(|| {
+/// What takes rows in and gives them out; `None` where nothing is stored.
+type Stored = State<Option<Arc<Transfers>>>;
+
+fn stored(State(transfers): Stored) -> Result<Arc<Transfers>, ApiError> {
+    transfers.ok_or_else(|| {
         ApiError::new(
             StatusCode::CONFLICT,
             "nothing_stored",

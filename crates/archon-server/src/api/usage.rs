@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::params::{Date, Query, Whole, days_asked};
 use super::problem::ApiError;
 use super::{Api, wire};
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// What is used by nobody who is known.
 const NOBODY: &str = "anonymous";

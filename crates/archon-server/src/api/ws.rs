@@ -11,7 +11,7 @@ mod listener;
 mod log;
 mod snapshot;
 
-pub use feed::{Feed, FeedLimits};
+pub use feed::Feed;
 
 use std::sync::Arc;
 

@@ -68,10 +68,24 @@ fn reserved(header: &HeaderName) -> Option<&'static str> {
     if name.starts_with("mcp-") || name == "x-mcp-session-id" || *header == "last-event-id" {
         return Some("it is the protocol's own, and taken care of");
     }
-    if crate::gateway::is_of_one_hop(header) || OF_THE_MESSAGE.contains(header) {
+    if is_of_one_hop(header) || OF_THE_MESSAGE.contains(header) {
         return Some("it belongs to one hop");
     }
     None
+}
+
+/// RFC 9110, 7.6.1, and what older proxies send.
+pub fn is_of_one_hop(name: &HeaderName) -> bool {
+    const NAMES: [HeaderName; 7] = [
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::TE,
+        header::TRAILER,
+        header::UPGRADE,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+    ];
+    NAMES.contains(name) || name.as_str() == "keep-alive"
 }
 
 /// What says how this very message is sent.

@@ -9,10 +9,12 @@ mod tools;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use archon_sessions::layer::{BoxError, CallFailed, Exchange, InnerRequest};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::protocol::sse::is_event_stream;
+use archon_sessions::tracker::Tracker;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http_body_util::BodyExt;
@@ -23,7 +25,6 @@ use super::wire::event::Event;
 use super::wire::incoming::{Incoming, TooLarge};
 use super::wire::object::Object;
 use super::wire::{Answer, Answering, GatewayBody, Relay, answer, message, written};
-use crate::server::Overview;
 use tools::Tool;
 
 /// A page larger than this is passed on as it is.
@@ -39,7 +40,9 @@ pub struct Builtin<U> {
 struct Shared {
     /// The upstream's name.
     name: Arc<str>,
-    overview: Arc<Overview>,
+    tracker: Tracker,
+    /// When the gateway did.
+    started: Instant,
     catalog: Arc<Catalog>,
     is_on: bool,
 }
@@ -48,11 +51,11 @@ impl<U> Builtin<U> {
     /// Returns the layer; with `is_on` false it adds nothing.
     pub fn layer(
         name: Arc<str>,
-        overview: Arc<Overview>,
+        (tracker, started): (Tracker, Instant),
         catalog: Arc<Catalog>,
         is_on: bool,
     ) -> impl Layer<U, Service = Builtin<U>> {
-        let shared = Arc::new(Shared { name, overview, catalog, is_on });
+        let shared = Arc::new(Shared { name, tracker, started, catalog, is_on });
         layer_fn(move |upstream| Builtin { upstream, shared: shared.clone() })
     }
 }
@@ -198,7 +201,8 @@ impl<U: Relay> Builtin<U> {
             return self.upstream.call(request).await;
         };
         let id = message(&request).and_then(Envelope::request_id).map_or("null", |id| id);
-        let outcome = tool.run(&request, exchange, &self.shared.overview).await;
+        let outcome =
+            tool.run(&request, exchange, (&self.shared.tracker, self.shared.started)).await;
         let mut answer = answer::json(StatusCode::OK, outcome.message(id, exchange.era).into());
         if let Some(rebound) = outcome.rebound {
             answer.extensions_mut().insert(rebound);

@@ -8,8 +8,6 @@ mod probe;
 mod query;
 mod redirect;
 
-pub use headers::is_of_one_hop;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -2,17 +2,20 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use archon_sessions::tracker::WriterHealth;
+use archon_sessions::tracker::{Tracker, WriterHealth};
 
 use super::described;
 use super::export::Counts;
 use super::metrics::Metrics;
 use crate::gateway::Upstream;
-use crate::server::Overview;
 
 /// Reads them all.
-pub fn read(metrics: &Metrics, overview: &Overview) {
-    let tracker = &overview.tracker;
+pub fn read(
+    metrics: &Metrics,
+    tracker: &Tracker,
+    upstreams: &[Upstream],
+    open: [(&str, usize); 2],
+) {
     for (client_type, active) in tracker.active_by_client_type() {
         let labels = [("client_type", &*client_type), ("status", "active")];
         metrics.gauge(described::SESSIONS_ACTIVE, &labels).set(active as f64);
@@ -23,9 +26,9 @@ pub fn read(metrics: &Metrics, overview: &Overview) {
     metrics.gauge(described::EVENT_BYTES, &[]).set(tracker.logged_bytes() as f64);
     metrics.counter(described::ROWS_DROPPED, &[]).absolute(dropped);
     metrics.counter(described::ROWS_LOST, &[]).absolute(lost);
-    overview.upstreams.iter().for_each(|upstream| read_upstream(metrics, upstream));
-    for (port, connections) in [("mcp", &overview.open.mcp), ("api", &overview.open.api)] {
-        metrics.gauge(described::CONNECTIONS, &[("port", port)]).set(connections.len() as f64);
+    upstreams.iter().for_each(|upstream| read_upstream(metrics, upstream));
+    for (port, connections) in open {
+        metrics.gauge(described::CONNECTIONS, &[("port", port)]).set(connections as f64);
     }
     read_process(metrics);
 }

@@ -7,7 +7,6 @@ use archon_sessions::session::{SessionId, Timestamp};
 use archon_sessions::store::StoreError;
 use archon_sessions::store::transfer::{Selection, Transfer};
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -15,10 +14,10 @@ use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
+use super::Stored;
 use super::line::{Counts, FORMAT, Head, Line};
 use crate::api::params::{Date, Query};
 use crate::api::problem::ApiError;
-use crate::server::Overview;
 
 /// What the file is called where a browser saves it.
 const FILE: &str = "attachment; filename=\"archon-sessions.jsonl\"";
@@ -41,10 +40,10 @@ pub(super) struct Exported {
     responses((status = 200, body = String, content_type = "application/jsonl", description = "The lines"))
 )]
 pub(super) async fn export(
-    State(overview): State<Arc<Overview>>,
+    stored: Stored,
     Query(asked): Query<Exported>,
 ) -> Result<Response, ApiError> {
-    let transfers = super::of(&overview)?;
+    let transfers = super::stored(stored)?;
     let turn = super::turn(&transfers.exports, "export")?;
     let store = transfers.store.clone();
     let of = Selection {

@@ -14,12 +14,12 @@ use futures_util::StreamExt;
 use futures_util::future::ready;
 use memchr::memchr;
 
-use super::Transfers;
 use super::line::{Counts, FORMAT, Line};
+use super::{Stored, Transfers};
 use crate::api::access::Operator;
 use crate::api::params::NoParams;
 use crate::api::problem::ApiError;
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Bytes of a line. The largest that we write are a session's, with 16 KiB of capabilities.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
@@ -37,14 +37,15 @@ const REST_MAX: Duration = Duration::from_secs(2);
 )]
 pub(super) async fn import(
     _: Operator,
+    stored: Stored,
     State(overview): State<Arc<Overview>>,
     _: NoParams,
     body: Body,
 ) -> Result<Answer<Imported>, ApiError> {
-    let transfers = super::of(&overview)?;
+    let transfers = super::stored(stored)?;
     let _turn = super::turn(&transfers.imports, "import")?;
     let mut chunks = body.into_data_stream();
-    let done = match take_in(Import::new(transfers, &overview), &mut chunks).await {
+    let done = match take_in(Import::new(&transfers, &overview), &mut chunks).await {
         Ok(done) => done,
         Err(error) => {
             // Who is still sending would otherwise find the connection closed, and no answer on it.

@@ -15,7 +15,8 @@ use tokio_util::task::TaskTracker;
 use super::filter::{Filter, Kind, Wish};
 use super::log::{Chunks, Log, Next, Place};
 use super::{encode, snapshot};
-use crate::server::Overview;
+use crate::config::FeedLimits;
+use crate::overview::Overview;
 
 /// Events are gathered for so long, so that a thousand listeners are written to forty times a second and not
 /// five thousand times. The first one after a pause does not wait.
@@ -29,17 +30,6 @@ const LINGER: Duration = Duration::from_secs(60);
 const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(1);
 /// Listeners that leave with the process get so long to take their last frame.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
-
-/// Where the feed draws its lines.
-#[derive(Clone, Copy, Debug)]
-pub struct FeedLimits {
-    /// Listeners at a time.
-    pub listeners_max: usize,
-    /// Bytes of frames that a listener may be behind by; what is compressed of them is kept beside them.
-    pub backlog_bytes: usize,
-    /// How often a listener is asked whether it is there. One that was asked twice and says nothing is gone.
-    pub ping_every: Duration,
-}
 
 /// What listeners are fed from. Shared by all of them.
 pub struct Feed {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::encode::session_on_wire;
 use crate::api::sessions::describe;
-use crate::server::Overview;
+use crate::overview::Overview;
 
 /// Sessions in a snapshot: as many as a page shows. Who wants more asks for lists.
 const SESSIONS_MAX: usize = 200;

@@ -1,13 +1,14 @@
 //! The tools themselves: names, definitions, answers.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use archon_sessions::layer::{Exchange, InnerRequest, Rebound};
 use archon_sessions::session::{Era, Timestamp};
+use archon_sessions::tracker::Tracker;
 use serde_json::{Value, json};
 
 use super::reconnect;
-use crate::server::Overview;
 
 /// One of our tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,13 +151,12 @@ impl Tool {
         self,
         request: &InnerRequest,
         exchange: &Exchange,
-        overview: &Overview,
+        (tracker, started): (&Tracker, Instant),
     ) -> Outcome {
         let now = Timestamp::now();
-        let tracker = &overview.tracker;
         match self {
-            Self::HealthCheck => Outcome::success(health_check(exchange, overview, now)),
-            Self::Heartbeat => Outcome::success(heartbeat(exchange, overview, now)),
+            Self::HealthCheck => Outcome::success(health_check(exchange, tracker, started, now)),
+            Self::Heartbeat => Outcome::success(heartbeat(exchange, tracker, now)),
             Self::SessionInfo => Outcome::success(session_info(exchange)),
             Self::GetReconnectToken => reconnect::get_token(request, exchange, tracker, now).await,
             Self::ReconnectSession => reconnect::reconnect(request, exchange, tracker, now).await,
@@ -185,20 +185,20 @@ impl Outcome {
     }
 }
 
-fn health_check(exchange: &Exchange, overview: &Overview, now: Timestamp) -> Value {
-    let is_well = overview.tracker.writer_health().is_writing;
+fn health_check(exchange: &Exchange, tracker: &Tracker, started: Instant, now: Timestamp) -> Value {
+    let is_well = tracker.writer_health().is_writing;
     json!({
         "status": if is_well { "healthy" } else { "degraded" },
         "service": "archon-mcp",
-        "uptime_seconds": overview.started.elapsed().as_secs(),
+        "uptime_seconds": started.elapsed().as_secs(),
         "timestamp": now.to_string(),
         "session_id": exchange.presence.as_ref().map(|presence| presence.id().to_string()),
     })
 }
 
-fn heartbeat(exchange: &Exchange, overview: &Overview, now: Timestamp) -> Value {
+fn heartbeat(exchange: &Exchange, tracker: &Tracker, now: Timestamp) -> Value {
     let Some(presence) = &exchange.presence else { return json!({ "success": false }) };
-    overview.tracker.heartbeat(presence, now);
+    tracker.heartbeat(presence, now);
     json!({
         "success": true,
         "session_id": presence.id().to_string(),

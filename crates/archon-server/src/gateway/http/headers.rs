@@ -6,7 +6,7 @@ use archon_sessions::session::Principal;
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 
-use crate::config::{Forwarding, X_API_KEY};
+use crate::config::{Forwarding, X_API_KEY, is_of_one_hop};
 
 /// Removes from a client's headers what is not for the upstream, and says who authenticated where that is
 /// asked for.
@@ -39,20 +39,6 @@ pub fn of_the_caller(
 /// Removes from an upstream's headers what belongs to its own hop.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     remove(headers, is_of_one_hop);
-}
-
-/// RFC 9110, 7.6.1, and what older proxies send.
-pub fn is_of_one_hop(name: &HeaderName) -> bool {
-    const NAMES: [HeaderName; 7] = [
-        header::CONNECTION,
-        header::TRANSFER_ENCODING,
-        header::TE,
-        header::TRAILER,
-        header::UPGRADE,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-    ];
-    NAMES.contains(name) || name.as_str() == "keep-alive"
 }
 
 fn goes_on(name: &HeaderName, forwarding: &Forwarding) -> bool {
