@@ -6,8 +6,8 @@
 //! end, whatever its cause. The next gateway at the same address takes the socket from there. If none comes in time, the
 //! keeper closes the socket and ends.
 //!
-//! It runs in a session of its own, so that neither a closed terminal nor the signals for the gateway's process group end
-//! it. It accepts nothing, and speaks only to processes of its own user. The API's port has none: whoever asks there is
+//! It runs in a process group of its own, so that neither a terminal's signals nor those for the gateway's group end it. It
+//! accepts nothing, and speaks only to processes of its own user. The API's port has none: whoever asks there is
 //! better told at once that the gateway is down.
 
 mod client;
@@ -25,7 +25,6 @@ use clap::Args;
 use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::setsid;
 
 use protocol::{JOIN, LEAVING, REFUSED, RELEASE, SERVING, TAKE, is_ours, send_socket};
 
@@ -46,7 +45,6 @@ impl KeepPort {
     /// # Errors
     /// If the inherited descriptors are not what they should be.
     pub fn run(self) -> anyhow::Result<()> {
-        setsid().context("could not begin a session")?;
         // So that it keeps no file system busy.
         std::env::set_current_dir("/")?;
         let mut descriptors = ListenFd::from_env();

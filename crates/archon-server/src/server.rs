@@ -125,7 +125,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
 
     let ending = handover.until_over(&mut signals).await;
     drain.begin(ending).await;
-    handover.tell();
+    handover.over();
     // A successor has it now, and only until its own end.
     let lease = lease.filter(|_| ending == Ending::Stopped);
     let patience = Patience::new(ending, call_time_max(&config), signals);

@@ -105,6 +105,7 @@ pub fn start(listener: OwnedFd, address: SocketAddr, kept_for: Duration) -> anyh
         .env_clear()
         .env("LISTEN_FDS", mappings.len().to_string())
         .env(HUGE_PAGES, "0")
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());

@@ -174,8 +174,9 @@ impl Handover {
         ending
     }
 
-    /// Says that a successor has taken over, if one has. This process accepts no connection any more.
-    pub fn tell(&self) {
+    /// Says that a successor has taken over, if one has. This process accepts no connection any more, and what it shared
+    /// with its successor is the successor's alone.
+    pub fn over(self) {
         if let (Some(pid_file), Some(pid)) = (&self.pid_file, self.successor) {
             pid_file.tell(&Outcome::Replaced(pid));
         }
