@@ -82,7 +82,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let tracker = Tracker::start(storage.store(), settings)
         .await
         .context("could not recover the stored sessions")?;
-    let upstreams = open_upstreams(&config, &storage).await?;
+    let upstreams = open_upstreams(&config).await?;
     let overview = Arc::new(Overview {
         started: Instant::now(),
         tracker: tracker.clone(),
@@ -205,9 +205,13 @@ fn call_time_max(config: &Config) -> Duration {
     own.fold(config.sessions.call_timeout, Duration::max)
 }
 
-async fn open_upstreams(config: &Config, storage: &Storage) -> anyhow::Result<Vec<Upstream>> {
+async fn open_upstreams(config: &Config) -> anyhow::Result<Vec<Upstream>> {
     if config.upstreams.is_empty() {
-        return Ok(vec![Upstream::demo(storage.sqlite()).await?]);
+        let file = match &config.database {
+            Database::Sqlite(path) => Some(&**path),
+            Database::Memory | Database::Postgres(_) => None,
+        };
+        return Ok(vec![Upstream::demo(file).await?]);
     }
     config.upstreams.iter().map(Upstream::open).collect()
 }

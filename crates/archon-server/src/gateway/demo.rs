@@ -3,14 +3,8 @@
 //! It is an ordinary MCP server in the same process. The gateway relays to it as to any other
 //! upstream, over [`DemoServer::service`] instead of a socket, and rmcp speaks both eras.
 
-mod checks;
-mod project_tools;
-mod projects;
 mod refusal;
-mod seed;
 mod store;
-mod task_tools;
-mod tasks;
 mod tools;
 
 #[cfg(test)]
@@ -21,7 +15,6 @@ mod tests;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use archon_sessions::store::sqlite::Readers;
 use jiff::Timestamp;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, Implementation,
@@ -35,8 +28,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::refusal::{Refusal, shown};
-pub use self::store::TABLES;
-use self::store::{Limits, Store};
+pub use self::store::Store;
 
 /// How long a legacy session lives without a message. It holds nothing that a client would miss:
 /// the gateway does the handshake again when it is needed. Not a whole number of minutes, because
@@ -72,8 +64,11 @@ pub struct DemoServer {
 
 impl DemoServer {
     /// Opens the demo server on a database, and creates its tables and samples if need be.
-    pub async fn open(readers: impl Into<Readers>) -> Result<DemoServer, sqlx::Error> {
-        let store = Store::open(readers, Limits::default(), Timestamp::now()).await?;
+    ///
+    /// # Errors
+    /// If the database cannot be used.
+    pub async fn open(store: Store) -> Result<DemoServer, sqlx::Error> {
+        store.open(Timestamp::now()).await?;
         Ok(DemoServer {
             store,
             tools: tools::definitions().into(),
@@ -176,14 +171,14 @@ impl ServerHandler for DemoServer {
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
         let now = Timestamp::now();
-        let Some(answer) = tools::call(&self.store, &request.name, arguments, now).await else {
+        let Some(tool) = self.tools.iter().find(|tool| tool.name == request.name) else {
             let message = format!("unknown tool \"{}\"; see tools/list", shown(&request.name));
             return Err(ErrorData::invalid_params(message, None));
         };
-        let result = match answer {
+        let result = match tools::call(&self.store, tool, arguments, now).await {
             Ok(answer) => CallToolResult::structured(answer),
             Err(refusal) => {
-                log_cause(&request.name, &refusal);
+                log_cause(&tool.name, &refusal);
                 CallToolResult::structured_error(refusal.to_json())
             }
         };
@@ -197,7 +192,7 @@ impl ServerHandler for DemoServer {
 
 /// Logs what the client is not told. Most refusals are the client's doing and have no cause.
 fn log_cause(tool: &str, refusal: &Refusal) {
-    if let Some(cause) = refusal.cause() {
+    if let Some(cause) = &refusal.cause {
         let error: &dyn std::error::Error = cause;
         tracing::error!(error, tool, "demo tool {tool} could not use its database");
     }

@@ -1,12 +1,13 @@
 //! An upstream: the server as it is, and the bridge to it for clients of the other era.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use archon_sessions::layer::{CallFailed, InnerRequest};
-use archon_sessions::store::sqlite::SqliteStore;
+use sqlx::sqlite::SqliteConnectOptions;
 use tower::Service;
 
 use super::bridge::Bridge;
@@ -47,22 +48,14 @@ impl Upstream {
     ///
     /// # Errors
     /// If its tables cannot be made.
-    pub async fn demo(database: Option<&SqliteStore>) -> anyhow::Result<Self> {
-        let readers = match database {
-            Some(store) => {
-                store.also_create(demo::TABLES).await.context("could not open the demo server")?;
-                store.readers()
+    pub async fn demo(database: Option<&Path>) -> anyhow::Result<Self> {
+        let store = match database {
+            Some(path) => demo::Store::File(SqliteConnectOptions::new().filename(path).into()),
+            None => {
+                demo::Store::in_memory().await.context("could not open a database in memory")?
             }
-            None => sqlx::sqlite::SqlitePoolOptions::new()
-                .max_connections(1)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .connect("sqlite::memory:")
-                .await
-                .context("could not open a database in memory")?
-                .into(),
         };
-        let server = DemoServer::open(readers).await.context("could not open the demo server")?;
+        let server = DemoServer::open(store).await.context("could not open the demo server")?;
         let catalog = Arc::default();
         Ok(Self { plain: Plain::Demo(server.service()), catalog, bridge: None })
     }

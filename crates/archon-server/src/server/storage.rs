@@ -54,14 +54,6 @@ impl Storage {
         }
     }
 
-    /// Returns where the demo server can keep its tables: it speaks SQLite only.
-    pub fn sqlite(&self) -> Option<&SqliteStore> {
-        match self {
-            Self::Sqlite(store) => Some(store),
-            Self::Memory(_) | Self::Postgres(_) => None,
-        }
-    }
-
     /// Closes it. Call when nothing is written any more.
     pub async fn close(&self) {
         match self {

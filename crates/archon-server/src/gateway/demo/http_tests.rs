@@ -8,17 +8,15 @@ use http_body_util::{BodyExt, Full};
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqlitePoolOptions;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-use super::DemoServer;
+use super::{DemoServer, Store};
 
 type DemoService = StreamableHttpService<DemoServer, LocalSessionManager>;
 
 async fn demo_server() -> DemoServer {
-    let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await;
-    DemoServer::open(pool.unwrap()).await.unwrap()
+    DemoServer::open(Store::in_memory().await.unwrap()).await.unwrap()
 }
 
 struct Answer {
