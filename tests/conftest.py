@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Archon, Processes
+from harness import Archon, Process, Processes
 
 # A number of seconds or calls, a switch, a text, or several.
 Setting = float | bool | str | list[str]
@@ -61,6 +61,19 @@ def config(tmp_path: Path) -> Callable[..., tuple[str, str]]:
         return "--config", str(path)
 
     return write
+
+
+@pytest.fixture
+def start_impatient(
+    start_archon: Callable[..., Archon], config: Callable[..., tuple[str, str]]
+) -> Callable[[Process], Archon]:
+    """Starts a gateway that waits half a second, and not five, for an upstream that is away."""
+
+    def start(upstream: Process) -> Archon:
+        setting: dict[str, Setting] = {"url": upstream.url, "restart_grace_seconds": 0.5}
+        return start_archon(*config(**{"upstreams.fixture": setting}))
+
+    return start
 
 
 @pytest.fixture
