@@ -93,6 +93,17 @@ def no_gateway_panicked(nothing_is_left_behind: None, processes: Processes) -> I
             assert "panicked at" not in process.log()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files first whose tests may take longest, so that none of them is begun when all others are over."""
+    limits: dict[Path, float] = {}
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        limit = float(marker.args[0]) if marker else 0
+        limits[item.path] = max(limit, limits.get(item.path, 0))
+    items.sort(key=lambda item: -limits[item.path])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Shows what the processes of a failed test printed."""
