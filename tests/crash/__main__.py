@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--durability", choices=["strict", "relaxed"], default="relaxed")
     parser.add_argument("--clients", type=int, default=12, help="at once")
     parser.add_argument("--stdio", action="store_true", help="an upstream on standard input")
+    parser.add_argument("--legacy-only", action="store_true", help="an upstream of that era alone")
     parser.add_argument("--nginx", action="store_true", help="between clients and the gateway")
     parser.add_argument("--dark", action="store_true", help="networks end without a word")
     parser.add_argument("--pauses", action="store_true", help="beyond the idle timeout")
@@ -42,6 +43,7 @@ def main() -> int:
         is_behind_nginx=given.nginx,
         has_dark_networks=given.dark,
         has_pauses=given.pauses,
+        is_legacy_only=given.legacy_only,
         pause_s=BETWEEN_PAUSES_S if given.pauses else BETWEEN_S,
     )
     with tempfile.TemporaryDirectory() as temporary:

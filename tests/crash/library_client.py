@@ -40,6 +40,7 @@ from crash.sender import PAUSE_S
 GAVE_UP = (types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT)
 # What it makes of an answer that is no message: a proxy's, in place of a gateway that is away.
 NO_MESSAGE = "Server returned an error response"
+DISCOVER = "server/discover"
 # It comes back for an answer twice, a second apart, after each sign of life.
 PATIENCE_S = 2 * RESUME_S
 # In mode `auto` it turns legacy where an upstream is away as it is opened. Its requests are smaller
@@ -177,18 +178,17 @@ class Library:
         return ended(draft, size, connected_at, sent_at, seen, is_library=True)
 
     async def _sent(self, request: httpx2.Request) -> None:
-        if request.method != "POST":
-            return
         if key := _key_of(request):
             self._sizes[key] = len(request.content)
-        message = json.loads(request.content)
-        if message.get("method") == "initialize":
+        if _message_of(request).get("method") == "initialize":
             if self._shook_hands:
                 self._note(Fate.LOST, "it had to shake hands again")
             self._shook_hands = True
 
     async def _heard(self, response: httpx2.Response) -> None:
         session, handle = response.headers.get(SESSION), response.headers.get(HANDLE, "")
+        if response.status_code == 404 and _message_of(response.request).get("method") == DISCOVER:
+            return  # A server of the legacy era alone, of which a gateway says no more than it does.
         if response.status_code == 404:
             self._note(Fate.LOST, f"{response.request.method} was answered with 404")
         elif session:
@@ -209,11 +209,14 @@ class Library:
 
 def _key_of(request: httpx2.Request) -> str:
     """The key of the call that it makes, if it makes one."""
-    if request.method != "POST":
-        return ""
-    message = json.loads(request.content)
+    message = _message_of(request)
     is_call = message.get("method") == "tools/call"
     return message["params"].get("arguments", {}).get("key", "") if is_call else ""
+
+
+def _message_of(request: httpx2.Request) -> dict[str, Any]:
+    """The message that it brings, if it brings one."""
+    return json.loads(request.content) if request.method == "POST" else {}
 
 
 def _is_broken_connection(error: BaseException) -> bool:

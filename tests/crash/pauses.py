@@ -38,6 +38,7 @@ class Pauses:
     book: ClientBook
     chance: random.Random
     is_stdio: bool
+    is_legacy: bool
     _open: Pause | None = None
 
     def are_due(self) -> bool:
@@ -64,7 +65,9 @@ class Pauses:
     def begin(self, asked_at: float, session: str, held: str) -> None:
         """Notes that its client falls silent now, having asked what is held."""
         held = "" if held == UNTOUCHED else held
-        holders = (GATEWAY, UPSTREAM) if self.is_stdio else (UPSTREAM,)
+        # A gateway that is killed takes its children along, and forgets the links of its bridge.
+        is_stored = self.is_legacy and not self.is_stdio
+        holders = (UPSTREAM,) if is_stored else (GATEWAY, UPSTREAM)
         self._open = Pause(self.client, asked_at, asked_at, session, session, held, "", holders)
 
     def asks_now(self, has_called: bool) -> bool:

@@ -66,6 +66,7 @@ class Plan:
     is_behind_nginx: bool = False
     has_dark_networks: bool = False  # clients lose theirs without a word, and resume on another
     has_pauses: bool = False  # clients fall silent for longer than the idle timeout
+    is_legacy_only: bool = False  # the upstream; modern clients cross a bridge
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,11 @@ def run(
         processes = stack.enter_context(Processes(directory))
         sockets = stack.enter_context(contextlib.closing(HeldSockets()))
         upstream: Fixture | StdioUpstream
+        args = ["--journal", str(journal), *(["--legacy-only"] if plan.is_legacy_only else [])]
         if plan.is_stdio:
-            target, upstream = fixture_command("--journal", str(journal)), StdioUpstream(journal)
+            target, upstream = fixture_command(*args), StdioUpstream(journal)
         else:
-            upstream = processes.start_fixture("--journal", str(journal))
+            upstream = processes.start_fixture(*args)
             target = stack.enter_context(through(upstream.url))
         gateway = _start(plan, directory, processes, sockets, target)
         keeps_sockets = isinstance(gateway, HeldArchon)
@@ -221,7 +223,7 @@ def _raw(
         client = era(url, name, book, chance)
         client.dark_share = DARK_SHARE if plan.has_dark_networks else 0
         if plan.has_pauses:
-            client.pauses = Pauses(name, book, chance, plan.is_stdio)
+            client.pauses = Pauses(name, book, chance, plan.is_stdio, era is Legacy)
         client.use(calls, is_over.is_set)
 
 
@@ -238,7 +240,7 @@ def _libraries(
             calls = chance.randint(*CALLS)
             client = Library(url, name, mode, book, chance)
             if plan.has_pauses:
-                client.pauses = Pauses(name, book, chance, plan.is_stdio)
+                client.pauses = Pauses(name, book, chance, plan.is_stdio, mode == "legacy")
             try:
                 await client.use(calls, is_over.is_set)
             except Exception as error:  # The next one takes its place, and the comparison tells.
