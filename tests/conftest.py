@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Archon, Processes
+from harness import Archon, Process, Processes
 
 # A number of seconds or calls, a switch, a text, or several.
 Setting = float | bool | str | list[str]
@@ -64,6 +64,19 @@ def config(tmp_path: Path) -> Callable[..., tuple[str, str]]:
 
 
 @pytest.fixture
+def start_impatient(
+    start_archon: Callable[..., Archon], config: Callable[..., tuple[str, str]]
+) -> Callable[[Process], Archon]:
+    """Starts a gateway that waits half a second, and not five, for an upstream that is away."""
+
+    def start(upstream: Process) -> Archon:
+        setting: dict[str, Setting] = {"url": upstream.url, "restart_grace_seconds": 0.5}
+        return start_archon(*config(**{"upstreams.fixture": setting}))
+
+    return start
+
+
+@pytest.fixture
 def nothing_is_left_behind() -> Iterator[None]:
     """The test ends the processes that it started."""
     before = _children()
@@ -78,6 +91,17 @@ def no_gateway_panicked(nothing_is_left_behind: None, processes: Processes) -> I
     for process in processes.started:
         if isinstance(process, Archon):
             assert "panicked at" not in process.log()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files first whose tests may take longest, so that none of them is begun when all others are over."""
+    limits: dict[Path, float] = {}
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        limit = float(marker.args[0]) if marker else 0
+        limits[item.path] = max(limit, limits.get(item.path, 0))
+    items.sort(key=lambda item: -limits[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -272,12 +272,14 @@ class Archon(Process):
         upstream: Upstream | Mapping[str, Upstream] | None = None,
         db: Path | str | None = None,
         env: Mapping[str, str] | None = None,
+        has_fixed_ports: bool = False,
     ):
         self.args = args
         self.upstreams = _named(upstream)
         self.db = db or directory / "archon.db"
         self._names_db = "DATABASE_URL" not in (env or {})
-        self._api_port = 0
+        self._first_port = free_port() if has_fixed_ports else 0
+        self._api_port = free_port() if has_fixed_ports else 0
         super().__init__(directory, env)
 
     @property
@@ -289,7 +291,7 @@ class Archon(Process):
         command = [str(archon_bin()), "serve"]
         for name, target in self.upstreams.items():
             command += ["--upstream", f"{name}={target}"]
-        command += ["--mcp-port", str(self.port if self.url else 0)]
+        command += ["--mcp-port", str(self.port if self.url else self._first_port)]
         command += ["--server-port", str(self._api_port)]
         if self._names_db:
             command += ["--db", str(self.db)]
@@ -357,13 +359,16 @@ class Processes:
         upstream: Upstream | Mapping[str, Upstream] | None = None,
         db: Path | str | None = None,
         env: Mapping[str, str] | None = None,
+        has_fixed_ports: bool = False,
     ) -> Archon:
         """Starts the gateway in front of a process, a URL, a command, or several by name.
 
-        A single upstream is called `fixture`. Two gateways share a database through `db`.
+        A single upstream is called `fixture`. Two gateways share a database through `db`. `has_fixed_ports` says
+        which ports to listen on, as people's configurations do, instead of taking whichever are free.
         """
         directory = self._directory("archon")
-        return self._keep(Archon(directory, *args, upstream=upstream, db=db, env=env))
+        ports = {"has_fixed_ports": has_fixed_ports}
+        return self._keep(Archon(directory, *args, upstream=upstream, db=db, env=env, **ports))
 
     def _directory(self, name: str) -> Path:
         return self.directory / f"{name}-{len(self.started)}"

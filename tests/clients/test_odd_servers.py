@@ -16,8 +16,6 @@ import pytest
 from drivers import ANSWER_S, Driver, Failed, Nursery, start_rust
 from peer import EVENTS, JSON, Peer, Reply, Script, Seen, as_events, as_json, event, text
 
-pytestmark = pytest.mark.timeout(120)
-
 LARGE = "ü" * 3_000_000
 
 

@@ -10,8 +10,6 @@ from drivers import Driver
 from harness import Process, Processes
 from plain import Plain
 
-pytestmark = pytest.mark.timeout(120)
-
 # Which server, which argument its echo wants, and the era that `auto` finds.
 SERVERS = {
     "rust": ("text", "modern"),

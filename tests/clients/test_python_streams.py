@@ -13,8 +13,6 @@ import pytest
 from archon_sessions import MCPClient, MCPToolError, SyncMCPClient
 from peer import EVENTS, Peer, Reply, Seen, as_events, as_json, event, text
 
-pytestmark = pytest.mark.timeout(120)
-
 ELICIT = {
     "jsonrpc": "2.0",
     "id": "q1",

@@ -15,8 +15,6 @@ from archon_sessions.mcp_client_wrapper import (
 )
 from harness import free_port
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def run(work):
     """Runs what a client does, within a wide limit."""

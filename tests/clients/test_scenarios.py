@@ -14,8 +14,6 @@ import rows
 from drivers import ANSWER_S, Failed
 from harness import free_port, wait_for
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def expect_failure(pending, type):
     """Waits for the error that a call ends with."""

@@ -12,6 +12,9 @@ from pathlib import Path
 from crash.report import report
 from crash.run import Plan, run
 
+# Between two kills: where clients pause, long enough for pauses that meet none.
+BETWEEN_S, BETWEEN_PAUSES_S = (0.2, 1.5), (0.2, 6.0)
+
 
 def main() -> int:
     """Runs what the command line asks for; 1 if anything was wrong."""
@@ -21,8 +24,10 @@ def main() -> int:
     parser.add_argument("--durability", choices=["strict", "relaxed"], default="relaxed")
     parser.add_argument("--clients", type=int, default=12, help="at once")
     parser.add_argument("--stdio", action="store_true", help="an upstream on standard input")
+    parser.add_argument("--legacy-only", action="store_true", help="an upstream of that era alone")
     parser.add_argument("--nginx", action="store_true", help="between clients and the gateway")
     parser.add_argument("--dark", action="store_true", help="networks end without a word")
+    parser.add_argument("--pauses", action="store_true", help="beyond the idle timeout")
     parser.add_argument("--mcp-port", type=int, default=0, help="where sockets are not inherited")
     parser.add_argument("--keep", type=Path, help="a directory for logs and books")
     given = parser.parse_args()
@@ -37,6 +42,9 @@ def main() -> int:
         mcp_port=given.mcp_port,
         is_behind_nginx=given.nginx,
         has_dark_networks=given.dark,
+        has_pauses=given.pauses,
+        is_legacy_only=given.legacy_only,
+        pause_s=BETWEEN_PAUSES_S if given.pauses else BETWEEN_S,
     )
     with tempfile.TemporaryDirectory() as temporary:
         directory = given.keep or Path(temporary)

@@ -1,12 +1,13 @@
 """The three books: what clients saw, what the upstream executed, what the database holds.
 
 The rows of the database do not name the calls they are about. Each call of a client is therefore
-made of another size: a session, a tool and the request's size in bytes are one call.
+made of another size: a chain of sessions, a tool and the request's size in bytes are one call.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import enum
 import json
 import threading
@@ -17,10 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from process.rows import query
-
-# What names a call in the database: session, tool, size of the request in bytes.
-CallName = tuple[str, str, int]
-
 
 class Outcome(enum.StrEnum):
     """How a call ended for its client."""
@@ -36,7 +33,7 @@ class Call:
     """One call as its client saw it. Times are seconds of the wall clock."""
 
     client: str
-    session: str
+    session: str  # which its answer named, or the latest that its client knew
     key: str
     tool: str
     value: str  # what the tool must answer
@@ -50,11 +47,7 @@ class Call:
     last_event_id: str = ""  # the newest event that came without being the answer
     resumptions: int = 0
     is_library: bool = False
-
-    @property
-    def name(self) -> CallName:
-        """What names it in the database."""
-        return self.session, self.tool, self.request_bytes
+    is_session_told: bool = False  # by the head of its answer
 
 
 class Fate(enum.StrEnum):
@@ -78,13 +71,28 @@ class SessionNote:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Pause:
+    """A silence of a client, and what its server held for it on either side. "" is not known."""
+
+    client: str
+    began_at: float  # when it asked what is held, before it fell silent
+    ended_at: float  # when it had asked again
+    session_before: str
+    session_after: str
+    held_before: str
+    held_after: str
+    ends_with: tuple[str, ...] = ()  # the processes that hold it
+
+
 @dataclass
 class ClientBook:
     """What all clients saw. They write into it from several threads."""
 
     calls: list[Call] = field(default_factory=list)
     sessions: list[SessionNote] = field(default_factory=list)
-    # Handshakes, or first requests, that were never answered: by client.
+    pauses: list[Pause] = field(default_factory=list)
+    # Handshakes, first requests, or questions, that were never answered: by client.
     unanswered: Counter[str] = field(default_factory=Counter)
     refused: int = 0  # connections
     reopened: int = 0  # clients of the library that broke as a whole
@@ -102,7 +110,7 @@ class ClientBook:
             self.reopened += 1
 
     def note_unanswered(self, client: str) -> None:
-        """Counts a handshake that was not answered."""
+        """Counts a handshake, or another request that is no call, that was not answered."""
         with self._lock:
             self.unanswered[client] += 1
 
@@ -127,11 +135,6 @@ class Row:
     error: str | None
     timestamp: str
 
-    @property
-    def name(self) -> CallName:
-        """What names its call."""
-        return self.session, self.tool, self.request_bytes
-
 
 @dataclass(frozen=True)
 class SessionRow:
@@ -141,6 +144,8 @@ class SessionRow:
     client: str
     status: str
     reason: str | None
+    continues: str | None = None
+    ended_at: float | None = None  # seconds of the wall clock
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,7 @@ class Books:
         lists: dict[str, Iterable[Any]] = {
             "calls": self.clients.calls,
             "notes": self.clients.sessions,
+            "pauses": self.clients.pauses,
             "rows": self.database.rows,
             "sessions": self.database.sessions,
             "kills": self.kills,
@@ -207,14 +213,22 @@ def read_database(db: Path, tools: Iterable[str]) -> DatabaseBook:
         *listed,
     )
     sessions = query(
-        db, "SELECT session_id, client_name, status, disconnect_reason FROM archon_mcp_sessions"
+        db,
+        "SELECT session_id, client_name, status, disconnect_reason, continues, disconnected_at"
+        " FROM archon_mcp_sessions",
     )
     connections = query(db, "SELECT handle, session_id FROM archon_mcp_connections")
     broken_keys = query(db, "PRAGMA foreign_key_check")
     integrity = [str(row[0]) for row in query(db, "PRAGMA integrity_check") if row[0] != "ok"]
     return DatabaseBook(
         rows=tuple(Row(*row) for row in rows),
-        sessions=tuple(SessionRow(*row) for row in sessions),
+        sessions=tuple(_session(*row) for row in sessions),
         connections=dict(connections),
         damage=(*(f"no such parent: {row}" for row in broken_keys), *integrity),
     )
+
+
+def _session(*columns: Any) -> SessionRow:
+    *others, ended = columns
+    ended_at = None if ended is None else datetime.datetime.fromisoformat(ended).timestamp()
+    return SessionRow(*others, ended_at=ended_at)

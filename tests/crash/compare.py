@@ -7,60 +7,20 @@ be missing because its call ended in the moment before a kill.
 
 from __future__ import annotations
 
-import enum
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from crash.books import Books, Call, Execution, Fate, Kill, Outcome, Row
-
-GATEWAY = "gateway"
+from crash.books import Books, Call, Execution, Kill, Outcome, Row
+from crash.sessions import Chains, compare_sessions, place_fault
+from crash.violations import GATEWAY, RELAXED_S, Promise, Violation, Wrong
 
 # The gateway's own answers (crates/archon-sessions/src/layer/failure.rs).
 DID_NOT_RUN = -31001
 OUTCOME_UNKNOWN = -31002
 TIMED_OUT = -31003
 
-# In relaxed mode rows are on the disk this long after their call has ended.
-RELAXED_S = 0.25
 # Of the kills that a call met, the first ones tell what happened.
 KILLS_SHOWN = 4
-
-
-class Wrong(enum.StrEnum):
-    """What can be wrong."""
-
-    LOST_SESSION = "lost session"
-    DOUBLED_CALL = "doubled call"
-    NO_OUTCOME = "call without outcome"
-    FALSE_ANSWER = "false answer"
-    LOST_ROW = "lost row"
-    DOUBLED_ROW = "doubled row"
-    FALSE_ROW = "false row"
-    FALSE_SESSION = "false session"
-    REFUSED = "refused connection"
-    DAMAGE = "damaged database"
-    PANIC = "panic"
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One thing that is wrong, with what helps to find out why."""
-
-    wrong: Wrong
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.wrong}: {self.what}"
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What the gateway that was tested promises."""
-
-    is_strict: bool  # every row is on the disk before its answer is sent
-    keeps_sockets: bool  # a restart refuses no connection
-    relaxed_s: float = RELAXED_S
 
 
 def compare(books: Books, promise: Promise) -> list[Violation]:
@@ -68,7 +28,7 @@ def compare(books: Books, promise: Promise) -> list[Violation]:
     return [
         *_calls(books),
         *_rows(books, promise),
-        *_sessions(books),
+        *compare_sessions(books, promise),
         *_gateway(books, promise),
     ]
 
@@ -119,17 +79,19 @@ def _fault(call: Call, execution: Execution, kills: Iterable[Kill]) -> tuple[Wro
 
 def _rows(books: Books, promise: Promise) -> Iterator[Violation]:
     """Holds what clients saw against the rows of the database."""
+    chains = Chains(books.database.sessions)
     rows = defaultdict[tuple[str, str, int], list[Row]](list)
     for row in books.database.rows:
-        rows[row.name].append(row)
+        rows[chains.first(row.session), row.tool, row.request_bytes].append(row)
     for call in books.clients.calls:
         execution = books.executions.get(call.key, Execution())
-        found = rows.pop(call.name, [])
+        found = rows.pop((chains.first(call.session), call.tool, call.request_bytes), [])
         told = _told(call, books.kills)
         if len(found) > 1:
             yield Violation(Wrong.DOUBLED_ROW, f"{len(found)} rows of one call: {told}: {found}")
         elif found:
-            if why := _false_row(call, execution, found[0], books.kills, promise):
+            false = _false_row(call, execution, found[0], books.kills, promise)
+            if why := false or place_fault(call, found[0], chains):
                 yield Violation(Wrong.FALSE_ROW, f"{why}: {told}, {execution}: {found[0]}")
         elif _must_have_row(call, execution, books.kills, promise):
             yield Violation(Wrong.LOST_ROW, f"no row: {told}, {execution}")
@@ -161,48 +123,6 @@ def _false_row(
     if call.outcome is Outcome.ERROR and row.status == "success":
         return "a row says success of a call that failed for its client"
     return None
-
-
-def _sessions(books: Books) -> Iterator[Violation]:
-    """Holds what clients learned of their sessions against the sessions of the database."""
-    stored = {session.id: session for session in books.database.sessions}
-    fates = defaultdict[str, set[Fate]](set)
-    told = defaultdict[str, set[str]](set)
-    for note in books.clients.sessions:
-        fates[note.session].add(note.fate)
-        told[note.client].add(note.session)
-        if note.fate is Fate.LOST:
-            yield Violation(Wrong.LOST_SESSION, f"{note.client}, {note.session}: {note.detail}")
-        if note.session not in stored:
-            what = f"{note.client} was told {note.session}, which the database does not know"
-            yield Violation(Wrong.LOST_SESSION, what)
-        if note.handle and books.database.connections.get(note.handle) != note.session:
-            bound = books.database.connections.get(note.handle)
-            what = f"{note.client}: handle {note.handle} of {note.session} is bound to {bound}"
-            yield Violation(Wrong.LOST_SESSION, what)
-    for session in stored.values():
-        if why := _false_status(session.status, session.reason, fates[session.id]):
-            yield Violation(Wrong.FALSE_SESSION, f"{why}: {session}")
-    sessions = Counter(session.client for session in stored.values())
-    for client, count in sessions.items():
-        unanswered = books.clients.unanswered[client]
-        if count > len(told[client]) + unanswered:
-            what = (
-                f"{client} has {count} sessions, was told {len(told[client])}"
-                f" and left {unanswered} handshakes unanswered"
-            )
-            yield Violation(Wrong.FALSE_SESSION, what)
-
-
-def _false_status(status: str, reason: str | None, fates: set[Fate]) -> str | None:
-    """What is wrong with the status of a session."""
-    state = (status, reason)
-    ended, active = ("disconnected", "client_disconnect"), ("active", None)
-    if Fate.ENDED in fates:
-        return None if state == ended else "its client ended it, and was told so"
-    if Fate.PARTED in fates:
-        return None if state in (ended, active) else "its client may have ended it"
-    return None if state == active else "nobody ended it"
 
 
 def _gateway(books: Books, promise: Promise) -> Iterator[Violation]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from crash.books import Fate
-from crash.raw import HANDLE, RESUME_S, SESSION, Draft, RawClient, Seen
+from crash.raw import HANDLE, RESUME_S, SESSION, RawClient, Seen
 from crash.sender import BROKEN, PAUSE_S
 from process.wire import JSON_HEADERS, LEGACY, encoded, initialize, message
 
@@ -29,10 +30,14 @@ class Legacy(RawClient):
         self.was_answered = self.was_answered or self._shake_hands()
         return self.was_answered and self._say_initialized()
 
-    def request(self, draft: Draft) -> tuple[bytes, dict[str, str]]:
-        return encoded(message("tools/call", draft.params, draft.number)), self._headers()
+    def request(
+        self, method: str, params: dict[str, Any], id: int
+    ) -> tuple[bytes, dict[str, str]]:
+        return encoded(message(method, params, id)), self._headers()
 
     def resume(self, seen: Seen, id: int) -> None:
+        if self.pauses and self.pauses.lets_stream_wait():
+            time.sleep(self.pauses.length())
         deadline = time.monotonic() + RESUME_S
         while seen.answer is None and not self.was_lost and time.monotonic() < deadline:
             seen.resumptions += 1
@@ -58,6 +63,7 @@ class Legacy(RawClient):
             with self.sender.opened("DELETE", b"", self._headers()) as response:
                 response.read()
                 if response.status in (200, 204):
+                    self.check(response)
                     fate = Fate.ENDED
         except BROKEN:
             pass

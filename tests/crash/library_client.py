@@ -22,6 +22,7 @@ import mcp_types as types
 from mcp.client.streamable_http import streamable_http_client
 
 from crash.books import Call, ClientBook, Fate, SessionNote
+from crash.pauses import Pauses, held
 from crash.raw import (
     CONNECT_S,
     HANDLE,
@@ -39,6 +40,7 @@ from crash.sender import PAUSE_S
 GAVE_UP = (types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT)
 # What it makes of an answer that is no message: a proxy's, in place of a gateway that is away.
 NO_MESSAGE = "Server returned an error response"
+DISCOVER = "server/discover"
 # It comes back for an answer twice, a second apart, after each sign of life.
 PATIENCE_S = 2 * RESUME_S
 # In mode `auto` it turns legacy where an upstream is away as it is opened. Its requests are smaller
@@ -58,9 +60,13 @@ class Library:
     session: str = ""
     handle: str = ""
     was_lost: bool = False
+    pauses: Pauses | None = None
     _made: int = 0  # calls
     _shook_hands: bool = False  # since it was opened
+    _has_cookie: bool = False
+    _http: httpx2.AsyncClient = field(init=False)
     _sizes: dict[str, int] = field(default_factory=dict)  # of requests, by key
+    _sessions: dict[str, str] = field(default_factory=dict)  # that they were answered in
     _quiet_since: float = field(default_factory=time.time)
 
     async def use(self, calls: int, is_over: Callable[[], bool]) -> None:
@@ -73,11 +79,15 @@ class Library:
                     # A modern client has its session from its first request.
                     await client.list_tools()
                     while self._made < calls and not self.was_lost and not is_over():
-                        await self._call(client)
+                        most = pause_after(await self._call(client))
+                        if not await self._pause(client):
+                            await asyncio.sleep(self.chance.uniform(0, most))
                 return
             except (mcp.MCPError, httpx2.HTTPError, ExceptionGroup) as error:
                 if not _is_broken_connection(error):
                     raise
+            if self.pauses:
+                self.pauses.forget()
             if self._made > made:
                 self.book.note_reopened()
                 deadline = time.monotonic() + CONNECT_S
@@ -91,15 +101,17 @@ class Library:
     async def _opened(self) -> AsyncIterator[mcp.Client]:
         self._shook_hands, self.handle = False, ""
         hooks: dict[str, list[Any]] = {"request": [self._sent], "response": [self._heard]}
+        # It keeps no cookies beyond its end, so that its session's name is all that it has of it then.
         shown = {SESSION: self.session} if self.session else {}
+        self._has_cookie = not shown
         info = types.Implementation(name=self.name, version="1.0")
         async with (
             httpx2.AsyncClient(
                 headers=shown, event_hooks=hooks, timeout=httpx2.Timeout(PATIENCE_S)
-            ) as http,
+            ) as self._http,
             mcp.Client(
                 # It must not end its session when it breaks, for it comes back.
-                streamable_http_client(self.url, http_client=http, terminate_on_close=False),
+                streamable_http_client(self.url, http_client=self._http, terminate_on_close=False),
                 mode=self.mode,
                 client_info=info,
                 read_timeout_seconds=PATIENCE_S,
@@ -107,7 +119,36 @@ class Library:
         ):
             yield client
 
-    async def _call(self, client: mcp.Client) -> None:
+    async def _pause(self, client: mcp.Client) -> bool:
+        """Falls silent after a call, if that is due; and asks after a pause what is held."""
+        if not self.pauses:
+            return False
+        if self.pauses.asks_now(has_called=True):
+            self.pauses.end(self.session, await self._held(client))
+        if not self.pauses.are_due():
+            return False
+        asked_at = time.time()
+        self.pauses.begin(asked_at, self.session, await self._held(client))
+        await asyncio.sleep(self.pauses.length())
+        if self.pauses.asks_now(has_called=False):
+            self.pauses.end(self.session, await self._held(client))
+        return True
+
+    async def _held(self, client: mcp.Client) -> str:
+        """What its server holds for it now; "" if that cannot be known."""
+        assert self.pauses
+        shown: dict[str, Any] = {}
+        for method, params in self.pauses.questions():
+            ask = client.read_resource if method == "resources/read" else client.call_tool
+            try:
+                result: Any = await ask(*params.values())
+                shown = result.model_dump(by_alias=True, mode="json")
+            except mcp.MCPError:
+                shown = {}
+                self.book.note_unanswered(self.name)
+        return held(shown) if self.handle or self._has_cookie else ""
+
+    async def _call(self, client: mcp.Client) -> Call:
         self._made += 1
         next_call = draft(self.name, self.session, self._made, self.chance)
         if self._shook_hands:
@@ -126,39 +167,56 @@ class Library:
             # Also where the library cancels us because it has broken.
             call = self._ended(next_call, sent_at, seen)
             self.book.calls.append(call)
-        await asyncio.sleep(self.chance.uniform(0, pause_after(call)))
+        return call
 
     def _ended(self, draft: Draft, sent_at: float, seen: Seen) -> Call:
         # It keeps several connections open; the one it uses may have been idle since the last call.
         connected_at, self._quiet_since = self._quiet_since, sent_at
         size = self._sizes.pop(draft.key, 0)
+        told = self._sessions.pop(draft.key, "")
+        draft.session, draft.is_session_told = told or draft.session, bool(told)
         return ended(draft, size, connected_at, sent_at, seen, is_library=True)
 
     async def _sent(self, request: httpx2.Request) -> None:
-        if request.method != "POST":
-            return
-        message = json.loads(request.content)
-        if message.get("method") == "tools/call":
-            self._sizes[message["params"]["arguments"]["key"]] = len(request.content)
-        if message.get("method") == "initialize":
+        if key := _key_of(request):
+            self._sizes[key] = len(request.content)
+        if _message_of(request).get("method") == "initialize":
             if self._shook_hands:
                 self._note(Fate.LOST, "it had to shake hands again")
             self._shook_hands = True
 
     async def _heard(self, response: httpx2.Response) -> None:
         session, handle = response.headers.get(SESSION), response.headers.get(HANDLE, "")
+        if response.status_code == 404 and _message_of(response.request).get("method") == DISCOVER:
+            return  # A server of the legacy era alone, of which a gateway says no more than it does.
         if response.status_code == 404:
             self._note(Fate.LOST, f"{response.request.method} was answered with 404")
-        elif session and self.session and session != self.session:
-            self._note(Fate.LOST, f"its session is now {session}")
-        elif session and (session, handle or self.handle) != (self.session, self.handle):
-            self.session, self.handle = session, handle
-            self._note(Fate.TOLD)
+        elif session:
+            if key := _key_of(response.request):
+                self._sessions[key] = session
+            if (session, handle or self.handle) != (self.session, self.handle):
+                # The comparison knows whether it continues the one before.
+                self.session, self.handle = session, handle or self.handle
+                self._note(Fate.TOLD)
+                if SESSION in self._http.headers:
+                    self._http.headers[SESSION] = session
 
     def _note(self, fate: Fate, detail: str = "") -> None:
         self.was_lost = self.was_lost or fate is Fate.LOST
         note = SessionNote(self.name, self.session, fate, time.time(), self.handle, detail)
         self.book.sessions.append(note)
+
+
+def _key_of(request: httpx2.Request) -> str:
+    """The key of the call that it makes, if it makes one."""
+    message = _message_of(request)
+    is_call = message.get("method") == "tools/call"
+    return message["params"].get("arguments", {}).get("key", "") if is_call else ""
+
+
+def _message_of(request: httpx2.Request) -> dict[str, Any]:
+    """The message that it brings, if it brings one."""
+    return json.loads(request.content) if request.method == "POST" else {}
 
 
 def _is_broken_connection(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crash.books import Call, ClientBook, Fate, Outcome, SessionNote
+from crash.pauses import Pauses, held
 from crash.sender import BROKEN, PAUSE_S, NetworkWentDark, Sender
 from process.wire import events
 
@@ -30,6 +31,8 @@ TOOLS = (COUNT, COUNT_READ_ONLY)
 SESSION, HANDLE = "x-archon-session-id", "mcp-session-id"
 # An upstream may call a tool read-only that is not: a gateway must not take its word for it.
 READ_ONLY_SHARE = 0.1
+# The ids of requests that are no calls begin here.
+QUESTIONS = 1_000_000
 
 Message = Mapping[str, Any]
 
@@ -44,6 +47,7 @@ class Draft:
     tool: str
     takes_ms: int
     more_padding: int = 0
+    is_session_told: bool = False  # by the head of its answer
 
     @property
     def key(self) -> str:
@@ -161,6 +165,7 @@ def ended(
         last_event_id=seen.last_event_id,
         resumptions=seen.resumptions,
         is_library=is_library,
+        is_session_told=draft.is_session_told,
     )
 
 
@@ -176,6 +181,8 @@ class RawClient:
     handle: str = ""  # of a legacy connection
     was_lost: bool = False
     dark_share: float = 0  # of calls whose network goes dark once they can be resumed
+    pauses: Pauses | None = None
+    asked: int = 0  # requests that are no calls
     sender: Sender = field(init=False)
 
     def __post_init__(self) -> None:
@@ -192,7 +199,8 @@ class RawClient:
                 self.book.calls.append(call)
                 if self.was_lost:
                     return  # It is in the book; the next client takes this one's place.
-                time.sleep(self.chance.uniform(0, pause_after(call)))
+                if not self.pause():
+                    time.sleep(self.chance.uniform(0, pause_after(call)))
             self.leave()
         finally:
             self.sender.close()
@@ -206,13 +214,47 @@ class RawClient:
                 raise TimeoutError(f"{self.name}: no session within {CONNECT_S} s")
             time.sleep(PAUSE_S)
 
+    def pause(self) -> bool:
+        """Falls silent after a call, if that is due; and asks after a pause what is held."""
+        if not self.pauses:
+            return False
+        if self.pauses.asks_now(has_called=True):
+            self.pauses.end(self.session, self.held())
+        if not self.pauses.are_due():
+            return False
+        asked_at = time.time()
+        self.pauses.begin(asked_at, self.session, self.held())
+        time.sleep(self.pauses.length())
+        if self.pauses.asks_now(has_called=False):
+            self.pauses.end(self.session, self.held())
+        return True
+
+    def held(self) -> str:
+        """What its server holds for it now; "" if that cannot be known."""
+        assert self.pauses
+        answers = [self.ask(*question) for question in self.pauses.questions()]
+        return held(answers[-1]) if self.is_proven() else ""
+
+    def ask(self, method: str, params: dict[str, Any]) -> Message:
+        """Makes a request that is no call of the books, once; its result, or nothing."""
+        self.asked += 1
+        id, seen = QUESTIONS + self.asked, Seen()
+        body, headers = self.request(method, params, id)
+        with contextlib.suppress(*BROKEN), self.sender.opened("POST", body, headers) as response:
+            self.check(response)
+            seen.read(response, id)
+        if seen.answer is None:
+            self.book.note_unanswered(self.name)
+        return (seen.answer or {}).get("result") or {}
+
     def call(self, draft: Draft) -> Call:
         """Makes one call, once, and returns how it ended."""
-        body, headers = self.request(draft)
+        body, headers = self.request("tools/call", draft.params, draft.number)
         seen, sent_at = Seen(), time.time()
         try:
             with self.sender.opened("POST", body, headers) as response:
-                self.check(response)
+                draft.is_session_told = self.check(response)
+                draft.session = self.session
                 seen.read(response, draft.number, self.chance.random() < self.dark_share)
             connected_at = self.sender.opened_at
         except BROKEN as error:
@@ -222,21 +264,25 @@ class RawClient:
                 self.resume(seen, draft.number)
         return ended(draft, len(body), connected_at, sent_at, seen)
 
-    def check(self, response: http.client.HTTPResponse) -> None:
-        """Notes a session that was lost.
+    def check(self, response: http.client.HTTPResponse) -> bool:
+        """Notes which session a request was answered in, or that it was lost. Whether the answer named one.
 
         Raises ConnectionError for what a proxy says in the gateway's place: the call may have run.
         """
         if response.status >= 500 and response.headers.get("server", "").startswith("nginx"):
             raise ConnectionError(f"the proxy answered {response.status}")
+        session, handle = response.headers.get(SESSION), response.headers.get(HANDLE)
         lost = "answered with 404" if response.status == 404 else ""
-        for name, mine in ((SESSION, self.session), (HANDLE, self.handle)):
-            got = response.headers.get(name)
-            if got is not None and got != mine:
-                lost = f"{name} was {mine} and is now {got}"
+        if handle is not None and handle != self.handle:
+            lost = f"{HANDLE} was {self.handle} and is now {handle}"
         if lost:
             self.was_lost = True
             self.note(Fate.LOST, lost)
+        elif session and session != self.session:
+            # The comparison knows whether it continues the one before.
+            self.session = session
+            self.note(Fate.TOLD)
+        return bool(session)
 
     def note(self, fate: Fate, detail: str = "") -> None:
         """Writes down what it learned about its session."""
@@ -247,9 +293,15 @@ class RawClient:
         """Asks for a session; whether it got one."""
         raise NotImplementedError
 
-    def request(self, draft: Draft) -> tuple[bytes, dict[str, str]]:
-        """The body and the headers of a call."""
+    def request(
+        self, method: str, params: dict[str, Any], id: int
+    ) -> tuple[bytes, dict[str, str]]:
+        """The body and the headers of a request."""
         raise NotImplementedError
+
+    def is_proven(self) -> bool:
+        """Whether it shows what gives it its own state at the upstream."""
+        return True
 
     def resume(self, seen: Seen, id: int) -> None:
         """Gets the rest of a broken stream, if its era has a way to."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from crash.books import Outcome
-from crash.compare import GATEWAY, Wrong
 from crash.run import Plan, Result
+from crash.sessions import is_compared
+from crash.violations import GATEWAY, Wrong
 
 # Of each kind so many are shown; violations.txt has all.
 SHOWN = 5
@@ -21,6 +22,7 @@ def report(plan: Plan, result: Result) -> str:
     executions = result.books.executions.values()
     errors = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
     answers = [call for call in clients.calls if call.outcome in (Outcome.RESULT, Outcome.ERROR)]
+    pauses = clients.pauses
     away = [kill.ready_at - kill.killed_at for kill in result.books.kills if kill.victim == GATEWAY]
     figures = {
         "durability": plan.durability,
@@ -33,6 +35,13 @@ def report(plan: Plan, result: Result) -> str:
         "  no answer": outcomes[Outcome.NO_ANSWER],
         "  unreadable": outcomes[Outcome.ODD],
         "  answered on a resumed stream": sum(1 for call in answers if call.resumptions),
+        "pauses": len(pauses),
+        "  after which the session was continued": sum(
+            1 for pause in pauses if pause.session_before != pause.session_after
+        ),
+        "  after which the state was compared": sum(
+            1 for pause in pauses if is_compared(pause, result.books.kills)
+        ),
         "library clients opened again": clients.reopened,
         "refused connections": clients.refused,
         "executed upstream": sum(1 for execution in executions if execution.started),
@@ -42,8 +51,8 @@ def report(plan: Plan, result: Result) -> str:
         "seconds": f"{result.seconds:.0f}",
     }
     wrong = Counter(violation.wrong for violation in result.violations)
-    lines = [f"{name:32}{value}" for name, value in figures.items()]
-    lines += ["", *(f"{kind + 's':32}{wrong[kind]}" for kind in Wrong)]
+    lines = [f"{name:40}{value}" for name, value in figures.items()]
+    lines += ["", *(f"{kind + 's':40}{wrong[kind]}" for kind in Wrong)]
     for kind in Wrong:
         found = [violation for violation in result.violations if violation.wrong is kind]
         lines += [""] if found else []

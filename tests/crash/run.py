@@ -15,20 +15,25 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crash.books import Books, ClientBook, read_database, read_journal
-from crash.compare import GATEWAY, RELAXED_S, Promise, Violation, compare
+from crash.books import Books, ClientBook, Kill, read_database, read_journal
+from crash.compare import compare
 from crash.gateway import HeldArchon, HeldSockets, StdioUpstream
 from crash.legacy_client import Legacy
 from crash.library_client import Library
 from crash.modern_client import Modern
+from crash.pauses import IDLE_S, REAP_S, Pauses
 from crash.raw import TOOLS
 from crash.schedule import UPSTREAM, Victim, carry_out, schedule
+from crash.sessions import is_compared
+from crash.violations import GATEWAY, RELAXED_S, Promise, Violation
 from harness import Archon, Fixture, Processes, fixture_command, wait_for
 from nginx import in_front_of
 
 CONFIG_FILE = "archon.toml"
 # A session outlives the longest run, so that each that ends was ended by its client.
 CONFIG = "[sessions]\nidle_timeout_seconds = 86400\n"
+# Where clients pause, their sessions end by that, and what servers hold stays.
+IMPATIENT = f"[sessions]\nidle_timeout_seconds = {IDLE_S}\nreap_every_seconds = {REAP_S}\n"
 STRICT = '[store]\ndurability = "strict"\n'
 
 # Calls of one client before another takes its place: clients come and go while things break.
@@ -41,6 +46,8 @@ WORK_S = 120
 DARK_SHARE = 0.3
 # Of clients: legacy, modern, and those of the library.
 KINDS = 3
+# So many pauses are waited for that met no kill.
+PAUSES = 8
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class Plan:
     relaxed_s: float = RELAXED_S
     is_behind_nginx: bool = False
     has_dark_networks: bool = False  # clients lose theirs without a word, and resume on another
+    has_pauses: bool = False  # clients fall silent for longer than the idle timeout
+    is_legacy_only: bool = False  # the upstream; modern clients cross a bridge
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,14 @@ class Work:
         due = self._seen + self._calls
         wait_for(f"{due} calls", lambda: len(self._book.calls) >= due, timeout_s=WORK_S)
         self._seen = len(self._book.calls)
+
+    def wait_for_pauses(self, kills: tuple[Kill, ...]) -> None:
+        """Waits until pauses have passed without a kill, so that what servers held can be compared."""
+        wait_for(
+            "pauses without a kill",
+            lambda: sum(is_compared(pause, kills) for pause in tuple(self._book.pauses)) >= PAUSES,
+            timeout_s=WORK_S,
+        )
 
     def wait_for_each_kind(self) -> None:
         """Waits until clients of each kind have made a call, where calls are waited for."""
@@ -114,10 +131,11 @@ def run(
         processes = stack.enter_context(Processes(directory))
         sockets = stack.enter_context(contextlib.closing(HeldSockets()))
         upstream: Fixture | StdioUpstream
+        args = ["--journal", str(journal), *(["--legacy-only"] if plan.is_legacy_only else [])]
         if plan.is_stdio:
-            target, upstream = fixture_command("--journal", str(journal)), StdioUpstream(journal)
+            target, upstream = fixture_command(*args), StdioUpstream(journal)
         else:
-            upstream = processes.start_fixture("--journal", str(journal))
+            upstream = processes.start_fixture(*args)
             target = stack.enter_context(through(upstream.url))
         gateway = _start(plan, directory, processes, sockets, target)
         keeps_sockets = isinstance(gateway, HeldArchon)
@@ -129,12 +147,15 @@ def run(
             work = Work(book, plan.calls_between)
             kills = tuple(carry_out(blows, victims, say, until_worked=work.wait))
             work.wait_for_each_kind()
+            if plan.has_pauses:
+                work.wait_for_pauses(kills)
             say("clients finish")
         gateway.stop()
         panics = tuple(line for line in gateway.log().splitlines() if "panicked at" in line)
         books = Books(book, read_journal(journal), read_database(gateway.db, TOOLS), kills, panics)
     books.save(directory)
-    promise = Promise(plan.durability == "strict", keeps_sockets, plan.relaxed_s)
+    idle_s = IDLE_S if plan.has_pauses else None
+    promise = Promise(plan.durability == "strict", keeps_sockets, plan.relaxed_s, idle_s)
     violations = compare(books, promise)
     (directory / "violations.txt").write_text("".join(f"{each}\n" for each in violations))
     return Result(books, promise, violations, time.monotonic() - began, gateway.directory)
@@ -149,7 +170,8 @@ def _start(
 ) -> Archon:
     """Starts the gateway on sockets of ours, or on ports if it takes none over."""
     config = directory / CONFIG_FILE
-    config.write_text(CONFIG + (STRICT if plan.durability == "strict" else ""))
+    sessions = IMPATIENT if plan.has_pauses else CONFIG
+    config.write_text(sessions + (STRICT if plan.durability == "strict" else ""))
     args, upstream = ("--config", str(config)), {"fixture": target}
     held = HeldArchon(directory / "archon", *args, sockets=sockets, upstream=upstream)
     processes.started.append(held)
@@ -200,6 +222,8 @@ def _raw(
         calls = chance.randint(*CALLS)
         client = era(url, name, book, chance)
         client.dark_share = DARK_SHARE if plan.has_dark_networks else 0
+        if plan.has_pauses:
+            client.pauses = Pauses(name, book, chance, plan.is_stdio, era is Legacy)
         client.use(calls, is_over.is_set)
 
 
@@ -214,8 +238,11 @@ def _libraries(
             name = f"library-{mode}-{number}.{turn}"
             chance = random.Random(f"{plan.seed} {name}")
             calls = chance.randint(*CALLS)
+            client = Library(url, name, mode, book, chance)
+            if plan.has_pauses:
+                client.pauses = Pauses(name, book, chance, plan.is_stdio, mode == "legacy")
             try:
-                await Library(url, name, mode, book, chance).use(calls, is_over.is_set)
+                await client.use(calls, is_over.is_set)
             except Exception as error:  # The next one takes its place, and the comparison tells.
                 book.broken.append(f"{name}: {''.join(traceback.format_exception(error))}")
 

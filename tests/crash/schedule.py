@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from crash.books import Kill
-from crash.compare import GATEWAY
+from crash.violations import GATEWAY
 
 UPSTREAM = "upstream"
 

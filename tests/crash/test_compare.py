@@ -22,9 +22,10 @@ from crash.books import (
     SessionRow,
     read_journal,
 )
-from crash.compare import GATEWAY, Promise, Wrong, compare
+from crash.compare import compare
 from crash.raw import Draft
 from crash.schedule import UPSTREAM, schedule
+from crash.violations import GATEWAY, Promise, Wrong
 from process.wire import encoded, message
 
 STRICT = Promise(is_strict=True, keeps_sockets=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from crash.compare import Wrong
 from crash.report import report
 from crash.resending import resending
 from crash.run import Plan, run
 from crash.schedule import UPSTREAM, schedule
+from crash.violations import Wrong
 
 SEED = 3
 KILLS = 8

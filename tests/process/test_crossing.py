@@ -348,8 +348,8 @@ def test_a_client_goes_on_after_a_restart_of_the_upstream(over_http, upstream):
             announcer.join()
 
 
-def test_a_call_that_is_lost_on_the_way_has_an_unknown_outcome(over_http, upstream):
-    client = LegacyClient.connect(over_http.url)
+def test_a_call_that_is_lost_on_the_way_has_an_unknown_outcome(start_impatient, upstream):
+    client = LegacyClient.connect(start_impatient(upstream).url)
     lost = client.call("count_and_cut", {"key": "k"})
     assert lost.error["code"] == -31002
     # It ran once.
@@ -721,8 +721,8 @@ def test_a_modern_client_goes_on_after_restarts(legacy_over_http, legacy_upstrea
     rows.expect(legacy_over_http.db, [(1,)], "SELECT count(*) FROM archon_mcp_sessions")
 
 
-def test_a_lost_call_at_a_legacy_server_has_an_unknown_outcome(legacy_over_http, legacy_upstream):
-    client = KeepingClient(legacy_over_http.url)
+def test_a_lost_call_at_a_legacy_server_has_an_unknown_outcome(start_impatient, legacy_upstream):
+    client = KeepingClient(start_impatient(legacy_upstream).url)
     lost = client.call("count_and_cut", {"key": "k"})
     assert lost.error["code"] == -31002
     assert client.text("count", key="k", add=0) == "1"

@@ -11,8 +11,6 @@ import pytest
 
 import rows
 
-pytestmark = pytest.mark.timeout(120)
-
 INITIALIZE = (
     '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2024-11-05",'
     '"capabilities":{},"clientInfo":{"name":"test-client","version":"1.0"}}}'

@@ -15,8 +15,6 @@ from exposition import Metrics, scrape
 from harness import ROOT, Processes, fixture_command, wait_for
 from wire import LegacyClient
 
-pytestmark = pytest.mark.timeout(120)
-
 DASHBOARD = json.loads((ROOT / "deploy/grafana/archon.json").read_text())
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
 OPERATIONS = (ROOT / "docs/operations.md").read_text()

@@ -13,7 +13,6 @@ from wire import LegacyClient, ModernClient, opened
 
 Client = LegacyClient | ModernClient
 
-pytestmark = pytest.mark.timeout(120)
 
 # Longer than any test: a call of this length ends only by being cancelled.
 FOR_EVER_MS = 600_000

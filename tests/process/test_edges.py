@@ -25,8 +25,6 @@ from wire import (
     send,
 )
 
-pytestmark = pytest.mark.timeout(120)
-
 MIB = 1024 * 1024
 
 # A row of each kind; `protocol/envelope.rs` has the table. How -32700 (no JSON, or JSON that two readers could read in

@@ -24,8 +24,6 @@ from harness import wait_for
 from issuer import Issuer, reply
 from wire import JSON_HEADERS, Answer, ModernClient, encoded, get_json, initialize, send
 
-pytestmark = pytest.mark.timeout(120)
-
 UNAUTHENTICATED = -31009
 # Wide: what is waited for comes within a second.
 KEYS_S = 30

@@ -23,8 +23,6 @@ from wire import (
     send,
 )
 
-pytestmark = pytest.mark.timeout(120)
-
 IDLE = {"idle_timeout_seconds": 2, "reap_every_seconds": 0.2}
 NO_SESSION = -31006
 

@@ -109,6 +109,20 @@ def test_both_ids_lead_to_the_session_that_goes_on(start_archon, config):
     assert by_both.session == by_handle.session == again.session != client.session
 
 
+def test_an_old_name_leads_to_the_session_that_goes_on_after_a_restart(start_archon, config):
+    gateway = start_archon("--durability", "strict", *config(sessions=UNHURRIED))
+    client = ModernClient(gateway.url)
+    first = client.call("find_projects")
+    wait_until_ended(gateway, first.session)
+    header = {"x-archon-session-id": first.session}
+    second = client.call("find_projects", headers=header)
+
+    gateway.kill()
+    gateway.restart()
+
+    assert client.call("find_projects", headers=header).session == second.session
+
+
 def test_a_name_alone_leads_to_no_connection_after_a_silence(start_archon, config):
     gateway = start_archon(*config(sessions=IDLE))
     client = LegacyClient.connect(gateway.url)
@@ -200,6 +214,42 @@ def test_an_open_and_silent_stream_is_no_activity(start_fixture, start_archon, c
         assert stream.status == 200
         wait_until_ended(gateway, client.session)
     assert client.text("echo", text="back") == "back"
+
+
+def test_an_open_stream_keeps_the_connection_that_calls_go_on_with(
+    start_fixture, start_archon, config
+):
+    upstream = start_fixture()
+    gateway = start_archon(*config(sessions=IDLE), upstream=upstream)
+    client = LegacyClient.connect(gateway.url)
+    with opened(gateway.url, "GET", b"", client.headers()) as stream:
+        assert stream.status == 200
+        wait_until_ended(gateway, client.session)
+        wait_for_sweeps(gateway, 2)
+        after = client.call("echo", {"text": "back"})
+        assert after.session != client.session
+        # The stream is asked for again, and the handshake redone for it.
+        upstream.kill()
+        upstream.restart()
+        wait_for("the stream is back", lambda: "opened again" in gateway.log())
+
+        link = client.call("headers").result["structuredContent"]["mcp-session-id"][0]
+
+        assert gateway.log().count("opened again") == 1
+        bound = "SELECT session_id, link FROM archon_mcp_connections"
+        rows.expect(gateway.db, [(after.session, link)], bound)
+
+
+def wait_for_sweeps(gateway: Archon, more: int) -> None:
+    """Waits until the reaper has looked at everything so many times more."""
+
+    def sweeps() -> int:
+        text = send(f"{gateway.api_url}/metrics", "GET").body.decode()
+        [line] = [one for one in text.splitlines() if one.startswith("archon_reaper_sweeps_total ")]
+        return int(line.split()[1])
+
+    due = sweeps() + more
+    wait_for("the reaper has looked again", lambda: sweeps() >= due)
 
 
 def test_heartbeats_keep_a_session(start_archon, config):

@@ -25,8 +25,6 @@ from wire import (
     send,
 )
 
-pytestmark = pytest.mark.timeout(120)
-
 # How long a peer is given in these tests, and how much later a loaded machine may notice.
 SHORT_S = 0.5
 NOTICED_S = 8

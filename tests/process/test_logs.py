@@ -11,8 +11,6 @@ import rows
 from harness import Archon
 from wire import LegacyClient, ModernClient
 
-pytestmark = pytest.mark.timeout(120)
-
 UNKNOWN = "7d4f9e1c-0000-4000-8000-000000000000"
 
 

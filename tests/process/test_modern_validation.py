@@ -10,8 +10,6 @@ import rows
 from harness import Processes
 from wire import MODERN, LegacyClient, ModernClient, encoded, send
 
-pytestmark = pytest.mark.timeout(120)
-
 META = "io.modelcontextprotocol/"
 
 

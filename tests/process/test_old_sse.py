@@ -9,8 +9,6 @@ import pytest
 from old_sse import PythonSse, TypeScriptSse
 from wire import LegacyClient, ModernClient
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def start_sse(processes):

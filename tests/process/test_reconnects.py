@@ -13,8 +13,6 @@ import rows
 from harness import Archon, wait_for
 from wire import KeepingClient, LegacyClient, ModernClient, encoded, message, send
 
-pytestmark = pytest.mark.timeout(120)
-
 ERAS = ["legacy", "modern"]
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
 SECRET = "a secret of the tests, long enough"

@@ -11,8 +11,6 @@ import rows
 from harness import wait_for
 from wire import LegacyClient, ModernClient
 
-pytestmark = pytest.mark.timeout(120)
-
 ERAS = ["legacy", "modern"]
 
 

@@ -215,10 +215,10 @@ def test_both_ends_may_restart_at_once(start_fixture, start_archon):
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_an_upstream_that_is_down_is_said_to_be_and_used_when_it_is_back(
-    start_fixture, start_archon, era
+    start_fixture, start_impatient, era
 ):
     upstream = start_fixture()
-    gateway = start_archon(upstream=upstream)
+    gateway = start_impatient(upstream)
     client = LegacyClient.connect(gateway.url) if era == "legacy" else ModernClient(gateway.url)
     session = client.call("echo", {"text": "up"}).session
     upstream.kill()

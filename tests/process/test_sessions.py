@@ -20,8 +20,6 @@ from wire import (
     send,
 )
 
-pytestmark = pytest.mark.timeout(120)
-
 SESSIONS = "SELECT count(*) FROM archon_mcp_sessions"
 
 # An id that is none of ours, by its form or because nobody issued it.

@@ -6,8 +6,6 @@ import pytest
 
 from wire import LegacyClient, encoded, message, next_message, opened, send
 
-pytestmark = pytest.mark.timeout(120)
-
 # How long to wait for an event that may never come.
 QUIET_S = 5
 

@@ -12,7 +12,6 @@ from exposition import scrape
 from harness import wait_for
 from wire import LEGACY, MODERN, LegacyClient, ModernClient
 
-pytestmark = pytest.mark.timeout(120)
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{SPAN}-01"

@@ -19,8 +19,6 @@ from wire import (
     send,
 )
 
-pytestmark = pytest.mark.timeout(120)
-
 OURS = {
     "health_check",
     "heartbeat",

@@ -20,8 +20,6 @@ from harness import Archon, archon_bin, wait_for
 from live import Frame, Listener, listen
 from wire import LegacyClient, encoded, message, send
 
-pytestmark = pytest.mark.timeout(120)
-
 PATHS = ["/ws/sessions", "/api/mcp/ws/sessions"]
 
 HANDSHAKE = {

@@ -58,6 +58,14 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Returns true if the lease is free in a moment: the process stops, or has died while it started another one, which
+    /// has the file open until it runs.
+    fn is_leaving(&self) -> bool {
+        let process = |name: &str| Path::new("/proc").join(name).exists();
+        let has_died = self.host == host() && process("self") && !process(&self.pid.to_string());
+        self.is_stopping || has_died
+    }
+
     /// Returns what this process says of itself at its start.
     pub fn this_process() -> Self {
         let since = Timestamp::now().to_string();
@@ -206,12 +214,12 @@ impl Claim {
     pub async fn wait(mut self) -> anyhow::Result<Lease> {
         let began = Instant::now();
         if !self.is_ours {
-            tracing::info!("waiting for {}, which is stopping", self.holder());
+            tracing::info!("waiting for {}, which is stopping or has died", self.holder());
         }
         while !self.is_ours {
             ensure!(
                 began.elapsed() < STOP_LIMIT,
-                "{} is in use by {}, which was told to stop and is still there",
+                "{} is in use by {}, which was told to stop or has died, and still has it",
                 self.what,
                 self.holder()
             );
@@ -237,7 +245,7 @@ impl Claim {
                     })?;
                 }
                 Err(TryLockError::WouldBlock) => {
-                    if read(&lease.file).is_some_and(|holder| holder.is_stopping) {
+                    if read(&lease.file).is_some_and(|holder| holder.is_leaving()) {
                         return Ok(false);
                     }
                     bail!(
@@ -334,6 +342,19 @@ mod tests {
         tokio::task::yield_now().await;
         drop(lease);
         waiting.await.expect("no panic").expect("ours");
+    }
+
+    #[tokio::test]
+    async fn one_that_died_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.db.lock");
+        let lease = taken(&path).await;
+        // No process has such an id.
+        lease.say(&Holder { pid: u32::MAX, ..Holder::this_process() });
+        let claim = claim(&path).expect("it has died").expect("a folder");
+        assert!(!claim.is_ours);
+        drop(lease);
+        claim.wait().await.expect("ours");
     }
 
     #[tokio::test]

@@ -44,6 +44,10 @@ impl<S: Inner> Flow<S> {
             Ok(admitted) => admitted,
             Err(refused) => return refused,
         };
+        // Every answer below names the session, which may be one that has just begun to continue another.
+        if let Some(durable) = admission.durable.clone() {
+            durable.wait().await;
+        }
         let last = parts.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
         // An id that is none of ours is no id to come back to: the stream begins where it is now.
         let last = last.and_then(EventId::parse);
@@ -150,9 +154,6 @@ impl<S: Inner> Flow<S> {
         let awaited = Box::pin(async move { flow.call_connected(&asked, on.as_ref()).await });
         let takes_stream = self.accepts == Accepts::Streams && connection.is_some();
         let said = patiently(awaited, &[], takes_stream).await;
-        if let Some(durable) = &admission.durable {
-            durable.clone().wait().await;
-        }
         let answered = match said {
             Said::Now(Ok(answered)) => answered,
             Said::Now(Err(failed)) => return label(reject::failure(None, &failed), &admission),

@@ -280,11 +280,14 @@ impl Presence {
         self.session.client_key
     }
 
+    /// Returns true if a stream of it is open.
+    pub(super) fn has_streams(&self) -> bool {
+        self.streams.load(Relaxed) > 0
+    }
+
     /// Returns true if no connection is bound to it and no stream is open, and of calls there is one at most.
     pub(super) fn has_nothing_but_one_call(&self) -> bool {
-        self.handles().is_empty()
-            && self.streams.load(Relaxed) == 0
-            && self.in_flight.load(Relaxed) <= 1
+        self.handles().is_empty() && !self.has_streams() && self.in_flight.load(Relaxed) <= 1
     }
 
     /// Returns how the session ended.

@@ -43,7 +43,11 @@ impl Tracker {
             match presence.ended_at() {
                 None if self.is_due(presence, now) => due.push(presence.clone()),
                 None if presence.is_calling() => calling.push(presence.clone()),
-                Some(at) if now.since(at) >= self.inner.settings.reap_every => {
+                // An open stream has its connection, which is the one that its client's next request has to find.
+                Some(at)
+                    if now.since(at) >= self.inner.settings.reap_every
+                        && !presence.has_streams() =>
+                {
                     forgotten.push(presence.clone());
                 }
                 None | Some(_) => {}

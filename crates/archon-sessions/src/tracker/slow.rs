@@ -256,6 +256,10 @@ impl Tracker {
         let presence = self.with_kin(Presence::new(session, kin));
         presence.is_counted_at(place);
         self.inner.sessions.pin().insert(presence.id(), presence.clone());
+        // The id of the session that it continues goes on leading to it.
+        if let Some(old) = presence.continues_from() {
+            self.inner.heirs.pin().insert(old, presence.clone());
+        }
         for record in connections {
             self.revive_connection(record, &presence);
         }
