@@ -5,6 +5,7 @@
 //! longer than a moment is in the store as well, and survives us.
 
 mod state;
+mod streams;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -18,6 +19,7 @@ use crate::session::{McpSessionId, Timestamp};
 use crate::store::StoredEvent;
 use crate::tracker::StreamPlace;
 use state::State;
+pub(super) use streams::Names;
 
 /// What a stream is for.
 #[derive(Clone, Debug, PartialEq, Eq)]

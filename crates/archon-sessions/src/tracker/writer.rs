@@ -6,10 +6,13 @@
 mod draft;
 mod failure;
 mod kept;
-#[cfg(test)]
-mod outage;
 mod prices;
+mod refusals;
+mod remembered;
 mod telling;
+#[cfg(test)]
+mod tests;
+mod tokens;
 mod touches;
 
 use std::collections::HashMap;
@@ -21,11 +24,8 @@ use futures_util::future::{BoxFuture, FutureExt, Shared};
 use tokio::sync::{Notify, oneshot};
 
 use super::Settings;
-use super::ledger::CallFacts;
+use super::call::CallFacts;
 use super::log::StreamLog;
-use super::recovery::Remembered;
-use super::refusals::{Refusals, Refused};
-use super::tokens::Estimator;
 use crate::protocol::event_id::StreamId;
 use crate::session::{SessionId, Timestamp, User};
 use crate::store::{Batch, CallId, ReconnectAttempt, SessionStore, StoredEvent};
@@ -33,6 +33,10 @@ pub(super) use draft::Draft;
 use failure::Failure;
 use kept::Kept;
 use prices::Prices;
+use refusals::Refusals;
+pub use refusals::{Refused, causes};
+pub(super) use remembered::{BATCH_ROWS, Remembered};
+use tokens::Estimator;
 use touches::Touches;
 
 /// Rows wait at most this long: what a `kill -9` can lose of them is bounded by it.

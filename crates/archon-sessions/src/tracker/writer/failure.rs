@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{DURABLE_LIMIT, FLUSH_EVERY, Writer};
+use super::{DURABLE_LIMIT, FLUSH_EVERY, Remembered, Writer};
 use crate::store::{Batch, LostHistory, StoreError};
-use crate::tracker::recovery::Remembered;
 
 /// A store that failed is tried again after so long.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
