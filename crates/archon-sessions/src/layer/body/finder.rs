@@ -22,7 +22,7 @@ pub struct Seen {
 }
 
 /// How the bytes hold messages.
-pub struct Observer {
+pub struct AnswerFinder {
     framing: Framing,
     scanner: Scanner,
     bytes: u64,
@@ -41,13 +41,13 @@ enum Framing {
     Opaque,
 }
 
-impl Observer {
-    /// Returns an observer for an answer with these headers.
+impl AnswerFinder {
+    /// Returns a finder for an answer with these headers.
     pub fn new(headers: &HeaderMap) -> Self {
         Self::keeping(SAMPLE_MAX, headers)
     }
 
-    /// As [`Observer::new`], with samples of up to so many bytes.
+    /// As [`AnswerFinder::new`], with samples of up to so many bytes.
     pub fn keeping(sample_max: usize, headers: &HeaderMap) -> Self {
         let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");
         let framing = if is_event_stream(headers) {
@@ -67,7 +67,7 @@ impl Observer {
         }
     }
 
-    /// Returns an observer for a stream of events.
+    /// Returns a finder for a stream of events.
     pub fn of_stream() -> Self {
         let stream = HeaderValue::from_static("text/event-stream");
         Self::new(&HeaderMap::from_iter([(CONTENT_TYPE, stream)]))
