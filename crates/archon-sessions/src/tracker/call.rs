@@ -11,12 +11,13 @@ pub(in crate::tracker) use cancellation::Cancellation;
 pub(in crate::tracker) use facts::CallFacts;
 pub(in crate::tracker) use ledger::Interrupted;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::writer::Draft;
 use super::{Admission, Durable, LiveConnection, Presence, Tracker};

@@ -4,11 +4,12 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::session::Network;
 use crate::tracker::{Caller, Refusal, Tracker};
@@ -136,7 +137,7 @@ impl<K: Hash + Eq + Clone> KeyedRate<K> {
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Arc<DefaultKeyedRateLimiter<K>>>> {
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+        self.limiter.lock()
     }
 }
 

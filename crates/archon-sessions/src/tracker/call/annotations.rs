@@ -1,6 +1,8 @@
 //! What the service that answers a call knows of it better than we can see in its messages.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::CallFacts;
 use crate::session::{User, is_printable};
@@ -121,7 +123,7 @@ impl Notepad {
     }
 
     fn page(&self) -> MutexGuard<'_, Page> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,9 +1,10 @@
 //! What is known of a call from its beginning, and whether it is in the ledger.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::Carried;
 use super::annotations::Notepad;
@@ -64,7 +65,7 @@ impl CallFacts {
 
     /// Returns `params`, or the beginning of them.
     pub(in crate::tracker) fn params(&self) -> Bytes {
-        self.params.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.params.lock().clone()
     }
 
     /// Returns the size of the body that it shares, if it shares one.

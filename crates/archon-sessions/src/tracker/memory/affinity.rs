@@ -2,8 +2,10 @@
 //! front of it, for one. The text is that service's own; it is kept with the connection and never read here.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// Bytes of the text; a change that exceeds them is not made.
 const BYTES_MAX: usize = 8 * 1024;
@@ -62,7 +64,7 @@ impl Affinity {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

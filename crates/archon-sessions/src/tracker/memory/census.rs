@@ -2,8 +2,10 @@
 //! a million of them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::session::is_product;
 
@@ -57,7 +59,7 @@ impl Census {
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Place>>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock()
     }
 }
 

@@ -1,10 +1,11 @@
 //! A connection as memory holds it.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderValue;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::presence::header;
 use super::{Affinity, ConnectionSetup, Presence, Proof};
@@ -315,6 +316,6 @@ impl LiveConnection {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -1,8 +1,10 @@
 //! Sessions whose clients may have taken our restart for the end of all.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Presence;
 use crate::session::{Era, Fingerprint, Timestamp};
@@ -48,7 +50,7 @@ impl Orphans {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Fingerprint, Vec<Arc<Presence>>>> {
-        self.by_fingerprint.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_fingerprint.lock()
     }
 
     /// Lets go of those that ended or were heard of.

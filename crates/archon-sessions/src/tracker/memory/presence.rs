@@ -1,10 +1,11 @@
 //! A session as memory holds it.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderValue;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::census::Place;
 use super::{Kin, Proof};
@@ -134,7 +135,7 @@ impl Presence {
     }
 
     fn learnt_user(&self) -> MutexGuard<'_, Option<Arc<User>>> {
-        self.learnt_user.lock().unwrap_or_else(PoisonError::into_inner)
+        self.learnt_user.lock()
     }
 
     /// Returns what finds it for a request without a handle.
@@ -342,7 +343,7 @@ impl Presence {
     }
 
     fn handles(&self) -> MutexGuard<'_, Vec<McpSessionId>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections.lock()
     }
 }
 
