@@ -11,7 +11,7 @@
 //! A server on rmcp, with the feature `rmcp`:
 //!
 //! ```no_run
-//! # #[cfg(feature = "rmcp")] {
+//! # #[cfg(all(feature = "rmcp", feature = "sqlite"))] {
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
@@ -136,8 +136,14 @@
 //!
 //! # Features
 //!
+//! - `sqlite`, on by default: [`SqliteStore`]. Without it and `postgres` there is no database in your program, and
+//!   [`MemoryStore`] or a store of your own keeps sessions: a [`store::SessionStore`].
+//! - `postgres`: [`PostgresStore`], with a library for TLS.
+//! - `tokenizer`: tokens are counted by a real tokenizer (`o200k_base`, some megabytes of program); without it they are
+//!   estimated.
+//! - `testing`: `store::suite`, what every store must show, for whoever writes one.
 //! - `rmcp`: a [`CurrentSession`] as an argument of rmcp's tools, and `rmcp::RmcpStore`, our tables behind rmcp's own
-//!   `SessionStore` and `EventStore`. Off by default.
+//!   `SessionStore` and `EventStore`.
 
 #![warn(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -153,6 +159,8 @@ pub mod tracker;
 
 pub use layer::{CurrentSession, SessionLayer};
 pub use store::memory::MemoryStore;
+#[cfg(feature = "postgres")]
 pub use store::postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
 pub use store::sqlite::SqliteStore;
 pub use tracker::{Settings, Tracker};

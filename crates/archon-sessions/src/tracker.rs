@@ -113,7 +113,8 @@ pub struct Settings {
     pub events_age_max: Duration,
     /// The model whose price estimates a request's cost.
     pub pricing_model: Option<Arc<str>>,
-    /// Whether tokens are counted with a real tokenizer, within a small share of one core.
+    /// Whether tokens are counted with a real tokenizer, within a small share of one core. Without the feature `tokenizer`
+    /// they are estimated.
     pub count_tokens: bool,
     /// Who hears what happens, if somebody does.
     pub observer: Option<Arc<dyn Observer>>,

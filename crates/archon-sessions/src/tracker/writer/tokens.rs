@@ -30,12 +30,11 @@ impl Estimator {
     pub(in crate::tracker) fn new(is_exact: bool) -> Self {
         let (remembered, hasher) = (HashMap::new(), RandomState::new());
         let loaded = Arc::new(AtomicBool::new(false));
-        if is_exact {
+        if is_exact && cfg!(feature = "tokenizer") {
             let loaded = loaded.clone();
             // Without the thread there is no tokenizer, and estimates are by character classes.
             let _ = std::thread::Builder::new().name("archon-tokenizer".into()).spawn(move || {
-                tiktoken_rs::o200k_base_singleton();
-                loaded.store(true, Relaxed);
+                loaded.store(tokenizer::load(), Relaxed);
             });
         }
         Self { is_exact: loaded, spent: Duration::ZERO, remembered, hasher }
@@ -74,14 +73,37 @@ impl Estimator {
             return by_classes(&text);
         }
         let began = Instant::now();
-        let count = tiktoken_rs::o200k_base_singleton().count_ordinary(&text);
+        let count = tokenizer::count(&text);
         self.spent += began.elapsed();
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
         if self.remembered.len() >= REMEMBERED_MAX {
             self.remembered.clear();
         }
         self.remembered.insert(key, count);
         count
+    }
+}
+
+#[cfg(feature = "tokenizer")]
+mod tokenizer {
+    /// Loads it; returns true if it is there then.
+    pub(super) fn load() -> bool {
+        tiktoken_rs::o200k_base_singleton();
+        true
+    }
+
+    pub(super) fn count(text: &str) -> i64 {
+        let count = tiktoken_rs::o200k_base_singleton().count_ordinary(text);
+        i64::try_from(count).unwrap_or(i64::MAX)
+    }
+}
+
+/// Nothing is loaded, so nothing is asked.
+#[cfg(not(feature = "tokenizer"))]
+mod tokenizer {
+    pub(super) use super::by_classes as count;
+
+    pub(super) fn load() -> bool {
+        false
     }
 }
 
