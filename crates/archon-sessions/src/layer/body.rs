@@ -129,7 +129,6 @@ where
 }
 
 impl<B> Default for SessionBody<B> {
-    /// Returns an empty body.
     fn default() -> Self {
         Self::ours(Bytes::new())
     }

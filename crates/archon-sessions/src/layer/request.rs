@@ -37,7 +37,6 @@ pub(super) struct Begun {
 }
 
 impl Shared {
-    /// Returns the arrival of a request.
     pub(super) fn arrival(&self, parts: &Parts) -> Arrival {
         let arrival = Arrival::now();
         if !self.tracker.is_traced() {

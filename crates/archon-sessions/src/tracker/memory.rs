@@ -55,12 +55,10 @@ impl Memory {
         self.sessions.len()
     }
 
-    /// Returns how many sessions are active.
     pub(super) fn active_count(&self) -> usize {
         self.census.all()
     }
 
-    /// Returns how many sessions of each client type are active.
     pub(super) fn active_by_client_type(&self) -> Vec<(Box<str>, usize)> {
         self.census.by_client_type()
     }
@@ -70,13 +68,11 @@ impl Memory {
         self.census.place(client_type)
     }
 
-    /// Returns the active sessions.
     pub(super) fn active(&self) -> Vec<Arc<Presence>> {
         let sessions = self.sessions.pin();
         sessions.values().filter(|presence| !presence.has_ended()).cloned().collect()
     }
 
-    /// Returns an active session.
     pub(super) fn session(&self, id: SessionId) -> Option<Arc<Presence>> {
         active(self.sessions.pin().get(&id))
     }
@@ -108,7 +104,6 @@ impl Memory {
         self.connections.pin().get(&handle).cloned()
     }
 
-    /// Returns the connections of a session.
     pub(super) fn connections_of(&self, presence: &Presence) -> Vec<Arc<LiveConnection>> {
         let connections = self.connections.pin();
         let handles = presence.connections().into_iter();
@@ -120,7 +115,6 @@ impl Memory {
         self.sessions.pin().values().for_each(look);
     }
 
-    /// Returns all sessions and connections.
     pub(super) fn all(&self) -> (Vec<Arc<Presence>>, Vec<Arc<LiveConnection>>) {
         let sessions = self.sessions.pin().values().cloned().collect();
         let connections = self.connections.pin().values().cloned().collect();

@@ -128,7 +128,6 @@ impl Tracker {
         !presence.principal().is_authenticated() && (is_of_cookie || is_of_key)
     }
 
-    /// Returns the digest of the key that was sent.
     pub(in crate::tracker) fn key_of(&self, presented: &Presented) -> Option<KeyDigest> {
         match &presented.client_key {
             Handle::Absent => None,

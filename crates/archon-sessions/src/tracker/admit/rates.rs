@@ -63,13 +63,11 @@ pub struct AddressLimiter {
 }
 
 impl AddressLimiter {
-    /// Returns the limit for new sessions.
     pub(in crate::tracker) fn of_sessions(rate: AddressRate) -> Self {
         let limits_loopback = rate.limits_loopback;
         Self { rate: KeyedRate::per_second(rate.per_second, rate.burst), limits_loopback }
     }
 
-    /// Returns the limit for look-ups.
     pub(in crate::tracker) fn of_lookups(limits_loopback: bool) -> Self {
         Self { rate: KeyedRate::per_second(LOOKUPS_PER_SECOND, LOOKUPS_BURST), limits_loopback }
     }

@@ -32,7 +32,6 @@ pub(in crate::tracker) struct Place {
 }
 
 impl Census {
-    /// Returns the place of a client type.
     pub(super) fn place(&self, client_type: &str) -> Arc<Place> {
         let mut places = self.places();
         if let Some(place) = places.get(client_type) {
@@ -47,12 +46,10 @@ impl Census {
         places.entry(name.into()).or_insert_with(new).clone()
     }
 
-    /// Returns how many sessions are active.
     pub(super) fn all(&self) -> usize {
         usize::try_from(self.all.load(Relaxed)).unwrap_or(0)
     }
 
-    /// Returns how many of each client type are.
     pub(super) fn by_client_type(&self) -> Vec<(Box<str>, usize)> {
         let count = |place: &Arc<Place>| usize::try_from(place.active.load(Relaxed)).unwrap_or(0);
         self.places().values().map(|place| (place.name.clone(), count(place))).collect()

@@ -137,7 +137,6 @@ impl LiveConnection {
         self.state().presence.clone()
     }
 
-    /// Returns the name of the upstream that it was opened at.
     pub(in crate::tracker) fn upstream(&self) -> &Arc<str> {
         &self.upstream
     }

@@ -232,12 +232,10 @@ impl Presence {
         !self.loses_state.swap(true, Relaxed)
     }
 
-    /// Returns true if a call is in flight.
     pub(in crate::tracker) fn is_calling(&self) -> bool {
         self.in_flight.load(Relaxed) > 0
     }
 
-    /// Returns how long ago it began.
     pub(in crate::tracker) fn age(&self, now: Timestamp) -> Duration {
         now.since(self.session.connected_at)
     }
@@ -281,7 +279,6 @@ impl Presence {
         self.handles().len() < CONNECTIONS_MAX
     }
 
-    /// Returns the digest of its client's key.
     pub(in crate::tracker) fn client_key(&self) -> Option<KeyDigest> {
         self.session.client_key
     }
@@ -293,12 +290,10 @@ impl Presence {
             && self.in_flight.load(Relaxed) <= 1
     }
 
-    /// Returns how the session ended.
     pub(in crate::tracker) fn end_if_any(&self) -> Option<End> {
         self.end.get().copied()
     }
 
-    /// Returns when the session ended.
     pub(in crate::tracker) fn ended_at(&self) -> Option<Timestamp> {
         self.end.get().map(|end| end.at)
     }

@@ -77,7 +77,6 @@ impl ConnectionSetup {
         serde_json::to_string(&stored).ok().map(Into::into)
     }
 
-    /// Returns whether nothing was set up.
     pub(in crate::tracker) fn is_empty(&self) -> bool {
         self.level.is_none() && self.subscriptions.is_empty()
     }
