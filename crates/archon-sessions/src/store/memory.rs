@@ -1,9 +1,10 @@
 //! Keeps everything in memory: for tests, and for embedders who want no record.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     Batch, CallId, NodeRow, OpenCall, Price, Pruning, ReconnectAttempt, RefusedRequests,
@@ -78,7 +79,7 @@ impl MemoryStore {
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tables.lock()
     }
 }
 

@@ -506,7 +506,7 @@ fn refused(source: MigrateError, known: &Migrator) -> StoreError {
         }
         _ => "restore a copy from before, or give this version a database of its own".to_owned(),
     };
-    StoreError::Schema { advice, source }
+    StoreError::Schema { advice, source: source.into() }
 }
 
 /// Gives the work up after so long: an answer may never come from a machine that is gone.
@@ -523,6 +523,6 @@ fn unavailable(kind: io::ErrorKind, why: &'static str) -> StoreError {
 }
 
 fn begins_again(error: &StoreError) -> bool {
-    let StoreError::Unavailable(sqlx::Error::Database(error)) = error else { return false };
+    let Some(sqlx::Error::Database(error)) = error.of_database() else { return false };
     error.code().is_some_and(|code| BEGIN_AGAIN.contains(&&*code))
 }

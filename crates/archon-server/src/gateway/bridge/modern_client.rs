@@ -17,7 +17,7 @@ mod to_modern;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, Session};
+use archon_sessions::layer::{CallFailed, CurrentSession, Exchange, InnerRequest};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::session::Era;
 use http::StatusCode;
@@ -194,7 +194,7 @@ impl ModernClients {
     /// shows no proof that it is the same, and would not find out.
     fn loses_state(&self, request: &InnerRequest) {
         let name = self.shared.plain.name();
-        let Some(session) = request.extensions().get::<Session>() else { return };
+        let Some(session) = request.extensions().get::<CurrentSession>() else { return };
         if session.loses_state(name) {
             let (id, client) = (session.id(), session.client().kind());
             tracing::warn!(
