@@ -116,6 +116,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// If the store is not available or the row is not readable.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
+    /// Returns the latest session that continues this one.
+    ///
+    /// # Errors
+    /// If the store is not available or the row is not readable.
+    async fn continued_by(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
     /// Returns the latest sessions whose client sent this key, ended ones as well, so many at most.
     ///
     /// # Errors

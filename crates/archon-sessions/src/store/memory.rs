@@ -130,6 +130,12 @@ impl SessionStore for MemoryStore {
         Ok(self.tables().sessions.get(&id).cloned())
     }
 
+    async fn continued_by(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        let tables = self.tables();
+        let heirs = tables.sessions.values().filter(|session| session.continues == Some(id));
+        Ok(heirs.max_by_key(|session| session.connected_at).cloned())
+    }
+
     async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {
         let tables = self.tables();
         let of_key = tables.sessions.values().filter(|session| session.client_key == Some(key));

@@ -204,6 +204,17 @@ impl SessionStore for PostgresStore {
         rows.first().map(rows::read_session).transpose()
     }
 
+    async fn continued_by(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        const SQL: &str = concatcp!(
+            "SELECT ",
+            rows::SESSION_COLUMNS,
+            " FROM archon_mcp_sessions WHERE continues = $1 AND isfinite(connected_at)
+             ORDER BY connected_at DESC LIMIT 1"
+        );
+        let rows = self.read(sqlx::query(SQL).bind(id.as_uuid())).await?;
+        rows.first().map(rows::read_session).transpose()
+    }
+
     async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {
         const SQL: &str = concatcp!(
             "SELECT ",

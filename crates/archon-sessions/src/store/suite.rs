@@ -75,7 +75,8 @@ pub(super) fn request(session: SessionId) -> RequestRow {
 
 async fn what_is_written_is_found(store: &dyn SessionStore) {
     let mut first = session();
-    first.continues = Some(SessionId::random());
+    let before = SessionId::random();
+    first.continues = Some(before);
     first.principal = connection(&first).principal;
     first.user = User::known(Some("s".into()), Some("s@i.example".into()), Some("S\u{fc}".into()));
     let open = connection(&first);
@@ -83,10 +84,12 @@ async fn what_is_written_is_found(store: &dyn SessionStore) {
         Batch { created: vec![first.clone()], connections: vec![open.clone()], ..Batch::default() };
     store.apply(&batch).await.unwrap();
     assert_eq!(store.session(first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.continued_by(before).await.unwrap(), Some(first.clone()));
     assert_eq!(store.connection(open.handle).await.unwrap(), Some(open.clone()));
     assert_eq!(store.connections_of(first.id).await.unwrap(), vec![open.clone()]);
     assert_eq!(store.active().await.unwrap(), (vec![first], vec![open]));
     assert_eq!(store.session(SessionId::random()).await.unwrap(), None);
+    assert_eq!(store.continued_by(SessionId::random()).await.unwrap(), None);
     assert_eq!(store.connection(McpSessionId::random()).await.unwrap(), None);
     store.check().await.unwrap();
 }

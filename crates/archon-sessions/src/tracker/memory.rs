@@ -149,14 +149,9 @@ impl Memory {
         presence.is_counted_at(place.clone());
         self.sessions.pin().insert(presence.id(), presence.clone());
         if let Some(old) = presence.continues_from() {
-            self.set_heir(old, presence);
+            self.heirs.pin().insert(old, presence.clone());
         }
         place
-    }
-
-    /// Both ids lead to the session that continues an ended one.
-    pub(super) fn set_heir(&self, of: SessionId, presence: &Arc<Presence>) {
-        self.heirs.pin().insert(of, presence.clone());
     }
 
     /// Takes a connection in. Where its session has too many the oldest ends; returns the record of that.

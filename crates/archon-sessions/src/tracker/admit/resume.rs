@@ -15,6 +15,8 @@ use crate::tracker::{Durable, Tracker};
 /// Look-ups that go to the store at the same time: each has a lane, so that a flood of made-up ids
 /// takes turns, and two requests with the same handle find one session and not two.
 const LANES: usize = 32;
+/// Sessions that are followed from one that ended to the one that goes on. A client that shows its first id of so many begins anew.
+const GENERATIONS_MAX: usize = 64;
 /// A store that has not answered by then counts as unavailable.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(3);
 
@@ -42,6 +44,14 @@ impl Lanes {
 
 /// A session that goes on, and what to wait for before its client is answered.
 type Resumed = (Arc<Presence>, Option<Durable>);
+
+/// What became of the look for a session.
+enum Followed {
+    /// It, if it can be gone on with.
+    Here(Option<Resumed>),
+    /// It has ended, and this one continues it.
+    To(SessionId),
+}
 
 impl Tracker {
     /// Waits for a session's turn to be brought to memory.
@@ -107,18 +117,38 @@ impl Tracker {
         self.inner.writer.durably(|batch| batch.created.push(session))
     }
 
-    /// Finds a session that memory does not have, or makes the one that continues it.
+    /// Finds a session that memory does not have, or makes the one that continues it: or the last of those that do, where a
+    /// client shows an id that it had several silences ago.
     pub(in crate::tracker) async fn resume_session(
         &self,
         id: SessionId,
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Option<Resumed>, Refusal> {
+        let mut latest = id;
+        for _ in 0..GENERATIONS_MAX {
+            match self.resume_or_follow(latest, caller, now).await? {
+                Followed::Here(resumed) => return Ok(resumed),
+                Followed::To(heir) => latest = heir,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn resume_or_follow(
+        &self,
+        id: SessionId,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Followed, Refusal> {
+        let here = |resumed| Ok(Followed::Here(resumed));
         let _lane = self.inner.turns.sessions.lane(id).await;
         // Whoever held the lane before us may have done it.
         if let Some(presence) = self.inner.memory.heir(id) {
-            return Ok((*presence.principal() == caller.principal)
-                .then(|| (presence, Some(self.inner.writer.barrier()))));
+            return here(
+                (*presence.principal() == caller.principal)
+                    .then(|| (presence, Some(self.inner.writer.barrier()))),
+            );
         }
         let remembered = self.inner.memory.session_or_ended(id).map(|presence| presence.session());
         let stored = match remembered {
@@ -130,15 +160,19 @@ impl Tracker {
             }
         };
         let Some(session) = stored.filter(|session| session.principal == caller.principal) else {
-            return Ok(None);
+            return here(None);
         };
-        match session.resumption(self.inner.settings.resume_window, now) {
-            Resumption::Over => Ok(None),
+        let ended = match session.resumption(self.inner.settings.resume_window, now) {
             Resumption::Same => match self.bring_back(session, now).await {
-                Ok(presence) => Ok(Some((presence, None))),
-                Err(session) => self.go_on_from(&session, now),
+                Ok(presence) => return here(Some((presence, None))),
+                Err(ended) => *ended,
             },
-            Resumption::Continue => self.go_on_from(&session, now),
+            Resumption::Over | Resumption::Continue => session,
+        };
+        let heir = self.look_up(self.inner.store.continued_by(id)).await.unwrap_or_default();
+        match heir.filter(|heir| heir.principal == caller.principal) {
+            Some(heir) => Ok(Followed::To(heir.id)),
+            None => here(self.go_on_from(&ended, now)?),
         }
     }
 
@@ -238,7 +272,6 @@ impl Tracker {
         let kin = Kin::of_session(&session);
         let presence = Presence::new(session, kin);
         self.inner.memory.set_current(&presence);
-        self.inner.memory.set_heir(old.id, &presence);
         let durable = self.store_new(&presence);
         Ok((presence, durable))
     }

@@ -42,6 +42,10 @@ impl SessionStore for Unsteady {
         self.inner.session(id).await
     }
 
+    async fn continued_by(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.inner.continued_by(id).await
+    }
+
     async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {
         self.inner.sessions_of_key(key, max).await
     }
