@@ -13,6 +13,7 @@ mod plain;
 mod pool;
 mod repeats;
 mod stdio;
+mod succession;
 mod upstream;
 mod wire;
 
@@ -21,5 +22,6 @@ pub use builtin::Builtin;
 pub use http::is_of_one_hop;
 pub use looks::Looks;
 pub use repeats::Repeats;
+pub use succession::Succession;
 pub use upstream::Upstream;
 pub use wire::GatewayBody;

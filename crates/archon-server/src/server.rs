@@ -36,7 +36,7 @@ use tower::ServiceBuilder;
 use crate::api::ws::Feed;
 use crate::api::{self, Transfers};
 use crate::config::{AuthConfig, Config, Database, NAMELESS_NODE};
-use crate::gateway::{Builtin, Looks, Repeats, Unbatched, Upstream};
+use crate::gateway::{Builtin, Looks, Repeats, Succession, Unbatched, Upstream};
 use crate::identity::{Gate, Identities};
 use crate::telemetry::Telemetry;
 use browsers::Browsers;
@@ -128,7 +128,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         config.database.files(config.node.as_deref()).map(|files| PidFile::beside(&files));
     let holder = holder(&overview, mcp_address, api_address);
     let held = Held { lease: lease.clone(), holder };
-    let handover = Handover::prepare(&sockets, pid_file.clone(), held)?;
+    let succession = Succession::new(overview.clone());
+    let handover = Handover::prepare(&sockets, pid_file.clone(), held, succession.clone())?;
     let mut signals = Signals::listen(upgrades)?;
     announce(&config, &overview, &sockets)?;
     handover.say_ready(sockets.predecessor);
@@ -150,7 +151,11 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     // A successor has it now, and only until its own end.
     let lease = lease.filter(|_| ending == Ending::Stopped);
     let patience = Patience::new(ending, call_time_max(&config), signals);
-    drain.leave(ending, patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
+    let connections = async {
+        let _ = tokio::join!(feed.close(), mcp, api);
+        succession.finish().await;
+    };
+    drain.leave(ending, patience, &tracker, connections).await;
     looks.stop().await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;

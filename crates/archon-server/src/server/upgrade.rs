@@ -22,6 +22,7 @@ use super::lease::{Holder, Lease};
 use super::pid_file::{Outcome, PidFile};
 use super::signals::{Signals, Told};
 use super::sockets::{API, FIRST_DESCRIPTOR, MCP, READY, Sockets};
+use crate::gateway::Succession;
 
 /// A successor has so long to get ready. Nobody waits for it: until then this process answers.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -55,6 +56,8 @@ pub struct Handover {
     /// `None` if sessions are in memory only: those cannot be handed over.
     pid_file: Option<PidFile>,
     held: Held,
+    /// What goes over besides the sockets.
+    succession: Succession,
 }
 
 /// The lease of this process, and what others read in it.
@@ -83,11 +86,12 @@ impl Handover {
         sockets: &Sockets,
         pid_file: Option<PidFile>,
         held: Held,
+        succession: Succession,
     ) -> anyhow::Result<Self> {
         let (mcp, api) = sockets.share()?;
         let program = program();
         let arguments = env::args_os().skip(1).collect();
-        Ok(Self { program, arguments, mcp, api, pid_file, held })
+        Ok(Self { program, arguments, mcp, api, pid_file, held, succession })
     }
 
     /// Says that this process is ready: in the pid file, and to whoever waits for it, a predecessor or systemd.
@@ -103,7 +107,9 @@ impl Handover {
         if let Err(error) = predecessor.write_all(b"!") {
             // Then we are the only one left, and the sockets are ours either way.
             tracing::warn!("the predecessor is gone already: {error}");
+            return;
         }
+        self.succession.follow(predecessor);
     }
 
     /// Waits until this process should end, and tries each upgrade that is asked for. The lease is not given back here: a
@@ -171,7 +177,9 @@ impl Handover {
                 }
             }
         };
-        if !matches!(told, Ok(Attempt::Replaced(_))) {
+        if matches!(told, Ok(Attempt::Replaced(_))) {
+            self.succession.precede(successor.ready);
+        } else {
             // It has accepted nothing, so nobody misses it.
             let _ = successor.process.kill().await;
         }
