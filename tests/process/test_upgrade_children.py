@@ -187,6 +187,26 @@ def it_hangs(gateway: Archon, calls: int = 1) -> None:
     wait_for("a call hangs", lambda: gateway.log().count("a call hangs") >= calls)
 
 
+def test_a_call_in_flight_outlasts_two_upgrades(start_archon):
+    gateway = start_archon(upstream=lines.command())
+    client = LegacyClient.connect(gateway.url)
+    pid = int(client.text("pid"))
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(client.text, "hang")
+        it_hangs(gateway)
+        olds = [upgraded(gateway)[0] for _ in range(2)]
+        # From the third process over the second to the first.
+        assert int(client.text("pid")) == pid
+        assert client.text("late") == ""
+        assert hanging.result() == "late"
+    taken_over(gateway, pid, 2)
+    assert int(client.text("pid")) == pid
+    for old in olds:
+        gone(old, gateway)
+    assert int(client.text("pid")) == pid
+    assert started(gateway) == [pid]
+
+
 @pytest.mark.parametrize("shared", [False, True], ids=["own child", "shared child"])
 def test_a_child_that_never_rests_goes_over_without_a_failed_call(start_archon, config, shared):
     command = {"command": fixture_command(), "shared": shared}
@@ -248,6 +268,26 @@ def test_a_client_that_listens_hears_its_child_after_the_upgrade(start_archon):
         assert json.loads(next_message(stream)[1])["params"] == {"n": 1}
         client.call("later", {"text": json.dumps({**changed, "params": {"n": 2}})})
         assert json.loads(next_message(stream)[1])["params"] == {"n": 2}
+
+
+def test_a_stream_that_is_opened_while_its_child_is_busy_goes_on_after_that(start_archon):
+    gateway = start_archon(upstream=lines.command())
+    client = LegacyClient.connect(gateway.url)
+    pid = int(client.text("pid"))
+    changed = message("notifications/tools/list_changed", {"n": 1}, None)
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(client.text, "hang")
+        it_hangs(gateway)
+        upgraded(gateway)
+        headers = client.headers({"accept": "text/event-stream"})
+        with opened(client.url, "GET", b"", headers) as stream:
+            client.call("later", {"text": json.dumps(changed)})
+            assert json.loads(next_message(stream)[1])["params"] == {"n": 1}
+            client.call("late")
+            assert hanging.result() == "late"
+            taken_over(gateway, pid, 1)
+            client.call("later", {"text": json.dumps({**changed, "params": {"n": 2}})})
+            assert json.loads(next_message(stream)[1])["params"] == {"n": 2}
 
 
 def test_what_a_child_said_to_nobody_goes_along(start_archon):

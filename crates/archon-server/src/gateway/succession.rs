@@ -85,6 +85,8 @@ pub struct Succession(Arc<State>);
 
 struct State {
     overview: Arc<Overview>,
+    /// Whom everything goes to, whether or not it has said a word yet.
+    successor: OnceLock<Arc<Peer>>,
     giving: OnceLock<AbortOnDropHandle<()>>,
 }
 
@@ -97,7 +99,7 @@ impl fmt::Debug for Succession {
 impl Succession {
     /// Returns that of this process; must be called on a runtime.
     pub fn new(overview: Arc<Overview>) -> Self {
-        Self(Arc::new(State { overview, giving: OnceLock::new() }))
+        Self(Arc::new(State { overview, successor: OnceLock::new(), giving: OnceLock::new() }))
     }
 
     /// Takes over what the process at the other end of this socket has. Call when it knows that this one is ready, and
@@ -126,6 +128,7 @@ impl Succession {
             }
         };
         let peer = Peer::start(successor, Origin::Successor, self.0.clone(), first);
+        let _ = self.0.successor.set(peer.clone());
         let state = self.0.clone();
         let giving = async move {
             if !peer.is_open().await {
@@ -146,9 +149,11 @@ impl Succession {
     /// caller, since a call may still be in flight whose client has left.
     pub async fn finish(&self) {
         let upstreams = &self.0.overview.upstreams;
-        let Some(peer) = upstreams.first().and_then(|one| one.peers().successor().cloned()) else {
+        let Some(peer) = self.0.successor.get() else { return };
+        // Without a connection, this process may be here before its successor has said a word.
+        if !peer.is_open().await {
             return;
-        };
+        }
         for upstream in upstreams {
             upstream.peers().is_closing.store(true, Relaxed);
             upstream.give_up_waiting();
@@ -164,7 +169,7 @@ impl Succession {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         for upstream in upstreams {
-            upstream.hand_over(&peer);
+            upstream.hand_over(peer);
         }
         peer.flush().await;
     }
