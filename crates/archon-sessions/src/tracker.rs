@@ -103,8 +103,8 @@ pub struct Settings {
     /// This process among those that use the store, now or before: `node#incarnation`. Processes that use one store
     /// at the same time are different nodes; what an earlier incarnation left is settled at the start.
     pub node: Arc<str>,
-    /// The process that hands over to this one and still has calls in flight, if there is one.
-    pub predecessor: Option<Arc<str>>,
+    /// The processes that handed over to this one, one to the next, and may still have calls in flight.
+    pub predecessors: Vec<Arc<str>>,
     /// Bytes of events kept for one connection's client to come back to.
     pub events_bytes_per_client: usize,
     /// Bytes of events kept for all clients.
@@ -142,7 +142,7 @@ impl Default for Settings {
             durability: Durability::default(),
             retention: None,
             node: uuid::Uuid::new_v4().to_string().into(),
-            predecessor: None,
+            predecessors: Vec::new(),
             // A long answer and the progress before it.
             events_bytes_per_client: 1024 * 1024,
             events_bytes_max: 64 * 1024 * 1024,

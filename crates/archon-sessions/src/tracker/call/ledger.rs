@@ -65,7 +65,7 @@ impl Tracker {
     }
 
     /// Gives the calls that a crash left in the ledger their end: their outcome is unknown. What another process
-    /// has in flight, our predecessor above all while it hands over to us, it ends itself; returns the sessions of
+    /// has in flight, a predecessor above all while it hands over to us, it ends itself; returns the sessions of
     /// those calls.
     pub(in crate::tracker) async fn settle_interrupted(
         &self,

@@ -34,15 +34,15 @@ pub(in crate::tracker) struct Others {
     own: Arc<str>,
     /// False at the start: what is there under our own name is of an earlier process that had the same number.
     have_we_begun: bool,
-    predecessor: Option<Arc<str>>,
+    predecessors: Vec<Arc<str>>,
     present: HashSet<Arc<str>>,
 }
 
 impl Others {
-    fn new(own: Arc<str>, predecessor: Option<Arc<str>>, rows: &[NodeRow], now: Timestamp) -> Self {
+    fn new(own: Arc<str>, predecessors: Vec<Arc<str>>, rows: &[NodeRow], now: Timestamp) -> Self {
         let present = rows.iter().filter(|row| row.expected_until > now);
         let present = present.map(|row| row.node.clone()).collect();
-        Self { own, have_we_begun: true, predecessor, present }
+        Self { own, have_we_begun: true, predecessors, present }
     }
 
     /// The same, before this process began anything.
@@ -55,7 +55,7 @@ impl Others {
         if *process == *self.own {
             return self.have_we_begun;
         }
-        if self.predecessor.as_deref() == Some(process) {
+        if self.predecessors.iter().any(|predecessor| **predecessor == *process) {
             return true;
         }
         let is_former_self = node_of(process) == node_of(&self.own);
@@ -79,7 +79,7 @@ impl Tracker {
     pub(in crate::tracker) async fn others(&self, now: Timestamp) -> Result<Others, StoreError> {
         let rows = self.inner.store.nodes().await?;
         let settings = &self.inner.settings;
-        Ok(Others::new(settings.node.clone(), settings.predecessor.clone(), &rows, now))
+        Ok(Others::new(settings.node.clone(), settings.predecessors.clone(), &rows, now))
     }
 
     /// Goes on saying so, and settles what processes left that have gone without a word.
@@ -200,7 +200,7 @@ mod tests {
             row("b#1", true),
             row("b#2", false),
         ];
-        let others = Others::new("a#3".into(), Some("a#2".into()), &rows, now);
+        let others = Others::new("a#3".into(), vec!["a#2".into()], &rows, now);
         for (process, expected) in [
             ("a#3", true),
             ("a#2", true),
@@ -216,7 +216,7 @@ mod tests {
         let others = others.at_our_start();
         assert!(!others.is_at_work("a#3"), "numbers of processes come again");
         assert!(others.is_at_work("a#2"));
-        assert!(Others::new("b#3".into(), None, &rows[3..], now).is_nobody());
-        assert!(Others::new("u1".into(), None, &[row("u1", false)], now).is_nobody());
+        assert!(Others::new("b#3".into(), Vec::new(), &rows[3..], now).is_nobody());
+        assert!(Others::new("u1".into(), Vec::new(), &[row("u1", false)], now).is_nobody());
     }
 }
