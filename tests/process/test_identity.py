@@ -142,7 +142,7 @@ def test_what_is_not_good_is_refused_in_both_eras(start_guarded, issuer):
         "never expires": issuer.token("ada", gateway.url, exp=None),
         "not valid yet": issuer.token("ada", gateway.url, nbf=now + 300),
         "issuer": issuer.token("ada", gateway.url, iss="https://issuer.example"),
-        "made out to somebody else": issuer.token("ada", "https://other.example/mcp"),
+        "issued for a different audience": issuer.token("ada", "https://other.example/mcp"),
         "made out": issuer.token("ada", None),
         "who it is for": issuer.token("", gateway.url),
         "key that its issuer does not have": issuer.signed(claims, kid="made up"),

@@ -25,7 +25,7 @@ def run(name, gateway):
 def test_the_quickstart_calls_hears_of_it_and_takes_its_session_back(start_archon):
     printed = run("quickstart", start_archon())
     assert "heard of: tools/call took" in printed
-    assert "taken back 1 times" in printed
+    assert "reconnected 1 times" in printed
     assert "it ended: client_disconnect" in printed
 
 

@@ -375,8 +375,8 @@ def test_a_new_program_that_does_not_start_changes_nothing(
     for _ in range(2):
         run = upgrade("--db", gateway.db)
         assert run.returncode == 1
-        assert f"the upgrade failed, process {gateway.pid} goes on: {why}" in run.stderr
-        assert f"upgrade failed, this process goes on: {why}" in gateway.log()
+        assert f"the upgrade failed, process {gateway.pid} continues: {why}" in run.stderr
+        assert f"upgrade failed, this process continues: {why}" in gateway.log()
         still_serves(gateway, client, gateway.pid)
     assert not Path(f"{gateway.db}.upgrade").exists()
 
@@ -398,7 +398,7 @@ def test_a_configuration_that_became_bad_changes_nothing(start_archon, config):
 
     # By the signal alone, since `archon upgrade --config` would find the mistake first.
     os.kill(gateway.pid, signal.SIGUSR2)
-    wait_for("the upgrade failed", lambda: "upgrade failed, this process goes" in gateway.log())
+    wait_for("the upgrade failed", lambda: "upgrade failed, this process continues" in gateway.log())
     assert "unknown field `idle_timeout`" in gateway.log()
     still_serves(gateway, client, gateway.pid)
     assert "unknown field" in upgrade("--db", gateway.db, *arguments).stderr

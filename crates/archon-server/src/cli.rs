@@ -37,30 +37,29 @@ pub struct Cli {
 enum Command {
     /// Run the gateway, its API and its health endpoints.
     Serve(serve::Serve),
-    /// Have a running gateway start its program again, which may be a new version, without a refused connection
-    /// or a failed call.
+    /// Replace a running gateway with its program as it is on disk now, without a refused connection or a failed call.
     Upgrade(upgrade::Upgrade),
     /// List, show and end sessions of a running gateway.
     Sessions(sessions::Sessions),
-    /// Watch what happens to sessions, as it happens.
+    /// Watch session events live.
     Watch(watch::Watch),
     /// Check a running deployment from end to end.
     Doctor(doctor::Doctor),
     /// Write sessions and requests of a running gateway as JSON Lines.
     Export(export::Export),
-    /// Take an export into a running gateway.
+    /// Import an export into a running gateway.
     Import(import::Import),
-    /// Print what to paste into an agent (Claude Code, Cursor, VS Code, …) to use this deployment.
+    /// Print the configuration for an agent (Claude Code, Cursor, VS Code, …).
     ClientConfig(client_config::ClientConfig),
     /// Open the official MCP Inspector on this deployment; needs Node.
     Inspect(inspect::Inspect),
-    /// Bring a database up to date without serving.
+    /// Migrate a database to this version without serving.
     Migrate(migrate::Migrate),
-    /// Make a token for the API.
+    /// Create a token for the API.
     Token(token::Token),
-    /// Print what completes this command in a shell.
+    /// Print a shell's completion script.
     Completions(completions::Completions),
-    /// Print the manual page, or write those of all commands.
+    /// Print the manual page, or write the pages of all commands.
     Man(man::Man),
     /// Print the description of the API.
     #[command(name = "openapi", hide = true)]

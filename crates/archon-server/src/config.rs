@@ -113,7 +113,7 @@ pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line, for programs.
+    /// One JSON object per line.
     Json,
 }
 
@@ -121,10 +121,10 @@ pub enum LogFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
-    /// Rows of at most a quarter of a second.
+    /// A crash may lose the request rows of the last 250 ms.
     #[default]
     Relaxed,
-    /// Nothing.
+    /// A crash loses no row.
     Strict,
 }
 

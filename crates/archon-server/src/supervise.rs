@@ -26,12 +26,13 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use parking_lot::Mutex;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process, kill_process_group,
     set_child_subreaper, waitid,
@@ -123,7 +124,7 @@ struct Group {
 
 impl Group {
     fn signal(&self, signal: Signal) {
-        let is_running = self.is_running.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_running = self.is_running.lock();
         if *is_running {
             // It may have ended just now, which is what we want of it; or left its own group.
             if kill_process_group(self.leader, signal).is_err() {
@@ -147,7 +148,7 @@ impl Group {
                 descendants::reap_except(self.leader);
                 continue;
             }
-            let mut is_running = self.is_running.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut is_running = self.is_running.lock();
             let _ = kill_process_group(self.leader, Signal::KILL);
             *is_running = false;
             let leader = WaitId::Pid(self.leader);

@@ -29,7 +29,7 @@ pub struct Me {
     pub role: Option<Role>,
     /// The name of the caller's token; `null` without one.
     pub name: Option<String>,
-    /// Whether this API wants a token at all.
+    /// Whether this API requires a token at all.
     pub auth_required: bool,
 }
 

@@ -96,6 +96,6 @@ pub struct SessionDisconnect {
 /// A reconnect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionReconnect {
-    /// How often this session was taken back.
+    /// How often this session was reconnected.
     pub reconnect_count: i64,
 }

@@ -65,7 +65,7 @@ pub struct Reconnected {
     pub session_id: Uuid,
     /// What happened, for people.
     pub message: String,
-    /// How often this session was taken back.
+    /// How often this session was reconnected.
     pub reconnect_count: i64,
     /// The next token.
     pub reconnect_token: String,

@@ -240,7 +240,7 @@ pub struct SessionPage {
     pub continued_by: Option<Uuid>,
     /// All of these, as far as twenty each way.
     pub chain: SessionChain,
-    /// The latest attempts to take it back with a token, the latest first and at most fifty. They are kept for thirty
+    /// The latest reconnect attempts, the latest first and at most fifty. They are kept for thirty
     /// days at most.
     pub reconnect_attempts: Vec<Attempt>,
 }

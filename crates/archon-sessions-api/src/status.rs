@@ -89,7 +89,7 @@ pub struct ServiceConfig {
     pub resume_window_seconds: u64,
     /// Seconds that a call may go without a sign of its answer.
     pub call_timeout_seconds: u64,
-    /// Whether this API wants a token.
+    /// Whether this API requires a token.
     pub auth_required: bool,
     /// The model whose price estimates costs.
     pub pricing_model: Option<String>,

@@ -54,7 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Client::builder(&url).client_info("quickstart", "1.0").state(state).connect().await?;
     assert_eq!(client.session().id, Some(session_id));
     let session = client.reconnect().await?;
-    println!("taken back {} times", session.reconnect_count);
+    println!("reconnected {} times", session.reconnect_count);
 
     let active = SessionsQuery { status: Some(SessionFilter::Active), ..SessionsQuery::default() };
     println!("{} sessions are active", api.sessions(&active).await?.total);

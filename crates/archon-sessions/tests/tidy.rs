@@ -50,6 +50,25 @@ const LAYER: [&str; 22] = [
 ];
 /// No file is longer; most are half of it.
 const LINES_MAX: usize = 600;
+/// What no error, log line or help text says: STYLE.md has better words.
+const ODD_WORDS: [&str; 16] = [
+    "so long",
+    "so many",
+    "so old",
+    "somebody",
+    "nobody",
+    "wants a",
+    "be had",
+    "made out to",
+    "whose it is",
+    "as it may",
+    "as they may",
+    "is told",
+    "are told",
+    "of no use",
+    "goes on",
+    "taken back",
+];
 /// Names that do not say what is inside.
 const EMPTY_NAMES: [&str; 6] = ["mod", "utils", "util", "common", "helpers", "misc"];
 
@@ -174,4 +193,27 @@ fn session_and_protocol_never_ask_the_clock() {
         let asks = text.contains("Timestamp::now()") || text.contains("Instant::now()");
         assert!(!asks, "{} asks the clock", file.display());
     }
+}
+
+#[test]
+fn what_people_read_is_plain_english() {
+    let (mut files, mut complaints) = (Vec::new(), Vec::new());
+    rust_files(&root().join("crates"), &mut files);
+    let is_code = |file: &&PathBuf| {
+        let path = file.to_string_lossy();
+        path.contains("/src/") && !path.contains("tests") && !path.ends_with("suite.rs")
+    };
+    for file in files.iter().filter(is_code) {
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in (1u32..).zip(code.lines()) {
+            let line = line.trim();
+            if line.starts_with("//") || !line.contains('"') {
+                continue;
+            }
+            let odd = ODD_WORDS.iter().filter(|word| line.to_lowercase().contains(**word));
+            complaints.extend(odd.map(|word| format!("{}:{number}: {word}", file.display())));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

@@ -30,7 +30,7 @@ it('asks again when the login has ended', async () => {
     instead: ({ path }) => {
       if (!hasEnded) return undefined;
       if (path.endsWith('/me')) return { status: 200, body: { role: null, name: null, auth_required: true } };
-      return { status: 401, body: { detail: 'this API wants a token', code: 'token_required', hint: '' } };
+      return { status: 401, body: { detail: 'this API requires a token', code: 'token_required', hint: '' } };
     },
   });
   await screen.findByRole('table', { name: 'Sessions' });

@@ -26,7 +26,7 @@ export function Login() {
       <title>Log in – Archon Sessions</title>
       <form className="login-form" onSubmit={submit}>
         <h1>Archon Sessions</h1>
-        <p className="quiet">This gateway's API wants a token. Whoever runs it can give you one.</p>
+        <p className="quiet">This API requires a token. Ask your operator for one.</p>
         <PasswordInput
           label="API token"
           size="sm"

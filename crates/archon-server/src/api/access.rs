@@ -220,7 +220,7 @@ fn unauthorized() -> ApiError {
     ApiError::new(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
-        "this API wants a token",
+        "this API requires a token",
         "send Authorization: Bearer with an API token, or log in with POST /api/mcp/login",
     )
 }

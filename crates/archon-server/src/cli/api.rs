@@ -40,7 +40,7 @@ pub struct ApiArgs {
     /// The gateway's API [default: this machine's, as configured, or http://127.0.0.1:8181]
     #[arg(long, env = "ARCHON_API_URL", value_parser = base)]
     api: Option<Url>,
-    /// A token for it, if it wants one; better kept out of the command line, in the variable
+    /// API token, if the API requires one; prefer the variable, since others can read a command line
     #[arg(long, env = "ARCHON_API_TOKEN", hide_env_values = true)]
     token: Option<Secret>,
 }

@@ -14,7 +14,7 @@ pub struct ClientConfig {
     /// The agent
     #[arg(value_enum)]
     agent: Agent,
-    /// What the agent calls this server
+    /// Name of this server in the agent
     #[arg(long, default_value = "archon", value_parser = server_name)]
     name: String,
     #[command(flatten)]

@@ -23,7 +23,7 @@ pub struct Deployment {
 /// Finds a deployment on this machine by its configuration, read as `archon serve` reads it.
 #[derive(Debug, Args)]
 pub struct Configured {
-    /// Its configuration file [default: archon.toml, if there is one]
+    /// Configuration file [default: archon.toml, if there is one]
     #[arg(long, env = "ARCHON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[arg(long, env = "ARCHON_HOST", hide = true)]

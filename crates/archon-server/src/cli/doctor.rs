@@ -19,7 +19,7 @@ use report::Report;
 pub struct Doctor {
     #[command(flatten)]
     deployment: Deployment,
-    /// What to show as `Authorization: Bearer` at the MCP endpoint, if it wants something
+    /// Bearer token for the MCP endpoint, if it requires one
     #[arg(long, env = "ARCHON_MCP_TOKEN", hide_env_values = true)]
     mcp_token: Option<Secret>,
     #[command(flatten)]

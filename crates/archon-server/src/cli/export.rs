@@ -18,10 +18,10 @@ const TAIL_BYTES: usize = 512;
 /// What is printed, or written to a file, can be taken in elsewhere with `archon import`.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// Where to write; standard output if left out. A file is there when it is whole, and not before.
+    /// Output file [default: standard output]; it appears once it is complete.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Only sessions that were active since then, and their requests since then: 2026-01-11, or a moment
+    /// Only sessions active since this day or time, and their requests since then (2026-01-11, or RFC 3339)
     #[arg(long, value_name = "DAY|TIME")]
     since: Option<String>,
     /// Only this session

@@ -22,9 +22,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// is completed by taking it in again.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// What `archon export` wrote; - is standard input
+    /// File written by `archon export`; - reads standard input
     file: PathBuf,
-    /// Print what became of it as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

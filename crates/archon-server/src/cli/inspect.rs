@@ -20,13 +20,13 @@ const CATALOG_VARIABLE: &str = "MCP_CATALOG_PATH";
 /// Runs the Inspector with `npx`, which fetches it the first time.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// The Inspector's command line instead of its page
+    /// Run the Inspector's command line instead of its page
     #[arg(long)]
     cli: bool,
     /// The Inspector's version, or latest
     #[arg(long, default_value = TESTED, value_name = "VERSION", value_parser = version)]
     inspector: String,
-    /// An Inspector that is installed already (its `mcp-inspector`), instead of one that npx fetches
+    /// An installed `mcp-inspector` to use instead of the one that npx downloads
     #[arg(
         long,
         env = "ARCHON_INSPECTOR",
@@ -36,7 +36,7 @@ pub struct Inspect {
     program: Option<PathBuf>,
     #[command(flatten)]
     deployment: Deployment,
-    /// What the Inspector is given as well: `archon inspect --cli -- --method tools/list`
+    /// Further arguments of the Inspector: `archon inspect --cli -- --method tools/list`
     #[arg(last = true)]
     arguments: Vec<String>,
 }

@@ -12,7 +12,7 @@ use super::print;
 /// `archon man | man -l -` shows the page of `archon` itself.
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Write the pages of all commands into this folder: archon.1, archon-serve.1, …
+    /// Folder to write the pages of all commands to: archon.1, archon-serve.1, …
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     dir: Option<PathBuf>,
 }

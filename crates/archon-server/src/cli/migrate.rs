@@ -15,13 +15,13 @@ use crate::server::Storage;
 /// `archon serve` does the same at its start; this is for doing it beforehand, and for looking.
 #[derive(Debug, Args)]
 pub struct Migrate {
-    /// Its configuration file [default: archon.toml, if there is one]
+    /// Configuration file [default: archon.toml, if there is one]
     #[arg(long, env = "ARCHON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The SQLite file, or PostgreSQL URL [env: also DATABASE_URL]
     #[arg(long, env = "ARCHON_DB", hide_env_values = true, value_name = "FILE|URL")]
     db: Option<String>,
-    /// Say what would be done, and change nothing
+    /// List pending migrations and change nothing
     #[arg(long)]
     check: bool,
 }

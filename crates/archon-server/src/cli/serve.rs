@@ -21,32 +21,31 @@ pub struct Serve {
     /// Configuration file [default: archon.toml, if there is one]
     #[arg(long, env = "ARCHON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// An MCP server to stand in front of: its URL, or a command to start that speaks MCP on standard
-    /// input and output; may be given several times, the first is the default [env: ARCHON_UPSTREAM, a
-    /// line each]. Without any, the built-in demo server answers.
+    /// MCP server to serve: its URL, or a command that speaks MCP on standard input and output; repeatable, the
+    /// first is the default [env: ARCHON_UPSTREAM, one per line]. Without any, the built-in demo server answers.
     // Commands hold commas, so the variable is not for clap to split.
     #[arg(long = "upstream", value_name = "NAME=URL|COMMAND")]
     upstreams: Vec<String>,
     /// Address to listen on
     #[arg(long, env = "ARCHON_HOST")]
     host: Option<String>,
-    /// Port of the MCP endpoint; 0 takes a free one
+    /// Port of the MCP endpoint; 0 for any free port
     #[arg(long, env = "ARCHON_MCP_PORT", value_name = "PORT")]
     mcp_port: Option<u16>,
-    /// Port of the API and health; 0 takes a free one
+    /// Port of the API, the dashboard and health; 0 for any free port
     #[arg(long, env = "ARCHON_SERVER_PORT", value_name = "PORT")]
     server_port: Option<u16>,
-    /// SQLite file, PostgreSQL URL (better kept out of the command line, in the variable), or `memory`
+    /// SQLite file, PostgreSQL URL (prefer the variable, since others can read a command line), or `memory`
     /// [env: also DATABASE_URL]
     #[arg(long, env = "ARCHON_DB", hide_env_values = true, value_name = "FILE|URL")]
     db: Option<String>,
-    /// Name of this gateway among those that use the database
+    /// Node name, required where several gateways share a database
     #[arg(long, env = "ARCHON_NODE", value_name = "NAME")]
     node: Option<String>,
-    /// What a crash may cost: rows of a quarter of a second, or nothing
+    /// Durability of request rows in a crash
     #[arg(long, env = "ARCHON_DURABILITY", value_enum)]
     durability: Option<Durability>,
-    /// A host name under which clients reach this server, or an origin whose pages may use it; may be given several times
+    /// Host name under which clients reach this server, or origin whose pages may use it; repeatable
     #[arg(
         long = "allowed-host",
         env = "ARCHON_ALLOWED_HOSTS",
@@ -54,13 +53,13 @@ pub struct Serve {
         value_delimiter = ','
     )]
     allowed_hosts: Vec<String>,
-    /// Leave out the gateway's own tools
+    /// Do not add the gateway's own tools
     #[arg(long, env = "ARCHON_NO_TOOLS")]
     no_tools: bool,
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, env = "ARCHON_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
-    /// Check the configuration, try the database, the ports and each upstream, and exit
+    /// Check the configuration, the database, the ports and each upstream, and exit
     #[arg(long)]
     check: bool,
 }

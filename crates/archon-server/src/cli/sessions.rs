@@ -23,11 +23,11 @@ pub struct Sessions {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List sessions, the latest active first
+    /// List sessions, most recently active first
     List(Listed),
     /// Show a session, what it used, and its latest requests
     Show(Shown),
-    /// End a session: its client's handles mean nothing any more
+    /// End a session and revoke its handles
     End(End),
 }
 
@@ -36,22 +36,22 @@ struct Listed {
     /// Only these
     #[arg(long, value_enum, default_value_t = Status::All)]
     status: Status,
-    /// Only clients of this type: "Claude Code"
+    /// Only this client type, such as "Claude Code"
     #[arg(long, value_name = "TYPE")]
     client: Option<String>,
-    /// Only this user's
+    /// Only sessions of this user
     #[arg(long, value_name = "ID")]
     user: Option<String>,
-    /// Only sessions whose client or user is named like this, or whose id begins so
+    /// Only sessions whose client or user contains this text, or whose id starts with it
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// Rows of a page
+    /// Rows per page
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
-    /// Go on where the page before ended
+    /// Cursor of the next page
     #[arg(long)]
     cursor: Option<String>,
-    /// Print what the API answers
+    /// Print the API's JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -68,12 +68,12 @@ enum Status {
 
 #[derive(Debug, Args)]
 struct Shown {
-    /// Its id, the X-Archon-Session-Id
+    /// Session id (X-Archon-Session-Id)
     id: Uuid,
-    /// How many of its requests
+    /// Number of requests to show
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
-    /// Print what the API answers
+    /// Print the API's JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -82,12 +82,12 @@ struct Shown {
 
 #[derive(Debug, Args)]
 struct End {
-    /// Its id, the X-Archon-Session-Id
+    /// Session id (X-Archon-Session-Id)
     id: Uuid,
-    /// Why, as it is recorded
+    /// Reason to record
     #[arg(long, value_enum, default_value_t = Reason::Operator)]
     reason: Reason,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
@@ -173,7 +173,7 @@ impl End {
             let who = print::plain(&page.session.client_type);
             ensure!(
                 io::stdin().is_terminal(),
-                "nobody to ask whether to end the session of {who}; say --yes to end it"
+                "cannot ask whether to end the session of {who} without a terminal; use --yes"
             );
             eprint!(
                 "End the session of {who}, {} requests so far? [y/N] ",

@@ -18,10 +18,10 @@ const PREFIX: &str = "archon_";
 /// The token is printed once, on standard output; its hash, which is all that the gateway needs, on standard error.
 #[derive(Debug, Args)]
 pub struct Token {
-    /// Whose it is: shown in logs
+    /// Owner of the token, shown in logs
     #[arg(long, value_parser = name)]
     name: String,
-    /// What it may do
+    /// Permissions of the token
     #[arg(long, value_enum, default_value_t = Role::Viewer)]
     role: Role,
 }

@@ -20,16 +20,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Finds the running process by the pid file beside its database.
 #[derive(Debug, Args)]
 pub struct Upgrade {
-    /// The process to upgrade, instead of the pid file's
+    /// Process to upgrade, instead of the one in the pid file
     #[arg(long)]
     pid: Option<u32>,
-    /// Its configuration file [default: archon.toml, if there is one]
+    /// Configuration file [default: archon.toml, if there is one]
     #[arg(long, env = "ARCHON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Its SQLite file, or PostgreSQL URL
+    /// SQLite file, or PostgreSQL URL
     #[arg(long, env = "ARCHON_DB", hide_env_values = true, value_name = "FILE|URL")]
     db: Option<String>,
-    /// Its name among the gateways that share the database
+    /// Node name, if several gateways share the database
     #[arg(long, env = "ARCHON_NODE", value_name = "NAME")]
     node: Option<String>,
 }
@@ -61,7 +61,7 @@ impl Upgrade {
                 println!("upgraded: process {successor} has taken over from {pid}");
                 Ok(())
             }
-            Outcome::Failed(why) => bail!("the upgrade failed, process {pid} goes on: {why}"),
+            Outcome::Failed(why) => bail!("the upgrade failed, process {pid} continues: {why}"),
         }
     }
 }

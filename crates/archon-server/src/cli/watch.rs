@@ -18,10 +18,10 @@ pub struct Watch {
     /// Only this session
     #[arg(long, value_name = "ID")]
     session: Option<uuid::Uuid>,
-    /// Lines, even on a terminal
+    /// Print lines, even on a terminal
     #[arg(long)]
     plain: bool,
-    /// The frames as they come, one JSON object a line
+    /// Print events as JSON, one object per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]

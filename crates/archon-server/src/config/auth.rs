@@ -146,7 +146,9 @@ impl Auth {
         }
         if self.issuer.is_none() && self.api_keys.is_empty() {
             if self.required == Some(true) || self.public_url.is_some() {
-                bail!("`auth` names neither an `issuer` nor `api_keys`: nobody could be let in");
+                bail!(
+                    "`auth` names neither an `issuer` nor `api_keys`: no client could be admitted"
+                );
             }
             return Ok(None);
         }
@@ -154,7 +156,7 @@ impl Auth {
         if self.issuer.is_some() && public_url.is_none() && !is_loopback {
             bail!(
                 "`auth.issuer` needs `auth.public_url`: the origin under which clients reach this server, \
-                 such as https://mcp.example; their tokens are made out to it"
+                 such as https://mcp.example; their tokens are issued for it"
             );
         }
         let (is_required, api_keys) = (self.required.unwrap_or(true), api_keys(&self.api_keys)?);

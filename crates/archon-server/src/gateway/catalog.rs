@@ -16,11 +16,11 @@ pub use page::Page;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use page::Facts;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Tools kept; servers have tens. What is beyond is not known.
 const TOOLS_MAX: usize = 10_000;
@@ -192,7 +192,7 @@ impl Catalog {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! What an upstream's answers, and the lack of them, say of it; and what of that the log tells: each change once, and
 //! what it said when it refused.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use archon_sessions::session::printable;
 use http::StatusCode;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Characters of an upstream's text that are told.
 const TOLD_CHARS_MAX: usize = 200;
@@ -121,7 +122,7 @@ impl Condition {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }
 

@@ -1,10 +1,10 @@
 //! Which versions an upstream speaks: asked once, kept for a while, asked again after a failure.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use archon_sessions::protocol::legacy;
 use archon_sessions::session::Era;
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 /// An upstream may be replaced by a newer one; after so long we look again.
@@ -74,25 +74,25 @@ impl Knowledge {
 
     /// Returns what is known, unless it is too old.
     pub fn get(&self) -> Option<Speaks> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         known.as_ref().filter(|known| known.is_fresh()).map(|known| known.speaks.clone())
     }
 
     /// Returns true if it is known to speak the modern era: the question on every call's path.
     pub fn is_modern(&self) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         matches!(&*known, Some(known @ Known { speaks: Speaks::Modern(_), .. }) if known.is_fresh())
     }
 
     /// Returns true if it is known to speak the modern era only: it refused a handshake.
     pub fn refuses_handshakes(&self) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         known.as_ref().is_some_and(|known| known.is_fresh() && known.refuses_handshakes)
     }
 
     /// Notes that it refused a handshake, for as long as the rest is known.
     pub fn refused_handshake(&self) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some(known) = &mut *known {
             known.refuses_handshakes = true;
         }
@@ -111,7 +111,7 @@ impl Knowledge {
     /// Keeps what is to be believed of one that did not answer within the time for it.
     pub fn guess_from_silence(&self, speaks: Speaks) {
         self.keep(speaks, SILENT_FOR);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some(known) = &mut *known {
             known.is_from_silence = true;
         }
@@ -121,17 +121,17 @@ impl Knowledge {
         let (refuses_handshakes, is_from_silence) = (false, false);
         let since = Instant::now();
         let known = Known { speaks, since, known_for, refuses_handshakes, is_from_silence };
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        *self.known.lock() = Some(known);
     }
 
     /// Forgets it: the upstream may be another one when it is back.
     pub fn forget(&self) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.known.lock() = None;
     }
 
     /// Forgets it where asking again costs little: a connection broke, and the upstream may have been restarted.
     pub fn doubt(&self) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.take_if(|known| !known.is_from_silence);
     }
 }

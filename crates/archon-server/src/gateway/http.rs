@@ -75,7 +75,7 @@ impl HttpUpstream {
         if config.forwarding.authorization && config.forwarding.keeps_api_key {
             tracing::warn!(
                 upstream = name,
-                "upstream {name} gets its clients' tokens, which are made out to this server as well"
+                "upstream {name} gets its clients' tokens, which are issued for this server as well"
             );
         }
         let url = config.url.0.clone();

@@ -11,7 +11,7 @@ mod way;
 pub use way::Way;
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use nudge::Nudge;
+use parking_lot::Mutex;
 use tower::{Service, ServiceExt};
 
 /// An idle connection is closed before the upstream may close it: Node's servers do after 5 s, and a
@@ -240,13 +241,13 @@ enum Unsent {
 
 impl Shared {
     fn set_presence(&self, change: impl FnOnce(Presence) -> Presence) -> Presence {
-        let mut presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut presence = self.presence.lock();
         *presence = change(*presence);
         *presence
     }
 
     fn take_idle(&self) -> Option<Link> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         let Idle { mut link, since } = idle.pop()?;
         if since.elapsed() >= IDLE_MAX {
             // The latest used is too old, so the others are as well.
@@ -258,7 +259,7 @@ impl Shared {
     }
 
     fn give_back(self: &Arc<Self>, link: Link) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if idle.is_empty() {
             self.sweep_later();
         }
@@ -275,7 +276,7 @@ impl Shared {
             loop {
                 tokio::time::sleep(IDLE_MAX).await;
                 let Some(pool) = pool.upgrade() else { return };
-                let mut idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut idle = pool.idle.lock();
                 idle.retain(|idle| idle.since.elapsed() < IDLE_MAX);
                 if idle.is_empty() {
                     return;

@@ -1,9 +1,10 @@
 //! The issuer's keys: fetched, kept while it is away, asked for again when a token names an unknown one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use reqwest::Url;
 use serde::Deserialize;
 use tokio_util::task::AbortOnDropHandle;
@@ -130,11 +131,8 @@ impl Issuer {
             Err(error) => {
                 known.is_away = true;
                 let has_keys = known.keys.is_some();
-                let meanwhile = if has_keys {
-                    "those we have stay good"
-                } else {
-                    "nobody's token can be checked"
-                };
+                let meanwhile =
+                    if has_keys { "those we have stay good" } else { "no token can be checked" };
                 if !was_away {
                     tracing::warn!(
                         issuer,
@@ -153,7 +151,7 @@ impl Issuer {
         };
         let document = self.get(&url).await?;
         let keys = KeySet::parse(&document, &self.config.algorithms)
-            .with_context(|| format!("the document at {url} is of no use"))?;
+            .with_context(|| format!("the document at {url} is unusable"))?;
         Ok((document, keys))
     }
 
@@ -166,7 +164,7 @@ impl Issuer {
                 Err(error) => failed.push(format!("{error:#}")),
             }
         }
-        anyhow::bail!("the issuer's metadata cannot be had: {}", failed.join("; "))
+        anyhow::bail!("could not fetch the issuer's metadata: {}", failed.join("; "))
     }
 
     async fn metadata_at(&self, url: &Url) -> anyhow::Result<Url> {
@@ -201,8 +199,8 @@ impl Issuer {
         Ok(document)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> parking_lot::MutexGuard<'_, Known> {
+        self.known.lock()
     }
 }
 

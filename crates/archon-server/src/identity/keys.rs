@@ -57,7 +57,7 @@ impl KeySet {
 #[derive(Debug, thiserror::Error)]
 pub enum NotAKeySet {
     /// It is something else.
-    #[error("it is no JWKS document")]
+    #[error("not a JWKS document")]
     Form,
     /// It holds no key that can be used.
     #[error("it holds no key for signatures of the allowed algorithms")]

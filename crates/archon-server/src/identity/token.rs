@@ -46,7 +46,7 @@ pub enum Invalid {
     #[error("the token is not of the issuer that is trusted here")]
     Issuer,
     /// `aud`
-    #[error("the token is made out to somebody else")]
+    #[error("the token was issued for a different audience")]
     Audience,
     /// `sub`
     #[error("the token does not say who it is for")]

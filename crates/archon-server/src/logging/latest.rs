@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
-use std::sync::{Mutex, PoisonError};
 
 use archon_sessions::session::Timestamp;
 use archon_sessions_api::status::LogLine;
+use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -21,7 +21,7 @@ static LINES: Mutex<VecDeque<LogLine>> = Mutex::new(VecDeque::new());
 
 /// Returns them, oldest first.
 pub fn latest() -> Vec<LogLine> {
-    LINES.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    LINES.lock().iter().cloned().collect()
 }
 
 /// Keeps what goes by.
@@ -36,7 +36,7 @@ impl<S: Subscriber> Layer<S> for Latest {
         let message = message_of(event, CHARS_MAX);
         let timestamp = Timestamp::now().to_string();
         let line = LogLine { timestamp, level: level.to_string(), message };
-        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = LINES.lock();
         if lines.len() >= LINES_MAX {
             lines.pop_front();
         }

@@ -4,9 +4,9 @@
 //! told. What the operator is told of once, and what is `info`, is never held back.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -72,7 +72,7 @@ impl<S: Subscriber> Layer<S> for Limiter {
             return true;
         }
         let now = Instant::now();
-        let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = PLACES.lock();
         let places = places.get_or_insert_default();
         let place = places.entry(metadata.callsite()).or_insert_with(|| Place::new(now));
         let is_written = place.admit(now);
@@ -89,7 +89,7 @@ pub async fn tell_withheld() {
         tokio::time::sleep(WINDOW).await;
         let now = Instant::now();
         let told: Vec<(u64, String)> = {
-            let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut places = PLACES.lock();
             let places = places.iter_mut().flat_map(HashMap::values_mut);
             places.filter_map(|place| place.take_withheld(now)).collect()
         };
@@ -146,7 +146,7 @@ mod tests {
             (0..100).for_each(|n| tracing::info!("news {n}"));
             assert_eq!(written.load(Relaxed), 100, "what is no warning is written");
         });
-        let places = PLACES.lock().unwrap();
+        let places = PLACES.lock();
         let mut places = places.as_ref().unwrap().values();
         assert!(places.any(|place| place.example == format!("nonsense {LINES_MAX}")));
     }

@@ -93,7 +93,7 @@ async fn serve<S, B>(
         let Some(counted) = peers.count(peer.ip()) else {
             tracing::warn!(
                 peer = %peer.ip(), max = limits.connections_max_per_address,
-                "connection closed: {} has as many as it may (limits.connections_max_per_address)",
+                "connection closed: {} has reached its limit (limits.connections_max_per_address)",
                 peer.ip()
             );
             continue;

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use archon_sessions::session::Network;
+use parking_lot::Mutex;
 
 /// Counts connections by address. It has at most as many entries as there are connections.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Peers {
     pub fn count(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
         let network = Network::of(address);
         let is_limited = self.limits_loopback || !network.is_loopback();
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let count = open.entry(network).or_default();
         // An entry that was just made is below the limit, which is positive.
         if is_limited && *count >= self.max {
@@ -45,7 +46,7 @@ impl Peers {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut open = self.peers.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.peers.open.lock();
         if let Some(count) = open.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
@@ -70,7 +71,7 @@ mod tests {
         drop(held);
         assert!(count("192.0.2.1").is_some());
         drop((other, local));
-        assert!(peers.open.lock().unwrap().is_empty(), "nothing is kept of who left");
+        assert!(peers.open.lock().is_empty(), "nothing is kept of who left");
         let all = Peers::new(2, true);
         let local: Vec<_> = (0..9).filter_map(|_| all.count("::1".parse().unwrap())).collect();
         assert_eq!(local.len(), 2);

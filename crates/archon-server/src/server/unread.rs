@@ -7,7 +7,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::time::timeout;
 use tower::Service;
@@ -122,7 +123,7 @@ impl<A> Drop for Lent<A> {
     fn drop(&mut self) {
         if let (Some(body), Some(Left(shelf))) = (self.body.take(), self.owner.take()) {
             let unread = Unread { body, was_polled: self.was_polled };
-            *shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(unread);
+            *shelf.lock() = Some(unread);
         }
     }
 }
@@ -157,7 +158,7 @@ where
             }
             AnsweringProjection::Answer { answer, left, is_asked_for } => {
                 let Ok(answer) = ready!(answer.poll(context));
-                let unread = left.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let unread = left.0.lock().take();
                 match unread.filter(|unread| !unread.body.is_end_stream()) {
                     Some(unread) => settle(unread, answer, *is_asked_for),
                     None => return Poll::Ready(Ok(answer)),

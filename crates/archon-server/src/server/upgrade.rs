@@ -174,7 +174,7 @@ impl Handover {
                 (Some(Ending::Stopped), Outcome::Failed("told to stop meanwhile".into()))
             }
             Err(error) => {
-                tracing::error!("upgrade failed, this process goes on: {error:#}");
+                tracing::error!("upgrade failed, this process continues: {error:#}");
                 (None, Outcome::Failed(format!("{error:#}")))
             }
         };

@@ -1,7 +1,6 @@
 //! Counters and histograms, kept up as things happen; states are read when they are asked for (`gauges.rs`).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -12,6 +11,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+use parking_lot::{Mutex, MutexGuard};
 
 use super::described::{self, Described};
 use super::labels::{Labels, Proof};
@@ -262,7 +262,7 @@ impl Metrics {
     }
 
     fn requests(&self) -> MutexGuard<'_, Requests> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        self.requests.lock()
     }
 }
 

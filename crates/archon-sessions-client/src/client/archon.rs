@@ -198,7 +198,7 @@ fn not_understood(error: serde_json::Error) -> Error {
 }
 
 fn not_tracked() -> Error {
-    let message = "the server keeps no sessions that can be taken back";
+    let message = "the server keeps no sessions that can be reconnected";
     SessionError::new(SessionReason::NotTracked, message).into()
 }
 

@@ -276,7 +276,7 @@ impl Drop for Flight<'_> {
         // Outside a runtime there is nobody to send it.
         let can_send = tokio::runtime::Handle::try_current().is_ok();
         if !self.is_over && self.can_cancel && self.sent.get() && can_send {
-            let params = json!({ "requestId": self.id, "reason": "nobody waits for it any more" });
+            let params = json!({ "requestId": self.id, "reason": "no longer needed" });
             let text = message::notification("notifications/cancelled", &params);
             self.inner.post_beside(self.link, text, "notifications/cancelled");
         }

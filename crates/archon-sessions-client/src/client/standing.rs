@@ -80,7 +80,7 @@ impl Inner {
                 self.answer_beside(link, id, &method, params);
             }
             Incoming::Notification { method, params } => self.hear(None, &method, params),
-            Incoming::Answer { .. } => tracing::debug!("an answer came that nobody waits for"),
+            Incoming::Answer { .. } => tracing::debug!("received an answer to no request"),
         }
     }
 }

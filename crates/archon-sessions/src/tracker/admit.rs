@@ -78,7 +78,7 @@ pub enum Refusal {
     #[error("the session cannot be looked up right now; try again")]
     StoreUnavailable,
     /// As many sessions as this server may hold: 503.
-    #[error("this server holds as many sessions as it may; try again later")]
+    #[error("session limit reached; try again later")]
     TooManySessions,
     /// As many new sessions as this address may begin for now: 429.
     #[error("too many new sessions from this address")]

@@ -16,7 +16,7 @@ export function Ages({ ages }: { ages: Ages }) {
   const bars = (Object.keys(NAMES) as (keyof Ages)[]).map((age) => ({ ...NAMES[age], count: ages[age] }));
   const total = ages.healthy + ages.aging + ages.stale;
   return (
-    <Panel title="Silence of active sessions" aside="since the last activity">
+    <Panel title="Idle time of active sessions" aside="since the last activity">
       {total === 0 ? (
         <Empty title="Nobody is connected.">Clients show here as soon as they call.</Empty>
       ) : (

@@ -69,6 +69,6 @@ function said(event: Event): ReactNode {
         </>
       );
     case 'session_reconnected':
-      return <>Session was taken back</>;
+      return <>Session reconnected</>;
   }
 }

@@ -39,7 +39,7 @@ export function PulseStrip({ pulse }: { pulse: Pulse | undefined }) {
       <figcaption className="pulse-key" aria-hidden="true">
         <span>a minute ago</span>
         <span>
-          calls a second{most > 0 && `, at most ${most}`}; <span className="pulse-failed-word">failed</span>
+          calls per second{most > 0 && ` (peak ${most})`}; <span className="pulse-failed-word">failed</span>
         </span>
         <span>now</span>
       </figcaption>

@@ -63,7 +63,7 @@ function Step({ session, isHere = false }: { session: ChainedSession; isHere?: b
 function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
   return (
     <>
-      <h3 className="chain-head">Attempts to take it back</h3>
+      <h3 className="chain-head">Reconnect attempts</h3>
       <ul className="chain-attempts">
         {attempts.map((attempt) => (
           <li key={`${attempt.timestamp} ${attempt.result}`} className="chain-step">

@@ -35,7 +35,7 @@ it('tells what happened to a session in order', () => {
     'began: connected',
     'heartbeat: heartbeat',
     'refused: refused: token expired',
-    'reconnected: taken back',
+    'reconnected: reconnected',
     'ended: client left',
   ]);
 });

@@ -49,5 +49,5 @@ export function isHeartbeat(request: Request): boolean {
 
 /** The result of an attempt to take a session back, for people. */
 export function attemptWords(result: string): string {
-  return result === 'reconnected' ? 'taken back' : `refused: ${result.replaceAll('_', ' ')}`;
+  return result === 'reconnected' ? 'reconnected' : `refused: ${result.replaceAll('_', ' ')}`;
 }

@@ -1,12 +1,12 @@
 //! Logins of browsers: a random cookie that stands for a token, until it expires or this process ends.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::ApiUser;
 use crate::config::SecretDigest;
@@ -67,7 +67,7 @@ impl Logins {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], Login>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

@@ -1,12 +1,12 @@
 //! Limits wrong tokens, and bounds what is logged about them.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use archon_sessions::session::Network;
 use archon_sessions::tracker::KeyedRate;
 use axum::http::StatusCode;
+use parking_lot::Mutex;
 
 /// Wrong tokens of one address a minute: a person mistypes a few times.
 const FAILURES_MAX: u32 = 20;
@@ -49,7 +49,7 @@ impl Throttle {
     /// Writes a line about a request that was turned away, unless there were many already.
     pub fn log_refusal(&self, peer: Option<IpAddr>, status: StatusCode, code: &str) {
         let withheld = {
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = self.lines.lock();
             if lines.since.is_none_or(|since| since.elapsed() >= WINDOW) {
                 let withheld = lines.withheld;
                 *lines = Lines { since: Some(Instant::now()), written: 0, withheld: 0 };

@@ -1,12 +1,13 @@
 //! What all listeners are fed from: events are encoded once, by one task that runs while somebody listens.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use archon_sessions::events::{Heard, Subscription};
 use archon_sessions::session::Timestamp;
 use archon_sessions_api::frames::{FrameData, Snapshot};
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -145,9 +146,7 @@ impl Feed {
                     events.iter().for_each(|event| encode::add(event, tracker, &mut chunks));
                 }
                 Heard::Lost => {
-                    tracing::warn!(
-                        "more events than can be told: listeners look at the whole again"
-                    );
+                    tracing::warn!("event backlog exceeded; listeners resync from a snapshot");
                     chunks = Chunks::default();
                     self.state().log.skip_to(subscription.heard());
                 }
@@ -218,7 +217,7 @@ impl Feed {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

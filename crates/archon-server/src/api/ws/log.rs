@@ -1,9 +1,10 @@
 //! What listeners are sent: the same frames for all, in chunks that are written at once. Pure.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::deflate;
@@ -44,7 +45,7 @@ impl Chunk {
         if filter.is_all() {
             return if is_deflated { self.deflated() } else { self.frames.clone() };
         }
-        let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut choices = self.choices.lock();
         if let Some((_, chosen)) = choices.iter().find(|(known, _)| *known == filter) {
             return chosen.clone();
         }

@@ -8,7 +8,7 @@ use super::report::{Complaint, Report};
 
 const LOG: &str = "the gateway's log says what happened; `archon serve` shows it";
 const REACH: &str = "start it with `archon serve`, or name its endpoint with --url or ARCHON_URL";
-const UPSTREAM: &str = "see whether the upstream runs: /health lists upstreams; if the endpoint wants a token, \
+const UPSTREAM: &str = "see whether the upstream runs: /health lists upstreams; if the endpoint requires a token, \
                         name one with ARCHON_MCP_TOKEN";
 
 impl Patient {
@@ -129,7 +129,7 @@ impl Patient {
             name,
             match found.await {
                 Ok(result) if result["success"] == true => Ok(format!(
-                    "the session was taken back, {} times so far",
+                    "the session was reconnected, {} times so far",
                     result["reconnect_count"]
                 )),
                 Ok(result) => {

@@ -7,13 +7,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use archon_sessions::layer::{Exchange, InnerRequest, PeerAddress};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::session::ClientInfo;
 use http::header::USER_AGENT;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Clients remembered, forty bytes each. The one that was heard of least recently gives way, and is refused once more.
 const CLIENTS_MAX: usize = 1024;
@@ -105,7 +105,7 @@ impl Fallbacks {
     }
 
     fn clients(&self) -> MutexGuard<'_, HashMap<Client, Known>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+        self.clients.lock()
     }
 }
 

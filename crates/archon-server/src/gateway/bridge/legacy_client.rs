@@ -9,7 +9,7 @@ mod to_legacy;
 mod to_modern;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, codes};
 use archon_sessions::protocol::names::MCP_SESSION_ID;
@@ -17,6 +17,7 @@ use archon_sessions::protocol::{Envelope, Kind};
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{Method, StatusCode};
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::link_of;
@@ -190,7 +191,7 @@ impl LegacyClients {
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Connection>>> {
-        self.shared.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.open.lock()
     }
 }
 

@@ -111,7 +111,7 @@ impl Tool {
             Self::ReconnectSession => (
                 "Reconnect session",
                 "Gives you back a session that is still active: show its id and its latest token. This \
-                 connection goes on in it, and the answer holds the next token.",
+                 connection then belongs to it, and the answer holds the next token.",
                 Hints { is_read_only: false, is_idempotent: false },
             ),
         };

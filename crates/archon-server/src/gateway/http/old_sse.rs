@@ -10,8 +10,8 @@
 mod stream;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, codes};
@@ -22,6 +22,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -88,7 +89,7 @@ impl OldSse {
     }
 
     fn streams(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Stream>>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams.lock()
     }
 }
 
@@ -139,7 +140,8 @@ impl HttpUpstream {
             );
         }
         if old.streams().len() >= STREAMS_MAX {
-            let message = format!("upstream {:?} has as many streams open as it may", self.name());
+            let message =
+                format!("upstream {:?} has reached its limit of open streams", self.name());
             return Err(answer::failure(codes::TOO_MANY, message));
         }
         let endpoint = endpoint.map_err(|why| {

@@ -10,12 +10,13 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use archon_sessions::session::Era;
 use archon_sessions::tracker::Presence;
 use bytes::{Bytes, BytesMut};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -203,7 +204,7 @@ impl Child {
 
     /// Returns what is known of its calls.
     pub fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 
     /// Returns whether it takes requests.
@@ -218,18 +219,17 @@ impl Child {
 
     /// Returns when it was last used.
     pub fn used(&self) -> Instant {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.used.lock()
     }
 
     /// Notes that it is used, and by whom.
     pub fn touch(&self, owner: Owner, presence: Option<&Arc<Presence>>) {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.used.lock() = Instant::now();
         let Some(presence) = presence else { return };
         match owner {
             Owner::Link(link) => self.table().note_presence(link, presence, Instant::now()),
             Owner::Session(_) if !self.is_shared => {
-                *self.presence.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(presence.clone());
+                *self.presence.lock() = Some(presence.clone());
             }
             Owner::Session(_) | Owner::Nobody => {}
         }
@@ -238,7 +238,7 @@ impl Child {
     /// Returns whether those whose it is are gone. A client that was only silent may come back, and finds it as it
     /// left it, for as long as `kept_for`.
     pub fn is_forsaken(&self, now: Instant, kept_for: Duration) -> bool {
-        let presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let presence = self.presence.lock().clone();
         presence.is_some_and(|presence| presence.is_gone())
             || (self.table().remove_ended_links(now, kept_for) && !self.is_shared)
     }
@@ -290,7 +290,7 @@ impl Child {
 
     /// Returns its process id and whose it is.
     fn label(&self) -> (i32, Option<String>) {
-        let presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let presence = self.presence.lock().clone();
         let presence = presence.or_else(|| self.table().only_presence());
         (self.pid.load(Relaxed), presence.map(|presence| presence.id().to_string()))
     }
@@ -308,7 +308,7 @@ impl Child {
 
     /// Tells it something as soon as may be, without waiting.
     fn send_aside(&self, line: Bytes) {
-        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut aside = self.aside.lock();
         if aside.len() < ASIDE_MAX {
             aside.push_back(line);
         }
@@ -356,6 +356,6 @@ impl Drop for Pending {
     fn drop(&mut self) {
         self.mailbox.leave();
         self.child.leave(self.era, self.number);
-        *self.child.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.child.used.lock() = Instant::now();
     }
 }

@@ -2,12 +2,13 @@
 //! them any more.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use archon_sessions::layer::{CallFailed, codes};
 use archon_sessions::session::{Era, SessionId};
 use archon_sessions::tracker::Presence;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -256,7 +257,7 @@ impl Children {
             let (name, max) = (&*self.name, self.config.children_max);
             tracing::warn!(upstream = name, "all {max} children of {name} are in use");
             let message = format!(
-                "upstream {name:?} runs for as many clients as it may, {max}; try again later"
+                "upstream {name:?} has reached its limit of {max} processes; try again later"
             );
             return Err(failure(codes::TOO_MANY, message));
         };
@@ -356,11 +357,11 @@ impl Children {
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<Key, Arc<Child>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 
     fn backoff(&self) -> MutexGuard<'_, Backoff> {
-        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+        self.backoff.lock()
     }
 }
 

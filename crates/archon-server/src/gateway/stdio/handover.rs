@@ -65,7 +65,7 @@ impl StdioUpstream {
             tracing::warn!(
                 upstream = name,
                 pid,
-                "{name}[{pid}] is not taken over but stopped: whose it is has another one already"
+                "{name}[{pid}] is not taken over but stopped: its owner has another one already"
             );
             return stop(name.to_owned(), &state, files, children.config().stop_limit);
         };

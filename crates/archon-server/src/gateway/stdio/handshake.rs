@@ -148,7 +148,7 @@ impl StdioUpstream {
                 .failed(&format!("it did not answer initialize within {seconds} s"));
             return Err(not_running(format!(
                 "upstream {name:?} did not answer initialize within {seconds} s (`start_timeout_seconds`); it is \
-                 still starting, and the next try goes on from there; the call did not run"
+                 still starting, and the next try continues from there; the call did not run"
             )));
         };
         let Some(Starting { key, child, link, pending, .. }) = starting.starting.take() else {

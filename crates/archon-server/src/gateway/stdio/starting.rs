@@ -1,9 +1,10 @@
 //! Children that are slow to start: `npx` may install a server first, which takes longer than a client waits. They are
 //! kept, so that the next handshake finds them ready instead of starting from the beginning.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::child::{Child, Pending};
@@ -76,6 +77,6 @@ impl Starts {
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Starting>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }

@@ -1,8 +1,8 @@
 //! What a child says on standard error: into our log, a bounded part of it, as one line each.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
@@ -29,12 +29,12 @@ impl Stderr {
 
     /// Returns the last line that it said, cut.
     pub fn last(&self) -> String {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.lock().clone()
     }
 
     /// Goes on from what another reader has heard last.
     pub fn resume(&self, last: String) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        *self.last.lock() = last;
     }
 
     /// Logs what comes, until `until` is cancelled: then it returns the pipe. `label` says of whom, as far as that is
@@ -82,8 +82,7 @@ impl Stderr {
             return;
         }
         if says_why(&text) {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-                text.chars().take(LAST_CHARS_MAX).collect();
+            *self.last.lock() = text.chars().take(LAST_CHARS_MAX).collect();
         }
         match rate.take(Instant::now()) {
             Verdict::Drop => return,

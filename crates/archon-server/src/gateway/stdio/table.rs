@@ -49,7 +49,7 @@ impl fmt::Display for Owner {
         match self {
             Self::Link(link) => write!(f, "link {link}"),
             Self::Session(session) => write!(f, "session {session}"),
-            Self::Nobody => f.write_str("nobody"),
+            Self::Nobody => f.write_str("none"),
         }
     }
 }
@@ -61,7 +61,7 @@ impl FromStr for Owner {
         match text.split_once(' ') {
             Some(("link", link)) => link.parse().map(Self::Link).map_err(|_| Unknown),
             Some(("session", id)) => id.parse().map(Self::Session).map_err(|_| Unknown),
-            None if text == "nobody" => Ok(Self::Nobody),
+            None if text == "none" => Ok(Self::Nobody),
             _ => Err(Unknown),
         }
     }

@@ -94,7 +94,7 @@ impl Shared {
             // It is the successor's.
             link.given.cancel();
         }
-        tracing::debug!(session_id = %id, "session {id} goes on at {name} as another process of this gateway began it");
+        tracing::debug!(session_id = %id, "session {id} continues at {name} as another process of this gateway began it");
         Some(link)
     }
 }

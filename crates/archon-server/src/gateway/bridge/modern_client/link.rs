@@ -1,8 +1,8 @@
 //! A link to a legacy server: a session of the upstream's that we opened for a modern client.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest};
@@ -18,6 +18,7 @@ use http::header::{ACCEPT, HeaderValue};
 use http::{Method, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -171,11 +172,11 @@ impl Link {
     /// Notes the latest request on it.
     pub fn refresh(&self, like: &InnerRequest) {
         let like = post(like, Era::Legacy, String::new());
-        *self.like.lock().unwrap_or_else(PoisonError::into_inner) = like;
+        *self.like.lock() = like;
     }
 
     fn like(&self) -> InnerRequest {
-        self.like.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.like.lock().clone()
     }
 
     /// Returns the result of `initialize`, as JSON text.
@@ -212,7 +213,7 @@ impl Link {
     }
 
     fn calls(&self) -> MutexGuard<'_, BTreeMap<u64, mpsc::Sender<Message>>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock()
     }
 
     /// Returns the request that says this on the link, in the name of a request of the client's.

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use archon_sessions::session::SessionId;
 use archon_sessions::tracker::Presence;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Shared;
 use super::handover::GivenLink;
@@ -40,7 +41,7 @@ pub struct Slot {
 
 impl Slot {
     fn used(&self) -> Instant {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.used.lock()
     }
 
     /// Takes its link out, if it has one; `Err` while that is being opened.
@@ -55,7 +56,7 @@ impl Links {
         let mut slots = self.slots();
         let now = Instant::now();
         if let Some(slot) = slots.get(&presence.id()) {
-            *slot.used.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            *slot.used.lock() = now;
             return (slot.clone(), None);
         }
         // What the session had that this one continues is its own.
@@ -94,7 +95,7 @@ impl Links {
 
     /// Keeps what another process had, for a session that has no link here.
     pub fn take_over(&self, session: SessionId, link: GivenLink) {
-        let mut taken_over = self.taken_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken_over = self.taken_over.lock();
         if taken_over.len() < LINKS_MAX {
             taken_over.insert(session, link);
         }
@@ -102,7 +103,7 @@ impl Links {
 
     /// Takes out what another process had for the first of these sessions for which it had anything.
     pub fn taken_over(&self, sessions: &[SessionId]) -> Option<GivenLink> {
-        let mut taken_over = self.taken_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken_over = self.taken_over.lock();
         sessions.iter().find_map(|session| taken_over.remove(session))
     }
 
@@ -119,7 +120,7 @@ impl Links {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Slot>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock()
     }
 }
 

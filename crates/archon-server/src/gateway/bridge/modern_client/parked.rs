@@ -2,11 +2,11 @@
 //! is held until the client calls again with the answer (see decision 3).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use archon_sessions::session::{Principal, SessionId};
 use archon_sessions::tracker::Stay;
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::flight::Flight;
@@ -110,7 +110,7 @@ impl Parked {
     }
 
     fn calls(&self) -> MutexGuard<'_, HashMap<Uuid, Place>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock()
     }
 }
 

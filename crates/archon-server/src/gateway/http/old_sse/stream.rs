@@ -1,7 +1,7 @@
 //! One stream of an HTTP+SSE server's: a link, the calls on it, and what the server says.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use archon_sessions::layer::{InnerRequest, codes};
@@ -10,6 +10,7 @@ use archon_sessions::tracker::Presence;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use http_body_util::Full;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -70,7 +71,7 @@ impl Stream {
 
     /// Returns what is known of its calls.
     pub fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 
     /// Returns whose the calls on it are.
@@ -80,7 +81,7 @@ impl Stream {
 
     /// Notes that it is used, and by whom.
     pub fn touch(&self, presence: Option<&Arc<Presence>>) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used.lock();
         used.0 = Instant::now();
         used.1 = presence.cloned().or(used.1.take());
     }
@@ -88,7 +89,7 @@ impl Stream {
     /// Notes the headers of the latest request on it.
     pub fn note_headers(&self, request: &InnerRequest) {
         let headers = request.headers().clone();
-        *self.headers.lock().unwrap_or_else(PoisonError::into_inner) = headers;
+        *self.headers.lock() = headers;
     }
 
     /// Opens the stream on which the server speaks by itself.
@@ -100,7 +101,7 @@ impl Stream {
     }
 
     fn reply(&self, replies: Vec<Bytes>) {
-        let mut waiting = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.replies.lock();
         let room = REPLIES_MAX.saturating_sub(waiting.len());
         waiting.extend(replies.into_iter().take(room));
         drop(waiting);
@@ -110,7 +111,7 @@ impl Stream {
     /// Waits for something to answer in the place of clients.
     async fn next_reply(&self) -> Bytes {
         loop {
-            let reply = self.replies.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let reply = self.replies.lock().pop_front();
             if let Some(reply) = reply {
                 return reply;
             }
@@ -132,7 +133,7 @@ impl Stream {
     }
 
     fn is_forsaken(&self) -> bool {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = self.used.lock();
         let has_ended = used.1.as_ref().is_some_and(|presence| presence.has_ended());
         has_ended && used.0.elapsed() >= KEPT_FOR && self.table().is_idle()
     }
@@ -225,8 +226,7 @@ impl HttpUpstream {
             let reply = stream.next_reply().await;
             let mut request = InnerRequest::new(Full::new(reply.slice_ref(reply.trim_ascii())));
             *request.method_mut() = http::Method::POST;
-            *request.headers_mut() =
-                stream.headers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            *request.headers_mut() = stream.headers.lock().clone();
             // A server that does not take it says so to the next call.
             let _ = self.send_from(stream.endpoint.clone(), request, None).await;
         }

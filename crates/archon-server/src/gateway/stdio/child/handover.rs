@@ -2,8 +2,8 @@
 
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use archon_sessions::session::Era;
@@ -91,14 +91,14 @@ impl Deref for InUse {
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.access.lock().unwrap_or_else(PoisonError::into_inner).uses -= 1;
+        self.0.access.lock().uses -= 1;
     }
 }
 
 impl Child {
     /// Keeps it here while something is done with it; `None` if it is on its way to another process.
     pub fn in_use(self: &Arc<Self>) -> Option<InUse> {
-        let mut access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut access = self.access.lock();
         if access.is_given {
             return None;
         }
@@ -110,14 +110,14 @@ impl Child {
     /// `None` if it does not rest, or ends in this moment.
     pub async fn give(&self, key: String, program: String) -> Option<Given> {
         let parts = {
-            let mut access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut access = self.access.lock();
             let rests = access.uses == 0 && self.table().has_no_call() && self.pid() != 0;
             if access.is_given || !rests || !self.is_open() {
                 return None;
             }
             access.is_given = true;
             let (sender, parts) = oneshot::channel();
-            *self.parts.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+            *self.parts.lock() = Some(sender);
             self.giving.cancel();
             parts
         };
@@ -131,7 +131,7 @@ impl Child {
         ];
         files.extend(stderr.and_then(|stderr| stderr.into_nonblocking_fd().ok()));
         let now = Instant::now();
-        let presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let presence = self.presence.lock().clone();
         let state = ChildState {
             key,
             program,
@@ -154,7 +154,7 @@ impl Child {
     }
 
     pub(super) fn leave_parts(&self, parts: Parts) {
-        let sender = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sender = self.parts.lock().take();
         // Where nobody takes them, they are closed, and the child with them.
         if let Some(sender) = sender {
             let _ = sender.send(parts);
@@ -163,7 +163,7 @@ impl Child {
 
     /// It ends here: nobody gets it.
     pub(super) fn keep(&self) {
-        drop(self.parts.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.parts.lock().take());
     }
 
     /// Goes on with one that another process had.
@@ -202,9 +202,8 @@ impl Child {
         }
         *child.table() = Table::resume(era, is_shared, state.table, &presence, now);
         child.pid.store(state.pid, Relaxed);
-        *child.used.lock().unwrap_or_else(PoisonError::into_inner) = ago(state.used_ms);
-        *child.presence.lock().unwrap_or_else(PoisonError::into_inner) =
-            state.presence.as_deref().and_then(presence);
+        *child.used.lock() = ago(state.used_ms);
+        *child.presence.lock() = state.presence.as_deref().and_then(presence);
         child.has_spoken.store(state.has_spoken, Relaxed);
         if let Some(greeting) = state.greeting {
             let _ = child.greeting.set(greeting.into());

@@ -1,7 +1,7 @@
 //! The three tasks of a child.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use archon_sessions::layer::codes;
@@ -52,8 +52,7 @@ impl Child {
                     if self.giving.is_cancelled() {
                         return;
                     }
-                    let aside =
-                        self.aside.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let aside = self.aside.lock().pop_front();
                     let outgoing = match aside {
                         Some(line) => Outgoing { line, written: oneshot::channel().0 },
                         // A message taken from the queue is written; a notice only makes us look again.
@@ -88,7 +87,7 @@ impl Child {
         if self.giving.is_cancelled() && self.is_open() {
             let mut left = BytesMut::from(&rest[..]);
             let aside = {
-                let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut aside = self.aside.lock();
                 std::mem::take(&mut *aside)
             };
             aside.iter().for_each(|line| left.extend_from_slice(line));
@@ -306,7 +305,7 @@ impl Child {
     /// What is not a message is often a log line that strayed; it is not for clients, and may hold anything.
     fn tell_nonsense(&self, text: &Bytes) {
         let (upstream, pid, bytes) = (&*self.upstream, self.pid.load(Relaxed), text.len());
-        match self.nonsense.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+        match self.nonsense.lock().take(Instant::now()) {
             Verdict::Drop => {}
             Verdict::Log { dropped } => tracing::warn!(
                 upstream,

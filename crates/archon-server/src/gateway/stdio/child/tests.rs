@@ -45,7 +45,7 @@ impl Told {
     }
 
     fn replies(&self) -> Vec<String> {
-        let aside = self.child.aside.lock().unwrap();
+        let aside = self.child.aside.lock();
         aside.iter().map(|line| String::from_utf8_lossy(line).trim().to_owned()).collect()
     }
 }

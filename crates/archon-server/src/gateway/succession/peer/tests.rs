@@ -15,7 +15,7 @@ impl Household for Answering {
     fn answer(&self, from: Origin, upstream: String, asked: Asked, body: Bytes) -> Served {
         let left = self.left.clone().drop_guard();
         if upstream == "endless" {
-            self.taken.lock().unwrap().push((upstream.clone(), 0));
+            self.taken.lock().push((upstream.clone(), 0));
         }
         Box::pin(async move {
             assert_eq!((from, asked.is_modern), (Origin::Successor, true));
@@ -45,7 +45,7 @@ impl Household for Answering {
 
     fn take(&self, _: Origin, said: Said, frame: Frame) {
         if let Said::Link { upstream, .. } | Said::Eras { upstream, .. } = said {
-            self.taken.lock().unwrap().push((upstream, frame.files.len()));
+            self.taken.lock().push((upstream, frame.files.len()));
         }
     }
 }
@@ -85,7 +85,7 @@ async fn requests_are_answered_from_the_other_process() {
     assert_eq!(failed.code, CallFailed::unreachable("failing").code);
     assert!(relay(&peer, "elsewhere").await.is_none());
     // What was said before the hello was taken before it.
-    assert_eq!(*successor.taken.lock().unwrap(), [("first".to_owned(), 0)]);
+    assert_eq!(*successor.taken.lock(), [("first".to_owned(), 0)]);
     assert!(peer.asked().is_empty());
 }
 
