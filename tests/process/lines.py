@@ -2,9 +2,9 @@
 
     upstream = lines.command("--ignore-eof")
 
-Its tools: `echo`, `pid`, `hang`, `die`, `say` (any text, as a line of standard output or error), `big`; `answer`
-(itself, in any text: `$ID` is the call's id), `ask` (the client, by a method), `replies` (to its questions), `late`
-(answers the calls that hang), `close` (standard output).
+Its tools: `echo`, `pid`, `hang`, `die`, `say` (any text, as a line of standard output or error), `later` (the same,
+after its answer), `big`; `answer` (itself, in any text: `$ID` is the call's id), `ask` (the client, by a method),
+`replies` (to its questions), `late` (answers the calls that hang), `close` (standard output).
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ def call(id: Any, name: str, arguments: dict[str, Any]) -> None:
             text = str(os.getpid())
         case "hang":
             hanging.append(id)
+            sys.stderr.write("a call hangs\n")
+            sys.stderr.flush()
             return
         case "die":
             sys.stderr.write("these are my last words\n")
@@ -93,6 +95,9 @@ def call(id: Any, name: str, arguments: dict[str, Any]) -> None:
             for _ in range(arguments.get("times", 1)):
                 stream.write(arguments["text"] + "\n")
             stream.flush()
+        case "later":
+            answer(id, {"content": []})
+            return write(arguments["text"])
         case "big":
             text = "x" * arguments["bytes"]
         case _:

@@ -123,6 +123,20 @@ def test_an_old_name_leads_to_the_session_that_goes_on_after_a_restart(start_arc
     assert client.call("find_projects", headers=header).session == second.session
 
 
+def test_an_old_name_leads_to_the_last_session_of_several_silences(start_archon, config):
+    gateway = start_archon("--durability", "strict", *config(sessions=UNHURRIED))
+    client = ModernClient(gateway.url)
+    sessions = [client.call("find_projects").session]
+    header = {"x-archon-session-id": sessions[0]}
+    for _ in range(3):
+        wait_until_ended(gateway, sessions[-1])
+        sessions.append(client.call("find_projects", headers=header).session)
+        assert client.call("find_projects", headers=header).session == sessions[-1]
+    before = "SELECT continues FROM archon_mcp_sessions WHERE session_id = ?"
+    for older, newer in pairwise(sessions):
+        assert rows.query(gateway.db, before, newer) == [(older,)]
+
+
 def test_a_name_alone_leads_to_no_connection_after_a_silence(start_archon, config):
     gateway = start_archon(*config(sessions=IDLE))
     client = LegacyClient.connect(gateway.url)

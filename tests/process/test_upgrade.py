@@ -281,6 +281,23 @@ def test_a_call_in_flight_is_answered_by_the_old_process(start_fixture, start_ar
     )
 
 
+def test_a_call_in_flight_over_two_upgrades_is_no_crash(start_fixture, start_archon):
+    gateway = start_archon(upstream=start_fixture())
+    watcher = LegacyClient.connect(gateway.url)
+    client = LegacyClient.connect(gateway.url)
+    with ThreadPoolExecutor(1) as pool:
+        slept = pool.submit(client.call, "sleep", {"ms": 6_000, "key": "nap"})
+        wait_for(
+            "the call has begun", lambda: watcher.text("count", key="nap.started", add=0) == "1"
+        )
+        for _ in range(2):
+            upgraded(gateway)
+        assert slept.result().text == "slept 6000 ms"
+    assert "in flight at a crash" not in gateway.log()
+    status = "SELECT status FROM archon_mcp_requests WHERE tool_name = 'sleep'"
+    rows.expect(gateway.db, [("success",)], status)
+
+
 def test_a_process_that_drains_hurries_when_told_to_stop(start_fixture, start_archon):
     gateway = start_archon(upstream=start_fixture())
     watcher = LegacyClient.connect(gateway.url)

@@ -403,7 +403,7 @@ impl file::Sessions {
             guess_grace: standard.guess_grace,
             reconnect: standard.reconnect,
             node: standard.node,
-            predecessor: standard.predecessor,
+            predecessors: standard.predecessors,
             observer: standard.observer,
         })
     }

@@ -13,6 +13,7 @@ mod plain;
 mod pool;
 mod repeats;
 mod stdio;
+mod succession;
 mod upstream;
 mod wire;
 
@@ -20,5 +21,6 @@ pub use batch::{FromBatch, Unbatched};
 pub use builtin::Builtin;
 pub use looks::Looks;
 pub use repeats::Repeats;
+pub use succession::Succession;
 pub use upstream::Upstream;
 pub use wire::GatewayBody;

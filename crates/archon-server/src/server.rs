@@ -22,7 +22,7 @@ pub use lease::{files_of, last_holder};
 pub use pid_file::{Outcome, PidFile};
 pub use sockets::Inherited;
 pub use storage::Storage;
-pub use upgrade::{READY_LIMIT, predecessor};
+pub use upgrade::{READY_LIMIT, predecessors};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use tower::ServiceBuilder;
 use crate::api;
 use crate::api::ws::Feed;
 use crate::config::{AuthConfig, Config, Database, NAMELESS_NODE};
-use crate::gateway::{Builtin, Looks, Repeats, Unbatched, Upstream};
+use crate::gateway::{Builtin, Looks, Repeats, Succession, Unbatched, Upstream};
 use crate::identity::{Gate, Identities};
 use crate::overview::{OpenConnections, Overview};
 use crate::telemetry::Telemetry;
@@ -55,7 +55,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let upgrades = Upgrades::listen()?;
     signals::survive_file_limit()?;
     descriptors::raise(config.listen.connections_max);
-    if let Some(pid) = predecessor() {
+    if let Some(pid) = predecessors().first() {
         tracing::info!(pid, "taking over from process {pid}");
     }
     let claim = Claim::begin(&config, inherited.predecessor())?;
@@ -76,7 +76,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let settings = Settings {
         observer: Some(telemetry.clone()),
         node: process_name(&node, std::process::id()),
-        predecessor: predecessor().map(|pid| process_name(&node, pid)),
+        predecessors: predecessors().iter().map(|pid| process_name(&node, *pid)).collect(),
         ..config.sessions.clone()
     };
     let tracker = Tracker::start(storage.store(), settings)
@@ -104,7 +104,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         config.database.files(config.node.as_deref()).map(|files| PidFile::beside(&files));
     let holder = holder(&overview, mcp_address, api_address);
     let held = Held { lease: lease.clone(), holder };
-    let mut handover = Handover::prepare(&sockets, pid_file.clone(), held)?;
+    let succession = Succession::new(tracker.clone(), overview.upstreams.clone());
+    let mut handover = Handover::prepare(&sockets, pid_file.clone(), held, succession.clone())?;
     let mut signals = Signals::listen(upgrades)?;
     let kept = sockets.keep(config.keep_port);
     announce(&config, &overview, &sockets)?;
@@ -129,7 +130,11 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     // A successor has it now, and only until its own end.
     let lease = lease.filter(|_| ending == Ending::Stopped);
     let patience = Patience::new(ending, call_time_max(&config), signals);
-    drain.leave(patience, &tracker, async { tokio::join!(feed.close(), mcp, api) }).await;
+    let connections = async {
+        let _ = tokio::join!(feed.close(), mcp, api);
+        succession.finish().await;
+    };
+    drain.leave(patience, &tracker, connections).await;
     looks.stop().await;
     // All at once: each has limits of its own.
     join_all(overview.upstreams.iter().map(Upstream::stop)).await;

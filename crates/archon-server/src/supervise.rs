@@ -7,6 +7,8 @@
 //!   new parent it is (it is a subreaper), and exits;
 //! - the other one on the control socket, for the word to stop or for the gateway's own death.
 //!
+//! In an upgrade the gateway's end of that socket goes to its successor, so that it is that one's death from then on.
+//!
 //! If the supervisor itself is killed, the kernel kills the command (`PDEATHSIG`), and the gateway what is
 //! left of its process group.
 

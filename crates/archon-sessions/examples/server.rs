@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archon_sessions::{Session, SessionLayer, Settings, SqliteStore, Tracker};
+use archon_sessions::{CurrentSession, SessionLayer, Settings, SqliteStore, Tracker};
 use axum::Router;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::schemars::JsonSchema;
@@ -40,7 +40,7 @@ struct Shout {
 #[tool_router(server_handler)]
 impl Greeter {
     #[tool(description = "Says who is calling, and since when.")]
-    async fn who_am_i(&self, session: Session) -> String {
+    async fn who_am_i(&self, session: CurrentSession) -> String {
         let user = session.user().and_then(|user| user.id.clone());
         let user = user.as_deref().unwrap_or("somebody");
         let (client, since) = (session.client().kind(), session.connected_at());
@@ -48,7 +48,7 @@ impl Greeter {
     }
 
     #[tool(description = "Shouts a text, for a tenth of a cent a word.")]
-    async fn shout(&self, session: Session, Parameters(shout): Parameters<Shout>) -> String {
+    async fn shout(&self, session: CurrentSession, Parameters(shout): Parameters<Shout>) -> String {
         let words = shout.text.split_whitespace().count();
         session
             .annotate()

@@ -7,6 +7,7 @@
 
 mod accept;
 mod ahead;
+mod answer;
 mod body;
 mod cancel;
 mod current;
@@ -15,87 +16,47 @@ mod early;
 mod edge;
 mod exchange;
 mod failure;
+mod flow;
 mod handshake;
 mod legacy;
 mod modern;
 mod refused;
 mod reject;
 mod renew;
+mod request;
 mod restore;
 mod standing;
 mod whole;
 
 pub use body::SessionBody;
-pub use current::{Annotate, Session};
-pub use edge::{AllowedHosts, PeerAddress};
+pub use current::{Annotate, CurrentSession};
+pub use edge::{AllowedHosts, Limits, PeerAddress};
 pub use exchange::{Exchange, Rebound, Repeatable};
-pub use failure::{CallFailed, codes};
+pub use failure::{BoxError, CallFailed, codes};
+pub use flow::{InnerRequest, InnerService};
 pub use reject::{error_response, json_response};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use tower::{Layer, Service};
 
+use crate::protocol::Message;
+use crate::session::Era;
 use crate::tracker::Tracker;
 use accept::Accepts;
 use detach::Detachable;
-
-/// An error of any kind, as tower has it.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What the layer hands to the service behind it.
-pub type InnerRequest = Request<Full<Bytes>>;
-
-/// Where the layer draws its lines.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Bytes of one request body; 4 MiB holds any message but a file that should be a resource.
-    pub body_bytes_max: usize,
-    /// How long a client may take to send a body.
-    pub body_time_max: Duration,
-    /// `Host` and `Origin` values that are let in.
-    pub hosts: AllowedHosts,
-    /// How long a call to this service may go without a sign of its answer; the tracker's setting if
-    /// it has none of its own.
-    pub call_timeout: Option<Duration>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes_max: 4 * 1024 * 1024,
-            body_time_max: Duration::from_secs(30),
-            hosts: AllowedHosts::loopback(),
-            call_timeout: None,
-        }
-    }
-}
+use flow::{Answer, Flow, Shared};
 
 /// Wraps a service in sessions.
 #[derive(Clone)]
 pub struct SessionLayer {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    tracker: Tracker,
-    upstream: Arc<str>,
-    limits: Limits,
-}
-
-impl Shared {
-    fn call_timeout(&self) -> Duration {
-        self.limits.call_timeout.unwrap_or(self.tracker.settings().call_timeout)
-    }
 }
 
 impl SessionLayer {
@@ -126,31 +87,9 @@ pub struct SessionService<S> {
     inner: S,
 }
 
-/// What the layer needs of the service behind it.
-pub trait Inner:
-    Service<InnerRequest, Response = Response<Self::Answer>, Error: Into<CallFailed>, Future: Send>
-    + Clone
-    + Send
-    + 'static
-{
-    /// The body of its answers.
-    type Answer: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
-}
-
-impl<S, B> Inner for S
-where
-    S: Service<InnerRequest, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<CallFailed>,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Answer = B;
-}
-
 impl<S, B> Service<Request<B>> for SessionService<S>
 where
-    S: Inner,
+    S: InnerService,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
@@ -176,19 +115,7 @@ where
     }
 }
 
-/// One request on its way through the layer.
-#[derive(Clone)]
-struct Flow<S> {
-    shared: Arc<Shared>,
-    inner: S,
-    /// Set once the request must run to its end even if its client leaves.
-    must_finish: Arc<AtomicBool>,
-    accepts: Accepts,
-}
-
-type Answer<S> = Response<SessionBody<<S as Inner>::Answer>>;
-
-impl<S: Inner> Flow<S> {
+impl<S: InnerService> Flow<S> {
     async fn run<B>(self, request: Request<B>) -> Answer<S>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -197,7 +124,7 @@ impl<S: Inner> Flow<S> {
         let (parts, body) = request.into_parts();
         let (sender, shared) = (refused::Sender::of(&parts), self.shared.clone());
         let mut answer = self.answer_to(parts, body).await;
-        sender.note(&mut answer, &shared);
+        sender.note(&mut answer, &shared.tracker, &shared.upstream);
         answer
     }
 
@@ -227,21 +154,26 @@ impl<S: Inner> Flow<S> {
         }
     }
 
-    /// Makes the inner service ready and calls it.
-    async fn call_inner(
-        &mut self,
-        request: InnerRequest,
-    ) -> Result<Response<S::Answer>, CallFailed> {
-        std::future::poll_fn(|context| self.inner.poll_ready(context)).await.map_err(Into::into)?;
-        let limit = self.shared.call_timeout();
-        match tokio::time::timeout(limit, self.inner.call(request)).await {
-            Ok(Ok(mut answer)) => {
-                // One of ours among them would put the client into a session of the server's choice.
-                answer.headers_mut().remove(SET_COOKIE);
-                Ok(answer)
+    /// Takes a POST of either era: what it says is decided here, once.
+    async fn post(self, parts: Parts, body: Bytes) -> Answer<S> {
+        let arrival = self.shared.arrival(&parts);
+        let (body, message) = match Message::read(body) {
+            Ok((body, message)) => (body, Arc::new(message)),
+            Err(refused) => return reject::envelope(&refused),
+        };
+        let mut answer = match request::era_of(&parts, &message) {
+            Era::Modern => self.modern(parts, body, message.clone(), arrival).await,
+            Era::Legacy if message.envelopes().iter().any(request::is_initialize) => {
+                match &*message {
+                    Message::Single(envelope) => {
+                        self.initialize(parts, body, envelope.clone(), arrival).await
+                    }
+                    Message::Batch(_) => reject::batch(),
+                }
             }
-            Ok(Err(failed)) => Err(failed.into()),
-            Err(_) => Err(CallFailed::timed_out(limit)),
-        }
+            Era::Legacy => self.legacy(parts, body, message.clone(), arrival).await,
+        };
+        refused::name_client(&mut answer, &message);
+        answer
     }
 }

@@ -11,11 +11,11 @@
 //! A server on rmcp, with the feature `rmcp`:
 //!
 //! ```no_run
-//! # #[cfg(feature = "rmcp")] {
+//! # #[cfg(all(feature = "rmcp", feature = "sqlite"))] {
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use archon_sessions::{Session, SessionLayer, Settings, SqliteStore, Tracker};
+//! use archon_sessions::{CurrentSession, SessionLayer, Settings, SqliteStore, Tracker};
 //! use axum::Router;
 //! use rmcp::transport::streamable_http_server::StreamableHttpService;
 //! use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -27,7 +27,7 @@
 //! #[tool_router(server_handler)]
 //! impl Greeter {
 //!     #[tool(description = "Greets whoever calls.")]
-//!     async fn greet(&self, session: Session) -> String {
+//!     async fn greet(&self, session: CurrentSession) -> String {
 //!         session.annotate().tokens(12, 7).cost(0.0002);
 //!         format!("hello, {}", session.client().kind())
 //!     }
@@ -53,9 +53,9 @@
 //!
 //! # What a handler knows
 //!
-//! The layer puts a [`Session`] into the extensions of each request that has one: a handler of axum takes it as
-//! `Extension<Session>`, a tool of rmcp as an argument. Through it a handler reads whose request it answers, and says
-//! what it knows of it better than we can see: [`Session::annotate`].
+//! The layer puts a [`CurrentSession`] into the extensions of each request that has one: a handler of axum takes it as
+//! `Extension<CurrentSession>`, a tool of rmcp as an argument. Through it a handler reads whose request it answers, and says
+//! what it knows of it better than we can see: [`CurrentSession::annotate`].
 //!
 //! # What the layer should know
 //!
@@ -136,8 +136,14 @@
 //!
 //! # Features
 //!
-//! - `rmcp`: a [`Session`] as an argument of rmcp's tools, and `rmcp::RmcpStore`, our tables behind rmcp's own
-//!   `SessionStore` and `EventStore`. Off by default.
+//! - `sqlite`, on by default: [`SqliteStore`]. Without it and `postgres` there is no database in your program, and
+//!   [`MemoryStore`] or a store of your own keeps sessions: a [`store::SessionStore`].
+//! - `postgres`: [`PostgresStore`], with a library for TLS.
+//! - `tokenizer`: tokens are counted by a real tokenizer (`o200k_base`, some megabytes of program); without it they are
+//!   estimated.
+//! - `testing`: `store::suite`, what every store must show, for whoever writes one.
+//! - `rmcp`: a [`CurrentSession`] as an argument of rmcp's tools, and `rmcp::RmcpStore`, our tables behind rmcp's own
+//!   `SessionStore` and `EventStore`.
 
 #![warn(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -151,8 +157,10 @@ pub mod session;
 pub mod store;
 pub mod tracker;
 
-pub use layer::{Session, SessionLayer};
+pub use layer::{CurrentSession, SessionLayer};
 pub use store::memory::MemoryStore;
+#[cfg(feature = "postgres")]
 pub use store::postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
 pub use store::sqlite::SqliteStore;
 pub use tracker::{Settings, Tracker};

@@ -4,10 +4,10 @@
 //! # A server behind the layer
 //!
 //! A tool or prompt of a server behind a [`SessionLayer`](crate::layer::SessionLayer) takes a
-//! [`Session`] as an argument:
+//! [`CurrentSession`] as an argument:
 //!
 //! ```
-//! use archon_sessions::Session;
+//! use archon_sessions::CurrentSession;
 //! use rmcp::{tool, tool_router};
 //!
 //! struct Greeter;
@@ -15,7 +15,7 @@
 //! #[tool_router(server_handler)]
 //! impl Greeter {
 //!     #[tool(description = "Greets whoever calls.")]
-//!     async fn greet(&self, session: Session) -> String {
+//!     async fn greet(&self, session: CurrentSession) -> String {
 //!         session.annotate().tokens(12, 7);
 //!         format!("hello, {}", session.client().kind())
 //!     }
@@ -39,9 +39,9 @@ use ::rmcp::ErrorData;
 use ::rmcp::handler::server::common::{AsRequestContext, FromContextPart};
 use http::request::Parts;
 
-use crate::layer::Session;
+use crate::layer::CurrentSession;
 
-impl<C: AsRequestContext> FromContextPart<C> for Session {
+impl<C: AsRequestContext> FromContextPart<C> for CurrentSession {
     /// Returns the session of the request that a tool or prompt answers.
     ///
     /// # Errors

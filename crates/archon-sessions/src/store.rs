@@ -5,27 +5,37 @@
 mod databases;
 pub mod memory;
 mod nodes;
+#[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod readable;
 mod reconnects;
 mod refusals;
+#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, unused_imports))]
 pub mod reports;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod steps;
-#[cfg(test)]
-mod suite;
+#[cfg(any(test, feature = "testing"))]
+pub mod suite;
+#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, unused_imports))]
 pub mod transfer;
 mod unfinished;
+#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, unused_imports))]
 mod usage;
 
 pub use nodes::{NodeRow, Pruning};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use readable::{each_readable, say_unreadable};
 pub use reconnects::{ReconnectAttempt, StoredToken, TokenUse, TokenUsed};
 pub use refusals::RefusedRequests;
 pub use reports::Reports;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use steps::SchemaStep;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -35,12 +45,15 @@ use crate::session::{
     Connection, FingerprintKey, KeyDigest, McpSessionId, Session, SessionId, Timestamp, User,
 };
 
+/// What a database said.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a store could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or written now; later it may.
     #[error("the session store is unavailable")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Cause),
     /// The schema is not one this version knows how to use.
     #[error("could not use the database's schema: {advice}")]
     Schema {
@@ -48,7 +61,7 @@ pub enum StoreError {
         advice: String,
         /// What the migration said.
         #[source]
-        source: sqlx::migrate::MigrateError,
+        source: Cause,
     },
     /// The file is no database any more, or a part of it is not.
     #[error(
@@ -61,7 +74,7 @@ pub enum StoreError {
         path: String,
         /// What SQLite said.
         #[source]
-        source: sqlx::Error,
+        source: Cause,
     },
     /// The file was removed or replaced while it was open. The store has begun a new one, or taken what is
     /// in its place: whoever knows of sessions writes them again.
@@ -84,43 +97,6 @@ pub struct LostHistory {
     pub requests: Option<u64>,
 }
 
-/// Returns the rows that can be read. One that cannot costs itself, never its list: tables may be written to by
-/// anybody.
-///
-/// # Errors
-/// If the store is not available.
-pub(crate) fn each_readable<T>(
-    table: &'static str,
-    rows: impl Iterator<Item = Result<T, StoreError>>,
-) -> Result<Vec<T>, StoreError> {
-    let mut readable = Vec::with_capacity(rows.size_hint().0);
-    for row in rows {
-        match row {
-            Ok(row) => readable.push(row),
-            Err(StoreError::Corrupt { what }) => say_unreadable(table, what),
-            Err(StoreError::Unavailable(
-                error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)),
-            )) => say_unreadable(table, &error.to_string()),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(readable)
-}
-
-/// Says that a row cannot be read: once, for lists are read again and again.
-pub(crate) fn say_unreadable(table: &'static str, what: &str) {
-    static IS_SAID: AtomicBool = AtomicBool::new(false);
-    if !IS_SAID.swap(true, Relaxed) {
-        tracing::warn!(table, what, "a row of {table} cannot be read and is left out ({what})");
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Unavailable(error)
-    }
-}
-
 /// Keeps sessions, connections and requests. Only the tracker writes to it.
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
@@ -139,6 +115,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// If the store is not available or the row is not readable.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Returns the latest session that continues this one.
+    ///
+    /// # Errors
+    /// If the store is not available or the row is not readable.
+    async fn continued_by(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
     /// Returns the latest sessions whose client sent this key, ended ones as well, so many at most.
     ///

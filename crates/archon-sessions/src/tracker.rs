@@ -5,74 +5,45 @@
 //! end) waits for that task's next commit, together with its neighbours.
 
 mod admit;
-mod adopt;
-mod affinity;
-mod annotations;
 mod call;
-mod cancellation;
-mod census;
-mod connection;
-mod find;
-mod ledger;
 mod log;
-mod nodes;
+mod memory;
 mod observer;
-mod presence;
-mod proofs;
-mod rates;
-mod reaper;
-mod reconnect;
-mod recovery;
-mod refusals;
-mod retention;
-mod setup;
-mod slow;
 #[cfg(test)]
-mod strangers;
-mod streams;
-#[cfg(test)]
-mod together;
-mod tokens;
+mod tests;
+mod upkeep;
 mod writer;
 
-pub use admit::{Admission, Caller, Handshake, Proof, Refusal};
-pub use affinity::Affinity;
-pub use annotations::Annotations;
-pub use call::{Arrival, Call, Carried, Ending};
-pub use connection::{IdInUse, LiveConnection};
-pub use find::NotActive;
+pub use admit::{
+    AddressRate, Admission, Caller, Handshake, Holder, KeyedRate, NotActive, Permit, ReconnectRate,
+    ReconnectRefusal, ReconnectSettings, Reconnected, Refusal,
+};
+pub use call::{Annotations, Arrival, Call, Carried, Ending};
 pub use log::{Missing, Purpose, Reader, Sent, Source, StreamLog};
+pub use memory::{
+    Affinity, ConnectionSetup, IdInUse, LiveConnection, Presence, Proof, Stay, StreamPlace,
+};
 pub use observer::{EndedRequest, ErrorType, Observer};
-pub use presence::{Presence, Stay, StreamPlace};
-pub use rates::{AddressRate, KeyedRate, Permit};
-pub use reconnect::{Holder, ReconnectRate, ReconnectRefusal, ReconnectSettings, Reconnected};
-pub use refusals::{Refused, causes};
-pub use setup::ConnectionSetup;
-pub use writer::{Durable, WriterHealth};
+pub use writer::{Durable, Refused, WriterHealth, causes};
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use papaya::HashMap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::events::{Events, Sign};
 use crate::session::{
-    Connection, DisconnectReason, FingerprintKey, IDLE_TIMEOUT, McpSessionId, RESUME_WINDOW,
-    Session, SessionId, TimeoutRule, Timestamp, TokenKey,
+    Connection, DisconnectReason, FingerprintKey, IDLE_TIMEOUT, RESUME_WINDOW, Session, SessionId,
+    TimeoutRule, Timestamp, TokenKey,
 };
 use crate::store::{SessionStore, StoreError};
-use admit::Kin;
-use census::Census;
-use ledger::Interrupted;
-use rates::AddressLimiter;
-use reconnect::ReconnectLimiter;
-use recovery::{Orphans, Remembered};
-use slow::SlowPath;
-use streams::Names;
-use writer::Writer;
+use admit::{AddressLimiter, ReconnectLimiter, Turns};
+use call::Interrupted;
+use log::Names;
+use memory::Memory;
+use writer::{Remembered, Writer};
 
 /// What a crash may cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,8 +103,8 @@ pub struct Settings {
     /// This process among those that use the store, now or before: `node#incarnation`. Processes that use one store
     /// at the same time are different nodes; what an earlier incarnation left is settled at the start.
     pub node: Arc<str>,
-    /// The process that hands over to this one and still has calls in flight, if there is one.
-    pub predecessor: Option<Arc<str>>,
+    /// The processes that handed over to this one, one to the next, and may still have calls in flight.
+    pub predecessors: Vec<Arc<str>>,
     /// Bytes of events kept for one connection's client to come back to.
     pub events_bytes_per_client: usize,
     /// Bytes of events kept for all clients.
@@ -142,7 +113,8 @@ pub struct Settings {
     pub events_age_max: Duration,
     /// The model whose price estimates a request's cost.
     pub pricing_model: Option<Arc<str>>,
-    /// Whether tokens are counted with a real tokenizer, within a small share of one core.
+    /// Whether tokens are counted with a real tokenizer, within a small share of one core. Without the feature `tokenizer`
+    /// they are estimated.
     pub count_tokens: bool,
     /// Who hears what happens, if somebody does.
     pub observer: Option<Arc<dyn Observer>>,
@@ -170,7 +142,7 @@ impl Default for Settings {
             durability: Durability::default(),
             retention: None,
             node: uuid::Uuid::new_v4().to_string().into(),
-            predecessor: None,
+            predecessors: Vec::new(),
             // A long answer and the progress before it.
             events_bytes_per_client: 1024 * 1024,
             events_bytes_max: 64 * 1024 * 1024,
@@ -192,22 +164,11 @@ pub struct Tracker {
 struct Inner {
     settings: Settings,
     store: Arc<dyn SessionStore>,
-    /// Active sessions, and ended ones until their end is stored: at most `sessions_max`.
-    sessions: HashMap<SessionId, Arc<Presence>>,
-    /// Connections of the sessions in memory.
-    connections: HashMap<McpSessionId, Arc<LiveConnection>>,
-    /// The current session of a client that shows no handle.
-    kin: HashMap<Kin, Arc<Presence>>,
-    /// The session that continues an ended one, while both ids are in use.
-    heirs: HashMap<SessionId, Arc<Presence>>,
-    /// How many of the sessions are active.
-    census: Census,
+    memory: Arc<Memory>,
     /// Calls that a crash interrupted.
     interrupted: Interrupted,
-    /// Sessions whose clients have not been heard of since our restart.
-    orphans: Orphans,
     fingerprint_key: FingerprintKey,
-    /// Since when cookies have seals: see [`proofs`].
+    /// Since when cookies have seals: see `admit/proofs.rs`.
     sealed_since: Timestamp,
     token_key: TokenKey,
     reconnects: ReconnectLimiter,
@@ -218,7 +179,7 @@ struct Inner {
     names: Names,
     events: Events,
     writer: Arc<Writer>,
-    slow: SlowPath,
+    turns: Turns,
     tasks: TaskTracker,
     stop: CancellationToken,
     leaving: CancellationToken,
@@ -249,20 +210,15 @@ impl Tracker {
                 lookups: AddressLimiter::of_lookups(settings.new_sessions.limits_loopback),
                 settings,
                 store,
-                sessions: HashMap::new(),
-                connections: HashMap::new(),
-                kin: HashMap::new(),
-                heirs: HashMap::new(),
-                census: Census::default(),
+                memory: Arc::default(),
                 interrupted: Interrupted::default(),
-                orphans: Orphans::default(),
                 fingerprint_key,
                 sealed_since,
                 token_key,
                 names: Names::since(Timestamp::now()),
                 events: Events::starting(Timestamp::now()),
                 writer: writer.clone(),
-                slow: SlowPath::default(),
+                turns: Turns::default(),
                 tasks: TaskTracker::new(),
                 stop: CancellationToken::new(),
                 leaving: CancellationToken::new(),
@@ -275,7 +231,7 @@ impl Tracker {
         let is_alone = others.is_nobody();
         let calling = tracker.settle_interrupted(others).await?;
         tracker.recover(&calling, is_alone, now).await?;
-        writer.start(Remembered::of(&tracker));
+        writer.start(Remembered::of(&tracker.inner.memory));
         let tasks = &tracker.inner.tasks;
         tasks.spawn(tracker.clone().reap_until_stopped());
         tasks.spawn(tracker.clone().prune_until_stopped());
@@ -336,13 +292,13 @@ impl Tracker {
 
     /// Returns how many sessions are active.
     pub fn active_sessions(&self) -> usize {
-        self.inner.census.all()
+        self.inner.memory.active_count()
     }
 
     /// Returns how many sessions of each client type are active: the known products and a bounded number of
     /// others by their names.
     pub fn active_by_client_type(&self) -> Vec<(Box<str>, usize)> {
-        self.inner.census.by_client_type()
+        self.inner.memory.active_by_client_type()
     }
 
     /// Returns the bytes of events that are kept in memory for clients to come back to.
@@ -371,13 +327,12 @@ impl Tracker {
 
     /// Returns the active sessions, from memory.
     pub fn presences(&self) -> Vec<Arc<Presence>> {
-        let sessions = self.inner.sessions.pin();
-        sessions.values().filter(|presence| !presence.has_ended()).cloned().collect()
+        self.inner.memory.active()
     }
 
     /// Returns an active session by its id, from memory.
     pub fn presence(&self, id: SessionId) -> Option<Arc<Presence>> {
-        self.inner.sessions.pin().get(&id).filter(|presence| !presence.has_ended()).cloned()
+        self.inner.memory.session(id)
     }
 
     /// Runs `work` to its end even though its client has left, for as long as the tracker runs.
@@ -397,7 +352,8 @@ impl Tracker {
 
     fn say_ended(&self, session: &Session) {
         if let Some(observer) = self.observer() {
-            observer.session_ended(self.inner.census.place(session.client.kind()).name(), session);
+            let place = self.inner.memory.place(session.client.kind());
+            observer.session_ended(place.name(), session);
         }
     }
 
@@ -409,7 +365,7 @@ impl Tracker {
         reason: DisconnectReason,
         now: Timestamp,
     ) -> Option<Durable> {
-        let ended = presence.end(reason, now)?;
+        let ended = self.inner.memory.end(presence, reason, now)?;
         let id = ended.id;
         let inner = &self.inner;
         tracing::info!(
@@ -418,7 +374,6 @@ impl Tracker {
         );
         inner.events.disconnected(&ended);
         self.say_ended(&ended);
-        inner.forget_kin(presence, |_| true);
         let closed = if reason.ends_connections() {
             self.end_connections(presence, now)
         } else {
@@ -432,12 +387,10 @@ impl Tracker {
 
     /// Ends the connections of a session in memory, and returns what to store.
     fn end_connections(&self, presence: &Presence, now: Timestamp) -> Vec<Connection> {
-        let (connections, mut closed) = (self.inner.connections.pin(), Vec::new());
-        for handle in presence.connections() {
-            if let Some(connection) = connections.get(&handle) {
-                closed.extend(connection.end(now));
-                self.forget_logs(connection);
-            }
+        let mut closed = Vec::new();
+        for connection in self.inner.memory.connections_of(presence) {
+            closed.extend(connection.end(now));
+            self.forget_logs(&connection);
         }
         closed
     }

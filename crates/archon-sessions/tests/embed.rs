@@ -16,7 +16,7 @@ use std::sync::Arc;
 use archon_sessions::session::{DisconnectReason, Era};
 use archon_sessions::store::Outcome;
 use archon_sessions::store::reports::{ModelPrice, Reports};
-use archon_sessions::{MemoryStore, Session, SessionLayer, Tracker};
+use archon_sessions::{CurrentSession, MemoryStore, SessionLayer, Tracker};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
 use deployment::{Deployment, connect, text_of, tracker_on, until};
@@ -114,8 +114,9 @@ fn what_readmes_show_is_the_example() {
 }
 
 /// A server without a framework: each message is answered by what the test gives it.
-fn plain(tracker: &Tracker, answer: fn(Session)) -> Router {
-    let handler = async move |session: Option<Extension<Session>>, Json(message): Json<Value>| {
+fn plain(tracker: &Tracker, answer: fn(CurrentSession)) -> Router {
+    let handler = async move |session: Option<Extension<CurrentSession>>,
+                              Json(message): Json<Value>| {
         if let Some(Extension(session)) = session {
             answer(session);
         }
@@ -149,7 +150,7 @@ async fn a_handler_of_axum_takes_its_session_as_an_argument() {
     let store = Arc::new(MemoryStore::new());
     let tracker = tracker_on(store.clone()).await;
     async fn answer(
-        Extension(session): Extension<Session>,
+        Extension(session): Extension<CurrentSession>,
         Json(message): Json<Value>,
     ) -> Json<Value> {
         let (client, record) = (session.client(), session.record());
@@ -194,7 +195,7 @@ async fn what_is_said_of_a_request_may_be_nonsense_and_its_call_is_answered() {
 
 #[tokio::test]
 async fn a_session_may_be_kept_and_what_it_says_too_late_changes_nothing() {
-    static KEPT: std::sync::Mutex<Option<Session>> = std::sync::Mutex::new(None);
+    static KEPT: std::sync::Mutex<Option<CurrentSession>> = std::sync::Mutex::new(None);
     let store = Arc::new(MemoryStore::new());
     let tracker = tracker_on(store.clone()).await;
     let app = plain(&tracker, |session| {

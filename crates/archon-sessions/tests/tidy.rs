@@ -23,6 +23,31 @@ const SERVER_ORDER: [&str; 13] = [
     "server",
     "cli",
 ];
+/// Files of the layer in the order of reading: each uses only those before it. `layer.rs` puts them together.
+const LAYER: [&str; 22] = [
+    "accept",
+    "detach",
+    "current",
+    "exchange",
+    "failure",
+    "edge",
+    "body",
+    "refused",
+    "reject",
+    "flow",
+    "request",
+    "answer",
+    "ahead",
+    "restore",
+    "renew",
+    "cancel",
+    "early",
+    "handshake",
+    "legacy",
+    "modern",
+    "standing",
+    "whole",
+];
 /// No file is longer; most are half of it.
 const LINES_MAX: usize = 600;
 /// Names that do not say what is inside.
@@ -105,6 +130,37 @@ fn upward(source: &str, order: &[&str]) -> Vec<String> {
         }
     }
     complaints
+}
+
+#[test]
+fn the_layer_reads_downwards() {
+    let layer = root().join("crates/archon-sessions/src/layer");
+    let (mut listed, mut complaints) = (Vec::new(), Vec::new());
+    for (level, module) in LAYER.iter().enumerate() {
+        let first = layer.join(format!("{module}.rs"));
+        let mut files = vec![first.clone()];
+        if layer.join(module).is_dir() {
+            rust_files(&layer.join(module), &mut files);
+        }
+        for file in &files {
+            let text = fs::read_to_string(file).unwrap();
+            // In a folder below, `super` is the module itself.
+            let own = if *file == first { "use super::" } else { "use crate::layer::" };
+            let imports = text.lines().filter_map(|line| line.trim().strip_prefix(own));
+            let names = imports.flat_map(|names| names.split([',', '{', '}', ';', ' ']));
+            for name in names.map(|name| name.split("::").next().unwrap_or_default()) {
+                if LAYER[level + 1..].contains(&name) {
+                    complaints.push(format!("{} uses {name}", file.display()));
+                }
+            }
+        }
+        listed.extend(files);
+    }
+    let mut all = Vec::new();
+    rust_files(&layer, &mut all);
+    let missing = all.iter().filter(|file| !listed.contains(file));
+    complaints.extend(missing.map(|file| format!("{} is not in LAYER", file.display())));
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
 #[test]

@@ -15,18 +15,20 @@ use std::time::Instant;
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, codes};
 use archon_sessions::protocol::Message;
 use archon_sessions::protocol::names::MCP_SESSION_ID;
-use archon_sessions::session::{ClientInfo, Era};
+use archon_sessions::session::{ClientInfo, Era, SessionId};
 use http::header::HeaderValue;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::catalog::Catalog;
 use super::eras::Speaks;
 use super::plain::Plain;
+use super::succession::{Peer, Peers};
 use super::wire::answer::failure;
 use super::wire::{Answer, Answering, envelope, message};
 use crate::config::Crossing;
 use fallback::{Fallbacks, Verdict};
 use legacy_client::LegacyClients;
+pub use modern_client::GivenLink;
 use modern_client::ModernClients;
 use refusal::{Look, Refused};
 
@@ -41,20 +43,49 @@ pub struct Bridge {
     catalog: Arc<Catalog>,
     legacy_clients: LegacyClients,
     modern_clients: ModernClients,
+    peers: Arc<Peers>,
 }
 
 impl Bridge {
     /// Returns the bridge to an upstream; must be called on a runtime.
-    pub fn new(plain: Plain, crossing: Crossing, catalog: Arc<Catalog>) -> Arc<Self> {
+    pub fn new(
+        plain: Plain,
+        crossing: Crossing,
+        catalog: Arc<Catalog>,
+        peers: Arc<Peers>,
+    ) -> Arc<Self> {
         let legacy_clients = LegacyClients::new(plain.clone(), catalog.clone());
-        let modern_clients = ModernClients::new(plain.clone(), catalog.clone());
+        let modern_clients = ModernClients::new(plain.clone(), catalog.clone(), peers.clone());
         let fallbacks = Fallbacks::default();
-        Arc::new(Self { plain, crossing, fallbacks, catalog, legacy_clients, modern_clients })
+        Arc::new(Self {
+            plain,
+            crossing,
+            fallbacks,
+            catalog,
+            legacy_clients,
+            modern_clients,
+            peers,
+        })
     }
 
     /// Ends what it runs by itself.
     pub async fn stop(&self) {
         self.modern_clients.stop().await;
+    }
+
+    /// Gives up the calls that wait for what their clients answer.
+    pub fn give_up_parked(&self) {
+        self.modern_clients.give_up_parked();
+    }
+
+    /// Has a peer have the links of these sessions, or of all.
+    pub fn give_links(&self, peer: &Arc<Peer>, sessions: Option<&[SessionId]>) {
+        self.modern_clients.give_links(peer, sessions);
+    }
+
+    /// Takes over the link of a session.
+    pub fn take_link(&self, link: GivenLink) {
+        self.modern_clients.take_link(link);
     }
 
     /// Answers a request, in the client's era.
@@ -129,6 +160,10 @@ impl Bridge {
     }
 
     async fn modern(self: Arc<Self>, request: InnerRequest) -> Result<Answer, CallFailed> {
+        // A predecessor says what it knows first.
+        if let Some(predecessor) = self.peers.predecessor() {
+            predecessor.is_open().await;
+        }
         match self.plain.speaks(&request).await? {
             Some(Speaks::LegacyOnly(spoken)) => {
                 if let Some(refusal) = self.refusal(&request, &spoken) {

@@ -10,6 +10,7 @@ mod backoff;
 mod child;
 mod children;
 pub(super) mod events;
+mod handover;
 mod handshake;
 mod launch;
 mod layout;
@@ -26,21 +27,26 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, codes};
+use archon_sessions::protocol::Envelope;
 use archon_sessions::protocol::names::MCP_SESSION_ID;
-use archon_sessions::session::Era;
+use archon_sessions::session::{Era, SessionId};
 use archon_sessions::tracker::{Presence, Proof};
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use uuid::Uuid;
 
 use super::catalog::Catalog;
 use super::eras::{Knowledge, Speaks};
+use super::succession::{Origin, Peers};
 use super::wire::Answer;
 use super::wire::answer::{self, failure, refused};
 use super::wire::message::{Kind, Message};
 use crate::config::StdioConfig;
-use child::{Child, Pending, Unsent};
+pub use child::ChildState;
+use child::{Child, InUse, Pending, Unsent};
 use children::{Children, Key};
+pub use handover::stop_unknown;
 use mailbox::Mailbox;
 use table::Owner;
 
@@ -56,25 +62,60 @@ pub struct StdioUpstream {
     catalog: Arc<Catalog>,
     /// One handshake at a time with a child that clients share.
     greeting: Arc<tokio::sync::Mutex<()>>,
+    /// Where children may be, and go to, during an upgrade.
+    peers: Arc<Peers>,
 }
 
 /// Who sends a request, as far as it matters here.
 struct Sender {
     era: Era,
+    session: Option<SessionId>,
+    /// The session that this one continues.
+    continues: Option<SessionId>,
     presence: Option<Arc<Presence>>,
-    proof: Option<Proof>,
+    /// Whether the session may reach what it has here.
+    is_proven: bool,
     /// Whether the gateway made the request itself.
     is_ours: bool,
 }
 
+impl Sender {
+    /// Returns whose child a request of the modern era is for.
+    fn modern_key(&self, is_shared: bool) -> Key {
+        match self.session {
+            Some(id) if self.is_proven && !is_shared => Key::Session(id),
+            Some(_) | None => Key::Common,
+        }
+    }
+}
+
+/// A request, taken apart.
+struct Incoming {
+    sender: Sender,
+    link: Option<Uuid>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+    message: Option<Message>,
+    envelope: Option<Envelope>,
+}
+
+impl Incoming {
+    fn is_handshake(&self) -> bool {
+        let message = self.message.as_ref();
+        message.is_some_and(|one| one.method == "initialize" && one.kind == Kind::Request)
+    }
+}
+
 impl StdioUpstream {
     /// Returns an upstream; nothing is started yet.
-    pub fn new(name: &str, config: &StdioConfig, catalog: Arc<Catalog>) -> Self {
+    pub fn new(name: &str, config: &StdioConfig, catalog: Arc<Catalog>, peers: Arc<Peers>) -> Self {
         Self {
             children: Children::new(name, config.clone(), catalog.clone()),
             eras: Arc::new(Knowledge::lasting(ERA_KNOWN_FOR)),
             catalog,
             greeting: Arc::default(),
+            peers,
         }
     }
 
@@ -126,40 +167,61 @@ impl StdioUpstream {
         let Some(exchange) = parts.extensions.get::<Exchange>() else {
             return Err(failure(codes::REFUSED, "the request came past the sessions".to_owned()));
         };
+        let presence = exchange.presence.clone();
         let sender = Sender {
             era: exchange.era,
-            presence: exchange.presence.clone(),
-            proof: exchange.proof,
+            session: presence.as_ref().map(|presence| presence.id()),
+            continues: presence.as_ref().and_then(|presence| presence.continues_from()),
+            presence,
+            is_proven: exchange.proof.is_some_and(Proof::reaches_upstream_state),
             is_ours: exchange.message.is_none(),
         };
-        let link = link_of(&parts.headers);
-        match parts.method {
-            Method::GET => return Ok(self.listen(link)),
-            Method::DELETE => return Ok(self.delete(link)),
-            _ => {}
-        }
         // Its body is in memory already, and cannot fail.
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let Some(message) = Message::read(body) else {
+        let incoming = Incoming {
+            sender,
+            link: link_of(&parts.headers),
+            message: Message::read(body.clone()),
+            method: parts.method,
+            headers: parts.headers,
+            body,
+            envelope,
+        };
+        let answer = self.serve(&incoming, Origin::Client).await?;
+        // Only what a successor asks is answered by nobody.
+        answer.ok_or_else(|| CallFailed::unreachable(self.name()))
+    }
+
+    /// Answers a request in this process; `child` is the one that it is for, if there is one.
+    async fn here(&self, child: Option<InUse>, incoming: &Incoming) -> Result<Answer, CallFailed> {
+        let Incoming { sender, link, .. } = incoming;
+        let on_link = |child: Option<InUse>| {
+            let (child, link) = (child?, (*link)?);
+            let has_link = child.table().has_link(link);
+            has_link.then_some((link, child))
+        };
+        match incoming.method {
+            Method::GET => return Ok(self.listen(on_link(child))),
+            Method::DELETE => return Ok(self.delete(on_link(child))),
+            _ => {}
+        }
+        let Some(message) = &incoming.message else {
             return Err(failure(-32700, "the body is no message".to_owned()));
         };
         match sender.era {
-            Era::Modern => self.modern(&sender, &message, &parts.headers, envelope.as_ref()).await,
-            Era::Legacy if message.method == "initialize" && message.kind == Kind::Request => {
-                self.initialize(&sender, &message).await
-            }
-            Era::Legacy => self.legacy(link, &sender, &message).await,
+            Era::Modern => self.modern(child, incoming, message).await,
+            Era::Legacy if incoming.is_handshake() => self.initialize(child, sender, message).await,
+            Era::Legacy => self.legacy(on_link(child), sender, message).await,
         }
     }
 
     /// Passes on what is said on a connection.
     async fn legacy(
         &self,
-        link: Option<Uuid>,
+        found: Option<(Uuid, InUse)>,
         sender: &Sender,
         message: &Message,
     ) -> Result<Answer, CallFailed> {
-        let found = link.and_then(|link| Some((link, self.children.of_link(link)?)));
         let Some((link, child)) = found else { return Ok(unknown(message)) };
         let owner = Owner::Link(link);
         child.touch(owner, sender.presence.as_ref());
@@ -210,17 +272,15 @@ impl StdioUpstream {
     }
 
     /// Opens a connection's own stream.
-    fn listen(&self, link: Option<Uuid>) -> Answer {
-        let found = link.and_then(|link| Some((link, self.children.of_link(link)?)));
+    fn listen(&self, found: Option<(Uuid, InUse)>) -> Answer {
         let Some((link, child)) = found else { return unknown_link(None) };
         let Some(stream) = child.table().listen(link) else { return unknown_link(None) };
         child.touch(Owner::Link(link), None);
-        events::events(stream.clone(), Listening { child: child.clone(), link, stream })
+        events::events(stream.clone(), Listening { child: (*child).clone(), link, stream })
     }
 
     /// Ends a connection, and its child with it.
-    fn delete(&self, link: Option<Uuid>) -> Answer {
-        let found = link.and_then(|link| Some((link, self.children.of_link(link)?)));
+    fn delete(&self, found: Option<(Uuid, InUse)>) -> Answer {
         let Some((link, child)) = found else { return unknown_link(None) };
         child.table().remove_link(link);
         if !self.children.config().shared {

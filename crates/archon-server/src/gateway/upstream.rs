@@ -1,5 +1,7 @@
 //! An upstream: the server as it is, and the bridge to it for clients of the other era.
 
+mod handover;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,6 +18,7 @@ use super::demo::{self, DemoServer};
 use super::http::HttpUpstream;
 use super::plain::Plain;
 use super::stdio::StdioUpstream;
+use super::succession::Peers;
 use super::wire::{Answer, Answering};
 use crate::config::{Reached, UpstreamConfig};
 
@@ -27,6 +30,8 @@ pub struct Upstream {
     catalog: Arc<Catalog>,
     /// `None` where the server is known to speak both eras itself.
     bridge: Option<Arc<Bridge>>,
+    /// The other processes of this gateway, during an upgrade.
+    peers: Arc<Peers>,
 }
 
 impl Upstream {
@@ -36,12 +41,16 @@ impl Upstream {
     /// If its TLS configuration is not usable.
     pub fn open(config: &UpstreamConfig) -> anyhow::Result<Self> {
         let (name, catalog) = (&config.name, Arc::<Catalog>::default());
+        let peers = Arc::<Peers>::default();
         let plain = match &config.reached {
             Reached::Http(http) => Plain::Http(HttpUpstream::new(name, http, catalog.clone())?),
-            Reached::Stdio(stdio) => Plain::Stdio(StdioUpstream::new(name, stdio, catalog.clone())),
+            Reached::Stdio(stdio) => {
+                Plain::Stdio(StdioUpstream::new(name, stdio, catalog.clone(), peers.clone()))
+            }
         };
-        let bridge = Some(Bridge::new(plain.clone(), config.crossing, catalog.clone()));
-        Ok(Self { plain, catalog, bridge })
+        let bridge =
+            Some(Bridge::new(plain.clone(), config.crossing, catalog.clone(), peers.clone()));
+        Ok(Self { plain, catalog, bridge, peers })
     }
 
     /// Returns the demo server, in the gateway's own SQLite file or in memory.
@@ -57,7 +66,8 @@ impl Upstream {
         };
         let server = DemoServer::open(store).await.context("could not open the demo server")?;
         let catalog = Arc::default();
-        Ok(Self { plain: Plain::Demo(server.service()), catalog, bridge: None })
+        let plain = Plain::Demo(server.service());
+        Ok(Self { plain, catalog, bridge: None, peers: Arc::default() })
     }
 
     /// Returns its name.

@@ -22,28 +22,39 @@ use super::pid_file::{Outcome, PidFile};
 use super::service_manager;
 use super::signals::{Signals, Told};
 use super::sockets::{API, Kept, MCP, READY, Sockets};
+use crate::gateway::Succession;
 use crate::keeper::FIRST_DESCRIPTOR;
 
 /// A successor has so long to get ready. Nobody waits for it: until then this process answers.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
 /// Holds the pid of the process that hands over, in its successor's environment.
 const PREDECESSOR: &str = "ARCHON_PREDECESSOR";
+/// Holds the pids of those before it that are still there.
+const EARLIER: &str = "ARCHON_EARLIER_PREDECESSORS";
 
-static PREDECESSOR_PID: OnceLock<u32> = OnceLock::new();
+static PREDECESSORS: OnceLock<Vec<u32>> = OnceLock::new();
 
-/// Returns the process that handed its sockets over to this one, if one did. It may still be answering: for
-/// some seconds on the connections that it had, and for longer where a call was in flight. Both write to the
-/// same store meanwhile, and what it writes after our recovery is not in our memory.
-pub fn predecessor() -> Option<u32> {
-    PREDECESSOR_PID.get().copied()
+/// Returns the process that handed its sockets over to this one, and then those before it that had not ended by then. They
+/// may still be answering: for some seconds on the connections that they had, and for longer where a call was in flight.
+/// All write to the same store meanwhile, and what they write after our recovery is not in our memory.
+pub fn predecessors() -> &'static [u32] {
+    PREDECESSORS.get().map_or(&[], Vec::as_slice)
 }
 
-/// Reads it from the environment: only where the sockets came with it, since a variable alone may have been
+/// Reads them from the environment: only where the sockets came with it, since a variable alone may have been
 /// inherited from anybody.
 pub fn note_predecessor() {
-    if let Some(pid) = env::var(PREDECESSOR).ok().and_then(|pid| pid.parse().ok()) {
-        let _ = PREDECESSOR_PID.set(pid);
-    }
+    let pids = |name| env::var(name).unwrap_or_default();
+    let (first, earlier) = (pids(PREDECESSOR), pids(EARLIER));
+    let pids = first.split_whitespace().chain(earlier.split_whitespace());
+    let _ = PREDECESSORS.set(pids.filter_map(|pid| pid.parse().ok()).collect());
+}
+
+/// Returns those that are still there.
+fn lasting_predecessors() -> String {
+    let is_there = |pid: &&u32| fs::exists(format!("/proc/{pid}")).unwrap_or_default();
+    let pids: Vec<String> = predecessors().iter().filter(is_there).map(u32::to_string).collect();
+    pids.join(" ")
 }
 
 /// What a process needs to hand over to the next.
@@ -59,6 +70,8 @@ pub struct Handover {
     kept: Kept,
     /// The process that has taken over, while nobody was told.
     successor: Option<u32>,
+    /// What goes over besides the sockets.
+    succession: Succession,
 }
 
 /// The lease of this process, and what others read in it.
@@ -87,6 +100,7 @@ impl Handover {
         sockets: &Sockets,
         pid_file: Option<PidFile>,
         held: Held,
+        succession: Succession,
     ) -> anyhow::Result<Self> {
         let (mcp, api) = sockets.share()?;
         let program = program();
@@ -100,6 +114,7 @@ impl Handover {
             held,
             kept: Kept::default(),
             successor: None,
+            succession,
         })
     }
 
@@ -117,7 +132,9 @@ impl Handover {
         if let Err(error) = predecessor.write_all(b"!") {
             // Then we are the only one left, and the sockets are ours either way.
             tracing::warn!("the predecessor is gone already: {error}");
+            return;
         }
+        self.succession.follow(predecessor);
     }
 
     /// Waits until this process should end, and tries each upgrade that is asked for. The lease is not given back here: a
@@ -199,7 +216,9 @@ impl Handover {
                 }
             }
         };
-        if !matches!(told, Ok(Attempt::Replaced(_))) {
+        if matches!(told, Ok(Attempt::Replaced(_))) {
+            self.succession.precede(successor.ready);
+        } else {
             // It has accepted nothing, so nobody misses it.
             let _ = successor.process.kill().await;
         }
@@ -228,6 +247,7 @@ impl Handover {
             // Nobody knows it before the process is there. Absent, it means whoever reads it.
             .env_remove("LISTEN_PID")
             .env(PREDECESSOR, std::process::id().to_string())
+            .env(EARLIER, lasting_predecessors())
             .fd_mappings(mappings)?;
         let process = tokio::process::Command::from(command)
             .spawn()

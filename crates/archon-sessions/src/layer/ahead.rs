@@ -12,9 +12,10 @@ use http::header::HeaderValue;
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use super::body::{Observer, Seen};
-use super::restore::post;
-use super::{BoxError, CallFailed, Flow, Inner, InnerRequest};
+use super::body::{AnswerFinder, Seen};
+use super::failure::{BoxError, CallFailed};
+use super::flow::{Flow, InnerRequest, InnerService};
+use super::request::ours;
 use crate::protocol::Message;
 use crate::protocol::answer::Verdict;
 use crate::protocol::names::MCP_SESSION_ID;
@@ -47,7 +48,7 @@ impl<B> Opened<B> {
     }
 }
 
-impl<S: Inner> Flow<S> {
+impl<S: InnerService> Flow<S> {
     /// Reads until the answer to a request like this one has come, or the body's end.
     ///
     /// # Errors
@@ -75,7 +76,7 @@ impl<S: Inner> Flow<S> {
     }
 
     async fn reply(&mut self, reply: String, like: &InnerRequest, link: Option<HeaderValue>) {
-        let reply = post(like, reply, link, None);
+        let reply = ours(like, reply, link, None);
         // Whether it is taken shows in the answer, which is waited for in any case.
         let _ = tokio::time::timeout(REPLY_LIMIT, self.call_inner(reply)).await;
     }
@@ -84,7 +85,7 @@ impl<S: Inner> Flow<S> {
 struct Reading<B> {
     parts: http::response::Parts,
     body: B,
-    observer: Observer,
+    finder: AnswerFinder,
     /// `None` for a body that is one message.
     asked: Option<Asked>,
     /// What is answered to questions that were found, until it is sent.
@@ -102,7 +103,7 @@ where
     fn new(response: Response<B>) -> Self {
         let (parts, body) = response.into_parts();
         Self {
-            observer: Observer::keeping(READ_AHEAD_MAX, &parts.headers),
+            finder: AnswerFinder::keeping(READ_AHEAD_MAX, &parts.headers),
             asked: is_event_stream(&parts.headers).then(Asked::default),
             parts,
             body,
@@ -120,7 +121,7 @@ where
         let Ok(data) = frame.into_data() else { return Ok(true) };
         self.bytes += data.len() as u64;
         let answer = &mut self.answer;
-        self.observer.saw(&data, &mut |Seen { verdict, sample, .. }| {
+        self.finder.saw(&data, &mut |Seen { verdict, sample, .. }| {
             answer.get_or_insert((verdict, sample));
         });
         match &mut self.asked {

@@ -2,23 +2,23 @@
 //! the event log beside it.
 
 mod alone;
+mod finder;
 mod in_flight;
 mod logged;
 mod message;
-mod observer;
 mod replay;
 mod silence;
 mod standing;
 mod theirs;
 mod watch;
 
+pub(super) use finder::{AnswerFinder, SAMPLE_MAX, Seen};
 pub(super) use in_flight::InFlight;
 pub(super) use logged::Logged;
-pub(super) use observer::{Observer, SAMPLE_MAX, Seen};
 pub(super) use replay::{Replay, last_event};
 pub(super) use silence::SILENCE_MAX;
 pub(super) use theirs::{Arrived, Coming, Renew, Rest};
-pub(super) use watch::{Nature, Watch};
+pub(super) use watch::{CANCELLED, Nature, Watch};
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::BoxError;
+use super::failure::BoxError;
 use crate::tracker::Source;
 use standing::Standing;
 use theirs::{Next, Theirs};
@@ -129,7 +129,6 @@ where
 }
 
 impl<B> Default for SessionBody<B> {
-    /// Returns an empty body.
     fn default() -> Self {
         Self::ours(Bytes::new())
     }

@@ -8,18 +8,18 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 
 use super::accept::Accepts;
-use super::body::SessionBody;
-use super::early::stream_head;
-use super::modern::CANCELLED;
+use super::answer::stream_head;
+use super::body::{CANCELLED, SessionBody};
+use super::failure::CallFailed;
+use super::flow::{Flow, InnerRequest, InnerService};
 use super::restore::Answered;
-use super::{CallFailed, Flow, Inner, InnerRequest};
 use crate::store::Outcome;
 use crate::tracker::{Call, Ending, LiveConnection};
 
 /// The server is told first, while what is between us still knows the call; but no longer than this.
 const TELL_TIME_MAX: Duration = Duration::from_secs(1);
 
-impl<S: Inner> Flow<S> {
+impl<S: InnerService> Flow<S> {
     /// Passes on that the calls of these ids (JSON text) are taken back, and ends them.
     pub(super) async fn take_back(
         &mut self,

@@ -10,30 +10,30 @@ use crate::tracker::{Annotations, Call, Presence, Tracker};
 /// is each request but a handshake (`initialize`, or a modern client's first `server/discover`), after which it
 /// begins.
 ///
-/// In an axum handler it is an argument, `Extension<Session>`, or `Option<Extension<Session>>` where handshakes
+/// In an axum handler it is an argument, `Extension<CurrentSession>`, or `Option<Extension<CurrentSession>>` where handshakes
 /// come by. In a tool of an rmcp server it is an argument as well, with this crate's feature `rmcp`. It is cheap
 /// to clone, and may be kept for longer than the request.
 ///
 /// ```
-/// use archon_sessions::Session;
+/// use archon_sessions::CurrentSession;
 /// use axum::Extension;
 ///
-/// async fn answer(Extension(session): Extension<Session>) -> String {
+/// async fn answer(Extension(session): Extension<CurrentSession>) -> String {
 ///     session.annotate().tokens(1200, 340).cost(0.0087).user("ada");
 ///     format!("hello, {}", session.client().kind())
 /// }
 /// # let _: axum::Router = axum::Router::new().route("/mcp", axum::routing::post(answer));
 /// ```
 ///
-/// It is not the record of a session: that is [`session::Session`], which [`Session::record`] returns.
+/// The record of the session is [`session::Session`]: [`CurrentSession::record`] returns it.
 #[derive(Clone)]
-pub struct Session {
+pub struct CurrentSession {
     tracker: Tracker,
     presence: Arc<Presence>,
     annotations: Annotations,
 }
 
-impl Session {
+impl CurrentSession {
     /// Calls that came together in a batch share one request, so none of them can be meant by it.
     pub(super) fn of(tracker: &Tracker, presence: &Arc<Presence>, calls: &[Call]) -> Self {
         let annotations = match calls {
@@ -103,9 +103,9 @@ impl Session {
     }
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for CurrentSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Session").field(&self.id()).finish()
+        f.debug_tuple("CurrentSession").field(&self.id()).finish()
     }
 }
 
@@ -115,7 +115,7 @@ impl fmt::Debug for Session {
 /// row written, and is dropped then, with a debug line. So is what is said of a message without a row: of a
 /// notification, of a GET, of one of several calls in a batch. Said again, the last word counts.
 #[derive(Clone, Copy, Debug)]
-pub struct Annotate<'a>(&'a Session);
+pub struct Annotate<'a>(&'a CurrentSession);
 
 impl Annotate<'_> {
     /// Says how many tokens the call took: `prompt_tokens` and `completion_tokens` of its row. Numbers that a
@@ -141,7 +141,7 @@ impl Annotate<'_> {
 
     /// Says who the client is to people: the columns `user_*` of its session's row, for this request and all
     /// that follow. At most 256 characters of each text are kept. It changes nobody's rights: a session belongs to
-    /// its [`Session::principal`].
+    /// its [`CurrentSession::principal`].
     pub fn user(self, user: impl Into<User>) -> Self {
         self.0.tracker.set_user(&self.0.presence, user.into());
         self

@@ -8,25 +8,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 
 use super::accept::Accepts;
+use super::answer::{label, opens_stream, stream_head};
 use super::body::{
-    Arrived, Coming, InFlight, Logged, Nature, Observer, Rest, SILENCE_MAX, SessionBody, Watch,
+    AnswerFinder, Arrived, Coming, InFlight, Logged, Nature, Rest, SILENCE_MAX, SessionBody, Watch,
 };
 use super::cancel::taken_back;
 use super::exchange::Repeatable;
-use super::legacy::{Sent, label, purpose};
-use super::renew::{CallOrigin, opens_stream};
+use super::failure::{BoxError, CallFailed};
+use super::flow::{Answer, Flow, InnerRequest, InnerService};
+use super::renew::CallOrigin;
+use super::request::{Begun, Sent};
 use super::restore::Answered;
-use super::{Answer, BoxError, CallFailed, Flow, Inner, InnerRequest};
-use crate::protocol::names::X_ACCEL_BUFFERING;
 use crate::protocol::sse::is_event_stream;
 use crate::session::Era;
-use crate::tracker::{Admission, Call, LiveConnection, StreamPlace};
+use crate::tracker::{Admission, Call, LiveConnection};
 
 /// An answer that is no message is read up to this length, for its text.
 const REFUSAL_MAX: usize = 64 * 1024;
@@ -60,7 +61,7 @@ pub(super) async fn patiently<B>(
     }
 }
 
-impl<S: Inner> Flow<S> {
+impl<S: InnerService> Flow<S> {
     /// Calls the inner service for these calls.
     pub(super) fn ask<'c>(
         &self,
@@ -91,13 +92,13 @@ impl<S: Inner> Flow<S> {
         let watch = Watch {
             era: Era::Legacy,
             upstream: self.shared.upstream.clone(),
-            logged: connection.as_ref().map(|c| Logged::open(&tracker, c, purpose(&calls))),
+            logged: connection.as_ref().map(|c| Logged::of_calls(&tracker, c, &calls)),
             calls,
             place: None,
             nature: Nature::Calls,
             in_flight,
             status: StatusCode::OK,
-            observer: Observer::of_stream(),
+            finder: AnswerFinder::of_stream(),
             tracker,
         };
         let coming = self.coming(awaited, request, connection);
@@ -109,10 +110,9 @@ impl<S: Inner> Flow<S> {
         self,
         awaited: Awaited<S::Answer>,
         request: InnerRequest,
-        calls: Vec<Call>,
-        place: Option<StreamPlace>,
-        nature: Nature,
+        begun: Begun,
     ) -> Answer<S> {
+        let Begun { calls, place, nature } = begun;
         let limit = self.shared.call_timeout();
         let watch = Watch {
             tracker: self.shared.tracker.clone(),
@@ -124,7 +124,7 @@ impl<S: Inner> Flow<S> {
             nature,
             in_flight: InFlight::default(),
             status: StatusCode::OK,
-            observer: Observer::of_stream(),
+            finder: AnswerFinder::of_stream(),
         };
         let coming = self.coming(awaited, request, None);
         stream_head(SessionBody::coming(coming, watch, limit))
@@ -166,11 +166,11 @@ where
     B::Error: Into<BoxError>,
 {
     let Answered { response, read_ahead } = answered;
-    let mut observer = Observer::new(response.headers());
+    let mut finder = AnswerFinder::new(response.headers());
     let (mut is_answer, mut bytes) = (false, 0);
     let mut look = |data: &Bytes| {
         bytes += data.len();
-        observer.saw(data, &mut |_| is_answer = true);
+        finder.saw(data, &mut |_| is_answer = true);
         bytes <= REFUSAL_MAX
     };
     let mut goes_on = read_ahead.iter().all(&mut look);
@@ -185,14 +185,4 @@ where
     }
     let text: VecDeque<u8> = read_ahead.iter().flatten().copied().collect();
     Err(CallFailed::no_message(upstream, response.status(), &Vec::from(text)))
-}
-
-/// Returns a stream of events.
-pub(super) fn stream_head<B>(body: SessionBody<B>) -> Response<SessionBody<B>> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    response
 }

@@ -1,6 +1,7 @@
 //! What is looked at before a request means anything: where it comes from and how large it is.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, ORIGIN};
@@ -9,10 +10,35 @@ use http::{HeaderMap, HeaderValue, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::{BoxError, Limits};
+use super::failure::BoxError;
 
 /// Of a refused header, so much is logged.
 const LOGGED_CHARS_MAX: usize = 100;
+
+/// Where the layer draws its lines.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of one request body; 4 MiB holds any message but a file that should be a resource.
+    pub body_bytes_max: usize,
+    /// How long a client may take to send a body.
+    pub body_time_max: Duration,
+    /// `Host` and `Origin` values that are let in.
+    pub hosts: AllowedHosts,
+    /// How long a call to this service may go without a sign of its answer; the tracker's setting if
+    /// it has none of its own.
+    pub call_timeout: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 4 * 1024 * 1024,
+            body_time_max: Duration::from_secs(30),
+            hosts: AllowedHosts::loopback(),
+            call_timeout: None,
+        }
+    }
+}
 
 /// The peer's address, put into a request's extensions by whoever accepted its connection.
 #[derive(Clone, Copy, Debug)]

@@ -3,11 +3,14 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::reject::error_message;
 use crate::session::printable;
 use crate::store::Outcome;
+
+/// An error of any kind, as tower has it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Of an upstream's text that is no message, its beginning is told.
 const TEXT_CHARS_MAX: usize = 200;
@@ -163,6 +166,38 @@ impl From<Infallible> for CallFailed {
     fn from(never: Infallible) -> Self {
         match never {}
     }
+}
+
+#[derive(Serialize)]
+struct ErrorMessage<'a> {
+    jsonrpc: &'static str,
+    id: Option<&'a RawValue>,
+    error: ErrorObject<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    code: i64,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+}
+
+/// Returns a JSON-RPC error as text; `id` is JSON text, and becomes `null` if it is not.
+pub fn error_message(
+    id: Option<&str>,
+    code: i64,
+    message: &str,
+    data: Option<&RawValue>,
+) -> String {
+    let id: Option<&RawValue> = id.and_then(|id| serde_json::from_str(id).ok());
+    let error = ErrorObject { code, message, data };
+    serde_json::to_string(&ErrorMessage { jsonrpc: "2.0", id, error }).unwrap_or_default()
+}
+
+/// Returns an event that answers the request of this id (JSON text) with an error.
+pub(super) fn error_event(id: &str, failed: &CallFailed) -> String {
+    format!("event: message\ndata: {}\n\n", failed.message_for(Some(id)))
 }
 
 #[cfg(test)]

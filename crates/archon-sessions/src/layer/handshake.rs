@@ -9,8 +9,10 @@ use http::request::Parts;
 
 use super::ahead::Opened;
 use super::body::{SAMPLE_MAX, SessionBody};
-use super::modern::{caller, inner_request};
-use super::{Answer, Exchange, Flow, Inner, refused, reject};
+use super::exchange::Exchange;
+use super::flow::{Answer, Flow, InnerService};
+use super::request::{caller, inner_request};
+use super::{refused, reject};
 use crate::protocol::names::{MCP_SESSION_ID, X_ARCHON_SESSION_ID};
 use crate::protocol::{Envelope, Message, Presented, legacy};
 use crate::session::Era;
@@ -20,7 +22,7 @@ use crate::tracker::{Affinity, Arrival, Ending, Handshake, causes};
 /// `initialize` params are kept to redo the handshake; larger ones are refused.
 const PARAMS_MAX: usize = 64 * 1024;
 
-impl<S: Inner> Flow<S> {
+impl<S: InnerService> Flow<S> {
     pub(super) async fn initialize(
         mut self,
         parts: Parts,

@@ -5,11 +5,10 @@ use http::request::Parts;
 use http::{HeaderMap, Response};
 use serde::Deserialize;
 
-use super::Shared;
 use super::edge::PeerAddress;
 use crate::protocol::Message;
 use crate::session::{ClientInfo, Identity, Principal, Timestamp};
-use crate::tracker::Refused;
+use crate::tracker::{Refused, Tracker};
 
 /// On an answer that turns its request away, until that is noted.
 #[derive(Clone, Debug)]
@@ -78,20 +77,20 @@ impl Sender {
     }
 
     /// Notes a refusal; does nothing with any other answer.
-    pub(super) fn note<B>(&self, response: &mut Response<B>, shared: &Shared) {
+    pub(super) fn note<B>(&self, response: &mut Response<B>, tracker: &Tracker, upstream: &str) {
         let Some(Mark { cause, detail, client }) = response.extensions_mut().remove() else {
             return;
         };
         let agent = || self.agent.as_ref().and_then(|agent| agent.to_str().ok());
         let refused = Refused {
             cause,
-            upstream: &shared.upstream,
+            upstream,
             peer: self.peer.map(|peer| peer.0.ip()),
             principal: &self.principal,
             client: client.as_deref().or_else(agent),
             detail: &detail,
         };
-        shared.tracker.note_refusal(&refused, Timestamp::now());
+        tracker.note_refusal(&refused, Timestamp::now());
     }
 }
 

@@ -3,12 +3,10 @@
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::body::SessionBody;
 use super::edge::EdgeRefusal;
-use super::failure::{CallFailed, codes};
+use super::failure::{CallFailed, codes, error_message};
 use super::refused::mark;
 use crate::protocol::envelope::{EnvelopeError, Refused};
 use crate::protocol::modern::Invalid;
@@ -17,38 +15,6 @@ use crate::tracker::{Refusal, causes};
 
 /// A refused client should wait at least so many seconds.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
-
-#[derive(Serialize)]
-struct ErrorMessage<'a> {
-    jsonrpc: &'static str,
-    id: Option<&'a RawValue>,
-    error: ErrorObject<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorObject<'a> {
-    code: i64,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a RawValue>,
-}
-
-/// Returns a JSON-RPC error as text; `id` is JSON text, and becomes `null` if it is not.
-pub fn error_message(
-    id: Option<&str>,
-    code: i64,
-    message: &str,
-    data: Option<&RawValue>,
-) -> String {
-    let id: Option<&RawValue> = id.and_then(|id| serde_json::from_str(id).ok());
-    let error = ErrorObject { code, message, data };
-    serde_json::to_string(&ErrorMessage { jsonrpc: "2.0", id, error }).unwrap_or_default()
-}
-
-/// Returns an event that answers the request of this id (JSON text) with an error.
-pub(super) fn error_event(id: &str, failed: &CallFailed) -> String {
-    format!("event: message\ndata: {}\n\n", failed.message_for(Some(id)))
-}
 
 /// Returns an HTTP answer that is a JSON-RPC error.
 pub fn error_response<B>(

@@ -1,7 +1,7 @@
 //! Where the rest of an answer comes from, when the stream that brought its beginning is gone.
 //!
 //! A call that may have run is never sent again, unless the service behind us says that it may be
-//! ([`Repeatable`](super::Repeatable)). What a legacy server offers instead is resumption (MCP 2025-11-25,
+//! ([`Repeatable`](super::exchange::Repeatable)). What a legacy server offers instead is resumption (MCP 2025-11-25,
 //! Transports, Resumability): the rest of the same answer, after the last event that we have.
 
 use std::sync::Arc;
@@ -10,13 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use http_body_util::Full;
 use tokio::time::Instant;
 
+use super::answer::opens_stream;
 use super::body::{Renew, Rest};
-use super::failure::codes;
-use super::{CallFailed, Flow, Inner, InnerRequest};
+use super::failure::{CallFailed, codes};
+use super::flow::{Flow, InnerRequest, InnerService};
+use super::restore::Answered;
 use crate::protocol::names::{LAST_EVENT_ID, MCP_SESSION_ID};
 use crate::protocol::sse::is_event_stream;
 use crate::tracker::LiveConnection;
@@ -38,6 +40,20 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A standing stream that is refused so often in a row is not opened again.
 const REFUSALS_MAX: u32 = 10;
+
+impl<S: InnerService> Flow<S> {
+    /// Calls the inner service, again where the call may be sent again.
+    pub(super) async fn call_repeatably(
+        &mut self,
+        request: &InnerRequest,
+        connection: Option<&Arc<LiveConnection>>,
+    ) -> Result<Answered<S::Answer>, CallFailed> {
+        match self.call_connected(request, connection).await {
+            Err(failed) if failed.is_repeatable => repeat(self.clone(), request, connection).await,
+            answered => answered,
+        }
+    }
+}
 
 /// The request behind an answer of calls.
 pub(super) struct CallOrigin<S> {
@@ -80,7 +96,7 @@ impl<S> CallOrigin<S> {
     }
 }
 
-impl<S: Inner> Renew<S::Answer> for CallOrigin<S> {
+impl<S: InnerService> Renew<S::Answer> for CallOrigin<S> {
     fn renew(
         &mut self,
         last: &[u8],
@@ -138,7 +154,7 @@ impl<S> StandingOrigin<S> {
     }
 }
 
-impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
+impl<S: InnerService> Renew<S::Answer> for StandingOrigin<S> {
     fn renew(
         &mut self,
         last: &[u8],
@@ -184,11 +200,6 @@ impl<S: Inner> Renew<S::Answer> for StandingOrigin<S> {
     }
 }
 
-/// Returns true if an answer with these is a stream of events, and no refusal in that form.
-pub(super) fn opens_stream(status: StatusCode, headers: &HeaderMap) -> bool {
-    status == StatusCode::OK && is_event_stream(headers)
-}
-
 /// Returns the request for what comes after the event `last` on the connection's link.
 fn resumption(
     request: &InnerRequest,
@@ -211,7 +222,7 @@ fn resumption(
     Some(resumed)
 }
 
-async fn resume<S: Inner>(
+async fn resume<S: InnerService>(
     mut flow: Flow<S>,
     resumed: InnerRequest,
     last: Vec<u8>,
@@ -229,11 +240,11 @@ async fn resume<S: Inner>(
 }
 
 /// Sends a call again that may be sent again, until it is answered or enough was tried.
-pub(super) async fn repeat<S: Inner>(
+async fn repeat<S: InnerService>(
     mut flow: Flow<S>,
     request: &InnerRequest,
     connection: Option<&Arc<LiveConnection>>,
-) -> Result<super::restore::Answered<S::Answer>, CallFailed> {
+) -> Result<Answered<S::Answer>, CallFailed> {
     let (began, mut pause, mut lost) = (Instant::now(), PAUSE_MIN, 0);
     loop {
         tokio::time::sleep(pause).await;

@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::header::HeaderValue;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 
-use super::exchange::Repeatable;
-use super::{BoxError, CallFailed, Exchange, Flow, Inner, InnerRequest, codes};
+use super::exchange::{Exchange, Repeatable};
+use super::failure::{BoxError, CallFailed, codes};
+use super::flow::{Flow, InnerRequest, InnerService};
+use super::request::ours;
 use crate::protocol::answer::Verdict;
 use crate::protocol::forgotten::{Asked, LinkState, REFUSAL_BYTES_MAX, is_refusal};
-use crate::protocol::names::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use crate::protocol::names::{LAST_EVENT_ID, MCP_SESSION_ID};
 use crate::protocol::sse::is_event_stream;
 use crate::protocol::{Envelope, legacy};
 use crate::tracker::{Affinity, LiveConnection};
@@ -91,7 +93,7 @@ where
     }
 }
 
-impl<S: Inner> Flow<S> {
+impl<S: InnerService> Flow<S> {
     /// Calls the inner service on the connection's link. Where the link is forgotten there, opens the connection
     /// again and sends the request once more.
     pub(super) async fn call_connected(
@@ -134,6 +136,23 @@ impl<S: Inner> Flow<S> {
             return Err(CallFailed::unreachable(&self.shared.upstream));
         }
         Ok(answered)
+    }
+
+    /// Calls the inner service in the name of a link, if the connection has one, and with what goes with that.
+    async fn call_linked(
+        &mut self,
+        request: &InnerRequest,
+        connection: &Arc<LiveConnection>,
+        link: Option<&HeaderValue>,
+    ) -> Result<Response<S::Answer>, CallFailed> {
+        let mut request = request.clone();
+        if let Some(link) = link {
+            request.headers_mut().insert(MCP_SESSION_ID, link.clone());
+        }
+        request.extensions_mut().insert(connection.affinity());
+        let answered = self.call_inner(request).await;
+        self.shared.tracker.keep_affinity(connection);
+        answered
     }
 
     /// Returns true if the answer means that the link is forgotten. Reads as much of it as that takes.
@@ -180,7 +199,7 @@ impl<S: Inner> Flow<S> {
         link: &HeaderValue,
     ) -> bool {
         let version = HeaderValue::from_str(connection.protocol_version()).ok();
-        let mut ping = post(like, PING.to_owned(), Some(link.clone()), version);
+        let mut ping = ours(like, PING.to_owned(), Some(link.clone()), version);
         ping.extensions_mut().insert(connection.affinity());
         let asked = async {
             let response = self.call_inner(ping.clone()).await?;
@@ -232,7 +251,7 @@ impl<S: Inner> Flow<S> {
     ) -> Result<Option<HeaderValue>, CallFailed> {
         let upstream = self.shared.upstream.clone();
         let post = |body, link, version| {
-            let mut request = post(like, body, link, version);
+            let mut request = ours(like, body, link, version);
             request.extensions_mut().insert(affinity.clone());
             request
         };
@@ -265,33 +284,4 @@ impl<S: Inner> Flow<S> {
 /// Returns true if an answer of this status tells the client something that it can act on itself.
 fn is_for_client(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-}
-
-/// A POST of ours to where the client's request goes, with the client's own headers beside ours.
-pub(super) fn post(
-    like: &InnerRequest,
-    body: String,
-    link: Option<HeaderValue>,
-    version: Option<HeaderValue>,
-) -> InnerRequest {
-    let mut request = InnerRequest::new(Full::new(Bytes::from(body)));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = like.uri().clone();
-    *request.headers_mut() = like.headers().clone();
-    let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    headers.remove(LAST_EVENT_ID);
-    let mut set = |name, value: Option<HeaderValue>| match value {
-        Some(value) => drop(headers.insert(name, value)),
-        None => drop(headers.remove(name)),
-    };
-    set(MCP_SESSION_ID, link);
-    set(MCP_PROTOCOL_VERSION, version);
-    if let Some(exchange) = like.extensions().get::<Exchange>() {
-        // It is our own message: nobody behind us should take it for the client's.
-        let ours = Exchange { message: None, ..exchange.clone() };
-        request.extensions_mut().insert(ours);
-    }
-    request
 }

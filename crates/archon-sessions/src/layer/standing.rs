@@ -9,15 +9,18 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 
 use super::accept::Accepts;
+use super::answer::{label, opens_stream, stream_head};
 use super::body::{
-    Arrived, InFlight, Logged, Nature, Observer, Replay, Rest, SessionBody, Watch, last_event,
+    AnswerFinder, Arrived, InFlight, Logged, Nature, Replay, Rest, SessionBody, Watch, last_event,
 };
-use super::early::{Awaited, Said, patiently, stream_head};
-use super::legacy::{exchange_of, label};
-use super::modern::inner_request;
-use super::renew::{StandingOrigin, opens_stream};
+use super::current::CurrentSession;
+use super::early::{Awaited, Said, patiently};
+use super::failure::CallFailed;
+use super::flow::{Answer, Flow, InnerRequest, InnerService};
+use super::reject;
+use super::renew::StandingOrigin;
+use super::request::{exchange_of, inner_request};
 use super::restore::Answered;
-use super::{Answer, CallFailed, Flow, Inner, InnerRequest, Session, reject};
 use crate::protocol::event_id::{EventId, EventOrigin, link_mark};
 use crate::protocol::names::LAST_EVENT_ID;
 use crate::session::Era;
@@ -37,7 +40,7 @@ struct Missed {
     last: Option<EventId>,
 }
 
-impl<S: Inner> Flow<S> {
+impl<S: InnerService> Flow<S> {
     /// Takes a GET.
     pub(super) async fn legacy_stream(self, parts: Parts) -> Answer<S> {
         let (admission, _) = match self.shared.admit(&parts, None).await {
@@ -119,7 +122,7 @@ impl<S: Inner> Flow<S> {
         admission: &Admission,
         after: Option<&HeaderValue>,
     ) -> InnerRequest {
-        let session = Session::of(&self.shared.tracker, &admission.presence, &[]);
+        let session = CurrentSession::of(&self.shared.tracker, &admission.presence, &[]);
         let mut request = inner_request(parts, Bytes::new(), exchange_of(admission), Some(session));
         request.headers_mut().remove(LAST_EVENT_ID);
         if let Some(after) = after {
@@ -194,7 +197,7 @@ impl<S: Inner> Flow<S> {
             nature: Nature::Standing,
             in_flight: InFlight::default(),
             status: parts.status,
-            observer: Observer::new(&parts.headers),
+            finder: AnswerFinder::new(&parts.headers),
             tracker,
         };
         let limit = self.shared.call_timeout();
@@ -228,7 +231,7 @@ impl<S: Inner> Flow<S> {
             nature: Nature::Standing,
             in_flight: InFlight::default(),
             status: StatusCode::OK,
-            observer: Observer::of_stream(),
+            finder: AnswerFinder::of_stream(),
             tracker,
         };
         let coming = Box::pin(async move {

@@ -8,9 +8,9 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use super::BoxError;
+use super::answer::opens_stream;
 use super::body::SessionBody;
-use super::renew::opens_stream;
+use super::failure::BoxError;
 use crate::protocol::answer::Scanner;
 use crate::protocol::names::X_ACCEL_BUFFERING;
 use crate::protocol::sse::{Events, Part};

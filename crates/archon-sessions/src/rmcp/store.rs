@@ -1,7 +1,7 @@
 //! Our tables behind rmcp's `SessionStore` and `EventStore`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::rmcp::transport::streamable_http_server::session::{
@@ -9,6 +9,7 @@ use ::rmcp::transport::streamable_http_server::session::{
     SessionStoreError,
 };
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::events::{EventName, Follower, common_stream, stored, stream_of};
 use super::kept::Kept;
@@ -95,7 +96,7 @@ impl RmcpStore {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

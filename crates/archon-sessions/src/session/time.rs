@@ -55,6 +55,7 @@ impl Timestamp {
     }
 
     /// Returns true for a moment of the years 0000 to 9999, which its text can show.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     pub(crate) fn is_of_our_calendar(self) -> bool {
         forms::READABLE.contains(&self.0)
     }

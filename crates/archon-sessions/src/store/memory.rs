@@ -1,9 +1,10 @@
 //! Keeps everything in memory: for tests, and for embedders who want no record.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     Batch, CallId, NodeRow, OpenCall, Price, Pruning, ReconnectAttempt, RefusedRequests,
@@ -78,7 +79,7 @@ impl MemoryStore {
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tables.lock()
     }
 }
 
@@ -127,6 +128,12 @@ impl SessionStore for MemoryStore {
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         Ok(self.tables().sessions.get(&id).cloned())
+    }
+
+    async fn continued_by(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        let tables = self.tables();
+        let heirs = tables.sessions.values().filter(|session| session.continues == Some(id));
+        Ok(heirs.max_by_key(|session| session.connected_at).cloned())
     }
 
     async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {

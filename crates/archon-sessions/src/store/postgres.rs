@@ -204,6 +204,17 @@ impl SessionStore for PostgresStore {
         rows.first().map(rows::read_session).transpose()
     }
 
+    async fn continued_by(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        const SQL: &str = concatcp!(
+            "SELECT ",
+            rows::SESSION_COLUMNS,
+            " FROM archon_mcp_sessions WHERE continues = $1 AND isfinite(connected_at)
+             ORDER BY connected_at DESC LIMIT 1"
+        );
+        let rows = self.read(sqlx::query(SQL).bind(id.as_uuid())).await?;
+        rows.first().map(rows::read_session).transpose()
+    }
+
     async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {
         const SQL: &str = concatcp!(
             "SELECT ",
@@ -506,7 +517,7 @@ fn refused(source: MigrateError, known: &Migrator) -> StoreError {
         }
         _ => "restore a copy from before, or give this version a database of its own".to_owned(),
     };
-    StoreError::Schema { advice, source }
+    StoreError::Schema { advice, source: source.into() }
 }
 
 /// Gives the work up after so long: an answer may never come from a machine that is gone.
@@ -523,6 +534,6 @@ fn unavailable(kind: io::ErrorKind, why: &'static str) -> StoreError {
 }
 
 fn begins_again(error: &StoreError) -> bool {
-    let StoreError::Unavailable(sqlx::Error::Database(error)) = error else { return false };
+    let Some(sqlx::Error::Database(error)) = error.of_database() else { return false };
     error.code().is_some_and(|code| BEGIN_AGAIN.contains(&&*code))
 }

@@ -16,6 +16,7 @@ pub struct StoredToken {
 }
 
 /// Reduces the tokens of each session to the last, as if they were written in turn.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) fn latest(all: &[StoredToken]) -> Vec<&StoredToken> {
     let mut latest: Vec<&StoredToken> = all.iter().rev().collect();
     // Stable, so of equals the last one stays. Sorted, so that two processes lock rows in the same order.

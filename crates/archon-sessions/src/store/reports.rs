@@ -11,6 +11,7 @@ mod minutes;
 mod refusals;
 mod requests;
 mod search;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod select;
 mod sessions;
 #[cfg(test)]

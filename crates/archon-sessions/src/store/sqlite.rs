@@ -155,6 +155,12 @@ impl SessionStore for SqliteStore {
         row.as_ref().map(rows::read_session).transpose()
     }
 
+    async fn continued_by(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        let row = sqlx::query(rows::CONTINUED_BY).bind(id.to_string());
+        let row = row.fetch_optional(&self.pool()).await?;
+        row.as_ref().map(rows::read_session).transpose()
+    }
+
     async fn sessions_of_key(&self, key: KeyDigest, max: u32) -> Result<Vec<Session>, StoreError> {
         let found = sqlx::query(rows::SESSIONS_OF_KEY).bind(key.to_string()).bind(max);
         let found = found.fetch_all(&self.pool()).await?;

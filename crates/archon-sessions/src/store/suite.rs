@@ -1,11 +1,21 @@
-//! What every store must show. Each backend runs all of it.
+//! What every store must show. Each backend runs all of it, and so can a store of your own, with the feature `testing`:
+//!
+//! ```
+//! use archon_sessions::{MemoryStore, store::suite};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! // In a test of yours, with your store; each promise has one of its own.
+//! suite::run(async || MemoryStore::new()).await;
+//! # }
+//! ```
+
+#![allow(clippy::unwrap_used)] // A promise that is not kept panics.
 
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::memory::MemoryStore;
-use super::sqlite::SqliteStore;
 use super::{
     Batch, CallId, NodeRow, OpenCall, Outcome, Pruning, ReconnectAttempt, RequestRow, SessionStore,
     StoredEvent, StoredToken, TokenUse, TokenUsed,
@@ -65,7 +75,8 @@ pub(super) fn request(session: SessionId) -> RequestRow {
 
 async fn what_is_written_is_found(store: &dyn SessionStore) {
     let mut first = session();
-    first.continues = Some(SessionId::random());
+    let before = SessionId::random();
+    first.continues = Some(before);
     first.principal = connection(&first).principal;
     first.user = User::known(Some("s".into()), Some("s@i.example".into()), Some("S\u{fc}".into()));
     let open = connection(&first);
@@ -73,10 +84,12 @@ async fn what_is_written_is_found(store: &dyn SessionStore) {
         Batch { created: vec![first.clone()], connections: vec![open.clone()], ..Batch::default() };
     store.apply(&batch).await.unwrap();
     assert_eq!(store.session(first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.continued_by(before).await.unwrap(), Some(first.clone()));
     assert_eq!(store.connection(open.handle).await.unwrap(), Some(open.clone()));
     assert_eq!(store.connections_of(first.id).await.unwrap(), vec![open.clone()]);
     assert_eq!(store.active().await.unwrap(), (vec![first], vec![open]));
     assert_eq!(store.session(SessionId::random()).await.unwrap(), None);
+    assert_eq!(store.continued_by(SessionId::random()).await.unwrap(), None);
     assert_eq!(store.connection(McpSessionId::random()).await.unwrap(), None);
     store.check().await.unwrap();
 }
@@ -404,20 +417,33 @@ async fn what_is_old_is_deleted_with_all_that_belongs_to_it(store: &dyn SessionS
     assert_eq!(store.connections_of(young.id).await.unwrap().len(), 1);
 }
 
-macro_rules! suite {
+macro_rules! promises {
     ($($test:ident),* $(,)?) => {
+        /// Opens a store for each promise, and sees whether it is kept. The name of each is printed before.
+        ///
+        /// # Panics
+        /// At the first promise that is not.
+        pub async fn run<S: SessionStore>(open: impl AsyncFn() -> S) {
+            $(
+                println!("{}", stringify!($test));
+                $test(&open().await).await;
+            )*
+        }
+
+        #[cfg(test)]
         mod memory_store {
             $(#[tokio::test]
             async fn $test() {
-                super::$test(&super::MemoryStore::new()).await;
+                super::$test(&crate::store::memory::MemoryStore::new()).await;
             })*
         }
 
+        #[cfg(test)]
         on_each_database! { $($test),* }
     };
 }
 
-suite! {
+promises! {
     what_is_written_is_found,
     a_user_may_become_known_later,
     a_batch_may_be_applied_again,
@@ -437,10 +463,11 @@ suite! {
     events_are_kept_until_they_are_forgotten,
 }
 
+#[cfg(test)]
 #[tokio::test]
 async fn requests_in_sqlite_read_as_the_contract_says() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("x.db")).await.unwrap();
+    let store = super::sqlite::SqliteStore::open(&folder.path().join("x.db")).await.unwrap();
     let first = session();
     let requests = vec![request(SessionId::random()), request(first.id)];
     let batch = Batch { created: vec![first.clone()], requests, ..Batch::default() };

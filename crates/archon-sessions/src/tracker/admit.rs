@@ -2,66 +2,33 @@
 //!
 //! `docs/decisions/0001-what-identifies-a-client.md` argues the order.
 
+mod adopt;
+mod find;
+mod proofs;
+mod rates;
+mod reconnect;
+mod resume;
+
+pub use find::NotActive;
+pub(super) use rates::AddressLimiter;
+pub use rates::{AddressRate, KeyedRate, Permit};
+pub(super) use reconnect::ReconnectLimiter;
+pub use reconnect::{Holder, ReconnectRate, ReconnectRefusal, ReconnectSettings, Reconnected};
+pub(super) use resume::Turns;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
-use super::{Affinity, ConnectionSetup, Durable, LiveConnection, Permit, Presence, Tracker};
+use super::memory::{Affinity, ConnectionSetup, Kin, LiveConnection, Presence, Proof};
+use super::{Durable, Tracker};
 use crate::protocol::{Envelope, Handle, Presented};
 use crate::session::{
-    ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, KeyDigest,
-    McpSessionId, Principal, Session, SessionId, Timestamp, User, idle_timeout,
+    ClientInfo, Connection, DisconnectReason, Era, Fingerprint, FingerprintKey, McpSessionId,
+    Principal, Session, SessionId, Timestamp, User, idle_timeout,
 };
-
-/// What showed that a request belongs to a session, in the order in which they are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Proof {
-    /// (1) `X-Archon-Session-Id`, shown by the authenticated principal whose session it is.
-    Header,
-    /// (2) The legacy connection's `Mcp-Session-Id`: a handle.
-    Connection,
-    /// (3) The cookie: a handle.
-    Cookie,
-    /// (4) The client's key: a proof that clients without cookies can show.
-    ClientKey,
-    /// (5) The same authenticated principal with the same client.
-    Principal,
-    /// (6) `X-Archon-Session-Id` and nothing else. An id is in lists and logs: it names a session for tracking, and shows
-    /// nothing.
-    Name,
-    /// (7) Peer address, user agent and client info: for tracking only.
-    Fingerprint,
-    /// (8) Nothing: the session is new.
-    New,
-}
-
-impl Proof {
-    /// Returns true if what it found may be used to reach state at an upstream, to get a token, and to end the
-    /// session. Whoever has seen an id knows it, and a fingerprint is a guess: two clients behind one address must never
-    /// meet in one upstream session.
-    pub fn reaches_upstream_state(self) -> bool {
-        match self {
-            Self::Header
-            | Self::Connection
-            | Self::Cookie
-            | Self::ClientKey
-            | Self::Principal
-            | Self::New => true,
-            Self::Name | Self::Fingerprint => false,
-        }
-    }
-}
-
-impl Proof {
-    /// Returns true if the client can be known again by it. The client of a new session may have been given a handle
-    /// that it does not keep: what it leaves behind then must be where it is looked for.
-    pub fn is_lasting(self) -> bool {
-        self != Self::New && self.reaches_upstream_state()
-    }
-}
 
 /// Who sends a request, as far as the network and authentication tell.
 #[derive(Clone, Debug, Default)]
@@ -133,58 +100,6 @@ pub struct Handshake {
     pub link: Option<HeaderValue>,
     /// What it is told again on that link.
     pub affinity: Affinity,
-}
-
-/// What joins requests that show no handle: a client's key, the principal's client, or a fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kin {
-    /// With the client's name: a key that somebody copies to another agent makes them no one client.
-    ClientKey(KeyDigest, Principal, Option<Box<str>>),
-    Principal(Principal, Option<Box<str>>, Option<Box<str>>),
-    Fingerprint(Fingerprint),
-}
-
-/// Returns what a caller without a handle can be guessed by; `None` for one who authenticated and needs no
-/// guess.
-pub(super) fn fingerprint(
-    key: &FingerprintKey,
-    caller: &Caller,
-    client: &ClientInfo,
-) -> Option<Fingerprint> {
-    if caller.principal.is_authenticated() {
-        return None;
-    }
-    let peer = caller.peer.map(|peer| peer.to_string()).unwrap_or_default();
-    let agent = caller.user_agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
-    let text = |text: &'_ Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
-    let (name, version) = (text(&client.name), text(&client.version));
-    Some(key.digest([peer.as_bytes(), agent, name.as_bytes(), version.as_bytes()]))
-}
-
-impl Kin {
-    /// Returns what finds a session for a request without a handle.
-    pub(super) fn of_session(session: &Session) -> Option<Self> {
-        if let Some(key) = session.client_key {
-            let name = session.client.name.clone();
-            return Some(Self::ClientKey(key, session.principal.clone(), name));
-        }
-        if session.era != Era::Modern {
-            return None;
-        }
-        if session.principal.is_authenticated() {
-            let ClientInfo { name, version, .. } = session.client.clone();
-            return Some(Self::Principal(session.principal.clone(), name, version));
-        }
-        session.fingerprint.map(Self::Fingerprint)
-    }
-
-    pub(super) fn proof(&self) -> Proof {
-        match self {
-            Self::ClientKey(..) => Proof::ClientKey,
-            Self::Principal(..) => Proof::Principal,
-            Self::Fingerprint(_) => Proof::Fingerprint,
-        }
-    }
 }
 
 impl Tracker {
@@ -310,8 +225,8 @@ impl Tracker {
             return self.redeem(ticket, session, permit, caller, now).await;
         }
         let kin = Kin::of_session(&session);
-        let known = kin.as_ref().and_then(|kin| self.inner.kin.pin().get(kin).cloned());
-        if let (Some(presence), Some(kin)) = (known.filter(|p| !p.has_ended()), &kin) {
+        let known = kin.as_ref().and_then(|kin| self.inner.memory.session_of_kin(kin));
+        if let (Some(presence), Some(kin)) = (known, &kin) {
             self.found(&presence, kin.proof(), now);
             return Ok(Admission { presence, proof: kin.proof(), connection: None, durable: None });
         }
@@ -379,7 +294,7 @@ impl Tracker {
                     timeout,
                     now,
                 );
-                match fingerprint.and_then(|digest| self.inner.orphans.take(digest, now)) {
+                match fingerprint.and_then(|digest| self.inner.memory.take_orphan(digest, now)) {
                     Some(presence) => {
                         self.found(&presence, Proof::Fingerprint, now);
                         let (proof, durable) = (Proof::Fingerprint, None);
@@ -398,7 +313,7 @@ impl Tracker {
     }
 
     /// Binds a new connection to the session that was found for it, and puts it on the way to the store.
-    pub(super) fn connect(
+    pub(in crate::tracker) fn connect(
         &self,
         admission: Admission,
         handle: McpSessionId,
@@ -540,11 +455,12 @@ impl Tracker {
     }
 
     /// Returns the active session of this id, or the one that continues it, if it is the caller's.
-    pub(super) fn own_presence(&self, id: SessionId, caller: &Caller) -> Option<Arc<Presence>> {
-        let sessions = self.inner.sessions.pin();
-        let heirs = self.inner.heirs.pin();
-        let is_own = |p: &&Arc<Presence>| !p.has_ended() && *p.principal() == caller.principal;
-        sessions.get(&id).filter(is_own).or_else(|| heirs.get(&id).filter(is_own)).cloned()
+    pub(in crate::tracker) fn own_presence(
+        &self,
+        id: SessionId,
+        caller: &Caller,
+    ) -> Option<Arc<Presence>> {
+        self.inner.memory.session_of(id, &caller.principal)
     }
 
     fn known_connection(
@@ -553,8 +469,8 @@ impl Tracker {
         upstream: &str,
         caller: &Caller,
     ) -> Option<Arc<LiveConnection>> {
-        let connections = self.inner.connections.pin();
-        connections.get(&handle).filter(|c| c.is_for(upstream, &caller.principal)).cloned()
+        let known = self.inner.memory.connection(handle);
+        known.filter(|connection| connection.is_for(upstream, &caller.principal))
     }
 
     /// A legacy request may name only its session: then it goes on with the latest connection of
@@ -575,11 +491,11 @@ impl Tracker {
     }
 
     /// Notes that a session was found, and says so in the log the first time it is found that way.
-    pub(super) fn found(&self, presence: &Arc<Presence>, proof: Proof, now: Timestamp) {
+    pub(in crate::tracker) fn found(&self, presence: &Arc<Presence>, proof: Proof, now: Timestamp) {
         presence.touch(now);
         // A client that holds a handle needs no guess, and nobody else may be guessed to be it.
         if proof != Proof::Fingerprint && presence.strike(self.inner.settings.guess_grace, now) {
-            self.inner.forget_kin(presence, |kin| kin.proof() == Proof::Fingerprint);
+            self.inner.memory.forget_guess(presence);
             let id = presence.id();
             self.inner.writer.durably(|batch| batch.unguessed.push(id));
         }
@@ -588,4 +504,17 @@ impl Tracker {
             tracing::info!(session_id = %id, ?proof, "Reusing valid session: {id}, by {proof:?}");
         }
     }
+}
+
+/// Returns what a caller without a handle can be guessed by; `None` for one who authenticated and needs no
+/// guess.
+fn fingerprint(key: &FingerprintKey, caller: &Caller, client: &ClientInfo) -> Option<Fingerprint> {
+    if caller.principal.is_authenticated() {
+        return None;
+    }
+    let peer = caller.peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let agent = caller.user_agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+    let text = |text: &'_ Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+    let (name, version) = (text(&client.name), text(&client.version));
+    Some(key.digest([peer.as_bytes(), agent, name.as_bytes(), version.as_bytes()]))
 }

@@ -1,15 +1,24 @@
 //! One request from its arrival to its row.
 
+mod annotations;
+mod cancellation;
+mod facts;
+mod ledger;
+
+pub use annotations::Annotations;
+pub(in crate::tracker) use annotations::Notepad;
+pub(in crate::tracker) use cancellation::Cancellation;
+pub(in crate::tracker) use facts::CallFacts;
+pub(in crate::tracker) use ledger::Interrupted;
+
+use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
-use super::annotations::{Annotations, Notepad};
-use super::cancellation::Cancellation;
-use super::ledger::CallFacts;
 use super::writer::Draft;
 use super::{Admission, Durable, LiveConnection, Presence, Tracker};
 use crate::events::{Failure, FinishedCall, Sign};
@@ -176,7 +185,7 @@ fn protocol_version(admission: &Admission, envelope: &Envelope) -> Text {
 }
 
 /// Shares a small body with the request; copies the beginning of a large one, to let the rest go.
-pub(super) fn kept(params: &Text) -> Bytes {
+pub(in crate::tracker) fn kept(params: &Text) -> Bytes {
     if params.len() <= TEXT_SHARED_MAX {
         params.clone().into_bytes()
     } else {

@@ -5,12 +5,14 @@
 //! longer than a moment is in the store as well, and survives us.
 
 mod state;
+mod streams;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::protocol::event_id::{EventId, StreamId};
 use crate::protocol::sse::Ended;
@@ -18,6 +20,7 @@ use crate::session::{McpSessionId, Timestamp};
 use crate::store::StoredEvent;
 use crate::tracker::StreamPlace;
 use state::State;
+pub(super) use streams::Names;
 
 /// What a stream is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +88,7 @@ impl StreamLog {
 
     /// Returns a stream that is over, from what the store has of it.
     pub(super) fn restored(mut self, events: Vec<StoredEvent>) -> Self {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut();
         self.total.fetch_add(state.restore(events), Relaxed);
         self
     }
@@ -271,13 +274,13 @@ impl StreamLog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
 impl Drop for StreamLog {
     fn drop(&mut self) {
-        let held = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).bytes;
+        let held = self.state.get_mut().bytes;
         self.total.fetch_sub(held, Relaxed);
     }
 }

@@ -6,26 +6,27 @@
 mod draft;
 mod failure;
 mod kept;
-#[cfg(test)]
-mod outage;
 mod prices;
+mod refusals;
+mod remembered;
 mod telling;
+#[cfg(test)]
+mod tests;
+mod tokens;
 mod touches;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, Shared};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
 use super::Settings;
-use super::ledger::CallFacts;
+use super::call::CallFacts;
 use super::log::StreamLog;
-use super::recovery::Remembered;
-use super::refusals::{Refusals, Refused};
-use super::tokens::Estimator;
 use crate::protocol::event_id::StreamId;
 use crate::session::{SessionId, Timestamp, User};
 use crate::store::{Batch, CallId, ReconnectAttempt, SessionStore, StoredEvent};
@@ -33,6 +34,10 @@ pub(super) use draft::Draft;
 use failure::Failure;
 use kept::Kept;
 use prices::Prices;
+use refusals::Refusals;
+pub use refusals::{Refused, causes};
+pub(super) use remembered::{BATCH_ROWS, Remembered};
+use tokens::Estimator;
 use touches::Touches;
 
 /// Rows wait at most this long: what a `kill -9` can lose of them is bounded by it.
@@ -302,7 +307,7 @@ impl Writer {
         });
         match spawned {
             Ok(thread) => {
-                *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+                *self.thread.lock() = Some(thread);
             }
             Err(error) => self.note_failure(&error.to_string()),
         }
@@ -312,7 +317,7 @@ impl Writer {
     pub(super) async fn stop(&self) {
         self.is_stopping.store(true, Relaxed);
         self.nudge.notify_one();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
@@ -401,6 +406,6 @@ impl Writer {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }

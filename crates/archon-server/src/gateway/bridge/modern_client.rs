@@ -5,6 +5,7 @@
 mod asked;
 mod call;
 mod flight;
+mod handover;
 mod link;
 mod links;
 mod news;
@@ -17,7 +18,7 @@ mod to_modern;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, Session};
+use archon_sessions::layer::{CallFailed, CurrentSession, Exchange, InnerRequest};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::session::Era;
 use http::StatusCode;
@@ -26,10 +27,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::gateway::catalog::Catalog;
 use crate::gateway::plain::Plain;
+use crate::gateway::succession::Peers;
 use crate::gateway::wire::Answer;
 use crate::gateway::wire::answer::{self, refused};
 use crate::gateway::wire::envelope;
 use crate::gateway::wire::message;
+pub use handover::GivenLink;
 use link::Link;
 use links::{Lease, Leased, Links};
 use parked::Parked;
@@ -54,11 +57,13 @@ struct Shared {
     /// What is said to the upstream after a client has gone.
     tasks: TaskTracker,
     stopping: CancellationToken,
+    /// Where links may be, and go to, during an upgrade.
+    peers: Arc<Peers>,
 }
 
 impl ModernClients {
     /// Returns the clients of an upstream: none yet. Looks after them from now on.
-    pub fn new(plain: Plain, catalog: Arc<Catalog>) -> Self {
+    pub fn new(plain: Plain, catalog: Arc<Catalog>, peers: Arc<Peers>) -> Self {
         let shared = Arc::new(Shared {
             plain,
             links: Links::default(),
@@ -66,6 +71,7 @@ impl ModernClients {
             catalog,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            peers,
         });
         // It ends with what it looks after, or when that is stopped.
         let (looked_after, stopping) = (Arc::downgrade(&shared), shared.stopping.clone());
@@ -173,6 +179,13 @@ impl ModernClients {
             link.refresh(request);
             return Ok(Leased::Link(Lease::shared(link.clone(), shared.clone())));
         }
+        if forgotten.is_none()
+            && open.is_none()
+            && let Some(link) = shared.taken_over(presence, request).await
+        {
+            *open = Some(link.clone());
+            return Ok(Leased::Link(Lease::shared(link, shared.clone())));
+        }
         Ok(match Link::open(&shared.plain, request, envelope).await? {
             Ok(link) => {
                 if forgotten.is_some() {
@@ -194,7 +207,7 @@ impl ModernClients {
     /// shows no proof that it is the same, and would not find out.
     fn loses_state(&self, request: &InnerRequest) {
         let name = self.shared.plain.name();
-        let Some(session) = request.extensions().get::<Session>() else { return };
+        let Some(session) = request.extensions().get::<CurrentSession>() else { return };
         if session.loses_state(name) {
             let (id, client) = (session.id(), session.client().kind());
             tracing::warn!(

@@ -3,6 +3,7 @@
 //! Three tasks belong to it: one writes to it, one relays its standard error, one reads what it says and sees
 //! it to its end. All end with it, and the upstream waits for them.
 
+mod handover;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -14,15 +15,17 @@ use std::time::{Duration, Instant};
 
 use archon_sessions::session::Era;
 use archon_sessions::tracker::Presence;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::launch::{Pipes, Process};
+use super::layout::Layout;
 use super::lines::Lines;
 use super::mailbox::Mailbox;
-
 use super::stderr::{Rate, Stderr};
 use super::table::{Left, Owner, Table};
 use crate::config::StdioConfig;
@@ -33,6 +36,9 @@ use crate::gateway::wire::message;
 const OUTGOING_MAX: usize = 64;
 /// What we tell it by ourselves: cancellations, of which there is one a call, and replies.
 const ASIDE_MAX: usize = 1024;
+
+use handover::{Access, Parts};
+pub use handover::{ChildState, Given, InUse};
 
 /// See the module.
 pub struct Child {
@@ -70,11 +76,38 @@ pub struct Child {
     pub greeting: OnceLock<Box<str>>,
     /// See `greeting`.
     pub is_initialized: AtomicBool,
+    /// Who uses it. Held for single operations, never across an await.
+    access: Mutex<Access>,
+    /// It goes to another process: its tasks let it go.
+    giving: CancellationToken,
+    /// Where they leave what they had.
+    parts: Mutex<Option<oneshot::Sender<Parts>>>,
 }
 
 struct Outgoing {
     line: Bytes,
     written: oneshot::Sender<()>,
+}
+
+/// What a child's tasks work with.
+struct Held {
+    process: Process,
+    stdin: pipe::Sender,
+    lines: Lines<pipe::Receiver>,
+    layout: Layout,
+    /// `None` if it has closed it.
+    stderr: Option<pipe::Receiver>,
+}
+
+/// The same, for the task that sees it to its end.
+struct Tasked {
+    process: Process,
+    lines: Lines<pipe::Receiver>,
+    layout: Layout,
+    /// Returns its standard input, and what is left to be written to it, if that is to go on elsewhere.
+    writing: JoinHandle<Option<(pipe::Sender, BytesMut)>>,
+    /// Returns its standard error, if that is to go on elsewhere.
+    relaying: JoinHandle<Option<pipe::Receiver>>,
 }
 
 /// The child ended, or was told to, before a message was written to it: it did not see it.
@@ -103,14 +136,31 @@ impl Child {
         let (process, pipes) = Process::launch(config)?;
         let (child, queue) = Self::new(upstream, catalog, era, is_shared);
         let Pipes { stdin, stdout, stderr } = pipes;
-        tasks.spawn(child.clone().write(stdin, queue));
+        let lines = Lines::new(stdout, config.message_bytes_max);
+        let layout = Layout::new(config.message_bytes_max);
+        let stderr = Some(stderr);
+        let held = Held { process, stdin, lines, layout, stderr };
+        Self::run(&child, held, queue, config, tasks, mourner);
+        Ok(child)
+    }
+
+    fn run(
+        child: &Arc<Self>,
+        held: Held,
+        queue: mpsc::Receiver<Outgoing>,
+        config: &StdioConfig,
+        tasks: &TaskTracker,
+        mourner: Arc<dyn Mourner>,
+    ) {
+        let Held { process, stdin, lines, layout, stderr } = held;
+        let writing = tasks.spawn(child.clone().write(stdin, queue));
         let relayed = child.clone();
         let relaying = tasks.spawn(async move {
-            relayed.stderr.relay(stderr, || relayed.label()).await;
+            let until = relayed.giving.clone();
+            relayed.stderr.relay(stderr?, until, || relayed.label()).await
         });
-        let lines = Lines::new(stdout, config.message_bytes_max);
-        tasks.spawn(child.clone().live(process, lines, relaying, config.clone(), mourner));
-        Ok(child)
+        let tasked = Tasked { process, lines, layout, writing, relaying };
+        tasks.spawn(child.clone().live(tasked, config.clone(), mourner));
     }
 
     /// Returns one without a process, and what is to be written to it.
@@ -144,6 +194,9 @@ impl Child {
             nonsense: Mutex::new(Rate::new(now)),
             greeting: OnceLock::new(),
             is_initialized: AtomicBool::new(false),
+            access: Mutex::default(),
+            giving: CancellationToken::new(),
+            parts: Mutex::default(),
         });
         (child, queue)
     }

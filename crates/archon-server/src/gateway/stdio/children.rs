@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::backoff::{Backoff, Wait};
-use super::child::{Child, Mourner};
+use super::child::{Child, Given, InUse, Mourner};
 use super::starting::{Starting, Starts};
 use crate::config::StdioConfig;
 use crate::gateway::catalog::Catalog;
@@ -24,6 +24,9 @@ use crate::gateway::wire::answer::{failure, not_running};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// More than any child takes to stop beyond its own limits.
 const STOP_SLACK: Duration = Duration::from_secs(8);
+
+/// What is looked at again that goes to another process.
+const GONE_WITHIN: Duration = Duration::from_millis(2);
 
 /// Whose a child is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +41,16 @@ pub enum Key {
     Common,
     /// Nobody's: it is asked which era it speaks, and stopped.
     Probe,
+}
+
+/// What is found under a key.
+pub enum Hold {
+    /// A child, which stays for as long as this is held.
+    Here(InUse),
+    /// One that is about to go to another process.
+    Leaving,
+    /// None.
+    Absent,
 }
 
 /// See the module.
@@ -100,21 +113,72 @@ impl Children {
         self.open().get(&key).filter(|child| child.is_open()).cloned()
     }
 
-    /// Returns the child that a legacy connection is on.
-    pub fn of_link(&self, link: Uuid) -> Option<Arc<Child>> {
-        let key = if self.config.shared { Key::SharedLegacy } else { Key::Link(link) };
-        self.find(key).filter(|child| child.table().has_link(link))
+    /// Returns the child of this key, to be used.
+    pub fn hold(&self, key: Key) -> Hold {
+        match self.find(key) {
+            Some(child) => child.in_use().map_or(Hold::Leaving, Hold::Here),
+            None => Hold::Absent,
+        }
     }
 
     /// Gives a modern client's session the child of the session that it continues.
-    pub fn inherit(&self, presence: &Presence) {
+    pub fn inherit(&self, session: SessionId, before: SessionId) {
         let mut open = self.open();
-        let key = Key::Session(presence.id());
-        if let Some(before) = presence.continues_from()
-            && !open.contains_key(&key)
-            && let Some(child) = open.remove(&Key::Session(before))
+        let (key, before) = (Key::Session(session), Key::Session(before));
+        // One that is on its way to another process is on its way by its old key.
+        let stays = |child: &Arc<Child>| child.in_use().is_some();
+        if !open.contains_key(&key)
+            && open.get(&before).is_some_and(stays)
+            && let Some(child) = open.remove(&before)
         {
             open.insert(key, child);
+        }
+    }
+
+    /// Returns the keys of those that may go to another process once no call is in flight.
+    pub fn resting(&self) -> Vec<Key> {
+        let open = self.open();
+        let rests = open
+            .iter()
+            .filter(|(key, child)| child.table().has_no_call() && !self.starts.has(**key));
+        rests.map(|(key, _)| *key).collect()
+    }
+
+    /// Returns whether there is none of this key yet, and one may be taken over.
+    pub fn has_place(&self, key: Key) -> bool {
+        !self.stopping.is_cancelled() && self.find(key).is_none()
+    }
+
+    /// Goes on with a child that another process had, which may be one more than there may be.
+    ///
+    /// # Errors
+    /// If what came with it is not what it should be.
+    pub fn resume(
+        self: &Arc<Self>,
+        key: Key,
+        given: Given,
+        presence: impl Fn(&str) -> Option<Arc<Presence>>,
+    ) -> std::io::Result<()> {
+        let mourner = Arc::new(Bereaved { children: self.clone(), key });
+        let of = (self.name.clone(), self.catalog.clone());
+        let tasks = (&self.tasks, mourner as Arc<dyn Mourner>);
+        let child = Child::resume(of, kind_of(key), given, presence, &self.config, tasks)?;
+        if child.has_answered() {
+            self.condition.answered();
+        }
+        self.open().insert(key, child);
+        Ok(())
+    }
+
+    /// Forgets a child that another process has.
+    pub fn forget(&self, child: &Arc<Child>) {
+        self.open().retain(|_, other| !Arc::ptr_eq(other, child));
+    }
+
+    /// Stops the children that have not answered their handshake in time.
+    pub fn stop_starting(&self) {
+        while let Some(starting) = self.starts.take_oldest() {
+            self.stop_child(starting.key);
         }
     }
 
@@ -123,11 +187,18 @@ impl Children {
     ///
     /// # Errors
     /// If it ends again and again, or there are as many as there may be and none is idle.
-    pub async fn find_or_start(self: &Arc<Self>, key: Key) -> Result<Arc<Child>, CallFailed> {
+    pub async fn find_or_start(self: &Arc<Self>, key: Key) -> Result<InUse, CallFailed> {
         let patience = Instant::now() + self.config.restart_grace;
         loop {
             let wait = match self.find_or_start_now(key)? {
-                Ok(child) => return Ok(child),
+                Ok(child) => match child.in_use() {
+                    Some(child) => return Ok(child),
+                    // It is gone in a moment.
+                    None => {
+                        tokio::time::sleep(GONE_WITHIN).await;
+                        continue;
+                    }
+                },
                 Err(wait) => wait,
             };
             if Instant::now() + wait.left > patience {
@@ -156,19 +227,13 @@ impl Children {
         if key != Key::Probe && open.len() >= self.config.children_max {
             self.make_room(&mut open)?;
         }
-        let (era, is_shared) = match key {
-            Key::Link(_) => (Era::Legacy, false),
-            Key::SharedLegacy => (Era::Legacy, true),
-            Key::Session(_) | Key::Probe => (Era::Modern, false),
-            Key::Common => (Era::Modern, true),
-        };
         let name = self.name.clone();
         let mourner = Arc::new(Bereaved { children: self.clone(), key });
         let child = Child::start(
             name,
             &self.config,
             self.catalog.clone(),
-            (era, is_shared),
+            kind_of(key),
             &self.tasks,
             mourner,
         )
@@ -296,6 +361,16 @@ impl Children {
 
     fn backoff(&self) -> MutexGuard<'_, Backoff> {
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the era of a child, and whether clients share it.
+fn kind_of(key: Key) -> (Era, bool) {
+    match key {
+        Key::Link(_) => (Era::Legacy, false),
+        Key::SharedLegacy => (Era::Legacy, true),
+        Key::Session(_) | Key::Probe => (Era::Modern, false),
+        Key::Common => (Era::Modern, true),
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::HeaderValue;
 use uuid::Uuid;
 
-use super::child::{Child, Pending};
+use super::child::{Child, InUse, Pending};
 use super::children::{Children, Key};
 use super::mailbox::{Event, Mailbox, Next, Role};
 use super::starting::Starting;
@@ -32,24 +32,33 @@ impl StdioUpstream {
     /// Opens a connection: starts its child and passes the handshake on.
     pub(super) async fn initialize(
         &self,
+        shared: Option<InUse>,
         sender: &Sender,
         message: &Message,
     ) -> Result<Answer, CallFailed> {
         let greeted = if self.children.config().shared {
             let _turn = self.greeting.lock().await;
-            self.greet_shared(sender, message).await?
+            self.greet_shared(shared, sender, message).await?
         } else {
             let params = params_of(message);
+            let in_use;
             // Whoever says the same gets what was started for it: it may well be the same client's next try.
             let starting = match self.children.take_starting(|one| one.params == params) {
-                Some(starting) => starting,
+                Some(starting) => {
+                    in_use = starting.child.in_use();
+                    starting
+                }
                 None => {
                     let link = Uuid::new_v4();
                     let child = self.children.find_or_start(Key::Link(link)).await?;
-                    self.start_greeting(Key::Link(link), child, link, params, message)?
+                    let greeted = (*child).clone();
+                    in_use = Some(child);
+                    self.start_greeting(Key::Link(link), greeted, link, params, message)?
                 }
             };
-            self.greet(starting, sender, message).await?
+            let greeted = self.greet(starting, sender, message).await?;
+            drop(in_use);
+            greeted
         };
         let Greeted { link, pending, event } = greeted;
         let mut answer = events::events(pending.mailbox().clone(), pending);
@@ -64,19 +73,25 @@ impl StdioUpstream {
     /// Opens a connection on the child that all share: it is greeted once, with what the first client said.
     async fn greet_shared(
         &self,
+        shared: Option<InUse>,
         sender: &Sender,
         message: &Message,
     ) -> Result<Greeted, CallFailed> {
         let key = Key::SharedLegacy;
-        let child = self.children.find_or_start(key).await?;
+        let child = match shared {
+            Some(child) if child.is_open() => child,
+            Some(_) | None => self.children.find_or_start(key).await?,
+        };
         if let Some(greeting) = child.greeting.get() {
-            return Ok(greeted_before(child.clone(), greeting, sender, message));
+            return Ok(greeted_before((*child).clone(), greeting, sender, message));
         }
         let starting = match self.children.take_starting(|one| one.key == key) {
             Some(starting) => starting,
-            None => self.start_greeting(key, child, Uuid::new_v4(), params_of(message), message)?,
+            None => {
+                let (child, params) = ((*child).clone(), params_of(message));
+                self.start_greeting(key, child, Uuid::new_v4(), params, message)?
+            }
         };
-        let child = starting.child.clone();
         let greeted = self.greet(starting, sender, message).await?;
         if greeted.event.code().is_none()
             && let Some(result) = message::result(&greeted.event.json)

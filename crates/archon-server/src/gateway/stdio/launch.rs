@@ -33,7 +33,8 @@ pub struct Pipes {
 
 /// A command that was started, with its supervisor.
 pub struct Process {
-    supervisor: Child,
+    /// `None` if a predecessor of ours started it: it is no child of this process.
+    supervisor: Option<Child>,
     reports: Lines<BufReader<OwnedReadHalf>>,
     orders: OwnedWriteHalf,
     /// The command, and its process group.
@@ -79,6 +80,7 @@ impl Process {
             stdout: pipe::Receiver::from_owned_fd(stdout.into())?,
             stderr: pipe::Receiver::from_owned_fd(stderr.into())?,
         };
+        let supervisor = Some(supervisor);
         Ok((Self { supervisor, reports, orders, leader: None }, pipes))
     }
 
@@ -113,10 +115,44 @@ impl Process {
 
     /// Waits until nothing of it is left, and for longer than that may take: then it is killed.
     pub async fn gone(&mut self, limit: Duration) {
-        if tokio::time::timeout(limit, self.supervisor.wait()).await.is_err() {
+        let Some(supervisor) = &mut self.supervisor else {
+            // Its supervisor is the last that closes the control socket.
+            let gone = async { while let Ok(Some(_)) = self.reports.next_line().await {} };
+            if tokio::time::timeout(limit, gone).await.is_err() {
+                self.kill_group();
+            }
+            return;
+        };
+        if tokio::time::timeout(limit, supervisor.wait()).await.is_err() {
             self.kill_group();
-            let _ = self.supervisor.kill().await;
+            if let Some(supervisor) = &mut self.supervisor {
+                let _ = supervisor.kill().await;
+            }
         }
+    }
+
+    /// Returns the control socket, for another process of ours: it goes on with [`Process::resume`].
+    ///
+    /// # Errors
+    /// If the runtime does not let it go.
+    pub fn into_control(self) -> io::Result<OwnedFd> {
+        let reports = self.reports.into_inner().into_inner();
+        let socket = reports.reunite(self.orders).map_err(io::Error::other)?;
+        Ok(socket.into_std()?.into())
+    }
+
+    /// Goes on with a command that runs, as the leader of this process group.
+    ///
+    /// # Errors
+    /// If this is no control socket.
+    pub fn resume(control: OwnedFd, leader: i32) -> io::Result<Self> {
+        let control = StdUnixStream::from(control);
+        control.set_nonblocking(true)?;
+        let (reports, orders) = UnixStream::from_std(control)?.into_split();
+        let reports = BufReader::new(reports).lines();
+        // 1 is nobody's group but the whole system's.
+        let leader = Pid::from_raw(leader).filter(|_| leader > 1);
+        Ok(Self { supervisor: None, reports, orders, leader })
     }
 
     fn kill_group(&self) {

@@ -49,6 +49,22 @@ impl Layout {
         Self { held: BytesMut::new(), brackets: Brackets::default(), since: None, bytes_max }
     }
 
+    /// Returns one that holds the beginning of a text already.
+    pub fn resume(bytes_max: usize, held: &[u8], now: Instant) -> Self {
+        let mut layout = Self::new(bytes_max);
+        if !held.is_empty() {
+            // Its end was not in it.
+            let _ = layout.brackets.end_in(held);
+            layout.hold(held, now);
+        }
+        layout
+    }
+
+    /// Returns what it holds.
+    pub fn into_held(self) -> BytesMut {
+        self.held
+    }
+
     /// Takes a line, with what ended it. `is_message` says whether a text is a message as it is.
     pub fn feed(
         &mut self,
@@ -278,6 +294,18 @@ mod tests {
             fed(&[&format!("sent {message} in 3 ms")]),
             [format!("stray sent {message} in 3 ms")]
         );
+    }
+
+    #[test]
+    fn another_one_goes_on_in_the_middle_of_a_text() {
+        let now = Instant::now();
+        let mut layout = Layout::new(100);
+        layout.feed(&Bytes::from_static(b"{\"a\": [\"}\",\n"), now, |_| false);
+        let mut layout = Layout::resume(100, &layout.into_held(), now);
+        assert!(layout.due().is_some());
+        let pieces = layout.feed(&Bytes::from_static(b"1]}\n"), now, |_| false);
+        assert_eq!(pieces, [Piece::Text(Bytes::from_static(b"{\"a\": [\"}\",\n1]}"))]);
+        assert!(Layout::resume(100, b"", now).due().is_none());
     }
 
     #[test]

@@ -51,6 +51,19 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self { source, buffer, searched, bytes_max, skipped: None, looked_at, is_over }
     }
 
+    /// Returns a reader that goes on from what another one has read of a line, or skips the rest of one.
+    pub fn resume(source: R, bytes_max: usize, unread: &[u8], is_skipping: bool) -> Self {
+        let mut lines = Self::new(source, bytes_max);
+        lines.buffer.extend_from_slice(unread);
+        lines.skipped = is_skipping.then(Skipped::default);
+        lines
+    }
+
+    /// Returns what it reads from, what it has read and not returned, and whether it skips a line.
+    pub fn into_parts(self) -> (R, BytesMut, bool) {
+        (self.source, self.buffer, self.skipped.is_some())
+    }
+
     /// Returns the next line that is not empty; `None` at the end. Nothing is lost when this is dropped before it is
     /// done.
     pub async fn next(&mut self) -> Option<Line> {
@@ -170,6 +183,23 @@ mod tests {
             lines,
             [whole("{\"a\":1}\r"), whole("second\r"), whole("third\n"), whole("\0unfinished")]
         );
+    }
+
+    #[tokio::test]
+    async fn another_reader_goes_on_in_the_middle_of_a_line() {
+        let (mut writer, reader) = tokio::io::duplex(1000);
+        let mut lines = Lines::new(reader, 100);
+        writer.write_all(b"first\nsec").await.unwrap();
+        assert_eq!(lines.next().await, Some(whole("first\n")));
+        let (reader, unread, is_skipping) = lines.into_parts();
+        assert!(!is_skipping);
+        let mut lines = Lines::resume(reader, 100, &unread, is_skipping);
+        writer.write_all(b"ond\n").await.unwrap();
+        assert_eq!(lines.next().await, Some(whole("second\n")));
+
+        let mut lines = Lines::resume(&b"rest\nafter\n"[..], 100, b"", true);
+        assert_eq!(lines.next().await, Some(Line::TooLong(Vec::new())));
+        assert_eq!(lines.next().await, Some(whole("after\n")));
     }
 
     #[tokio::test]

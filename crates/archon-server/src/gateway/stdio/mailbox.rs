@@ -150,6 +150,12 @@ impl Mailbox {
         state.queue.drain(..).collect()
     }
 
+    /// Returns how much is in it.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.state().queue.len()
+    }
+
     /// Returns whether its end is known.
     #[cfg(test)]
     pub fn has_ended(&self) -> bool {

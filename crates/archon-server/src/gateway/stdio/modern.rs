@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use archon_sessions::layer::CallFailed;
 use archon_sessions::protocol::Envelope;
-use archon_sessions::tracker::Proof;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::child::{Child, Pending, Unsent};
-use super::children::Key;
+use super::child::{Child, InUse, Pending, Unsent};
 use super::events;
 use super::mailbox::{self, Next};
 use super::table::Owner;
-use super::{Sender, StdioUpstream};
+use super::{Incoming, Sender, StdioUpstream};
 use crate::gateway::catalog::Page;
 use crate::gateway::wire::Answer;
 use crate::gateway::wire::answer::{self, KEEP_ALIVE, failure};
@@ -27,22 +25,15 @@ impl StdioUpstream {
     /// Answers a request of the modern era.
     pub(super) async fn modern(
         &self,
-        sender: &Sender,
+        mut found: Option<InUse>,
+        incoming: &Incoming,
         message: &Message,
-        headers: &HeaderMap,
-        envelope: Option<&Envelope>,
     ) -> Result<Answer, CallFailed> {
-        let is_proven = sender.proof.is_some_and(Proof::reaches_upstream_state);
-        let session = sender.presence.as_ref().map(|presence| presence.id());
-        let (key, owner) = match session {
-            Some(id) if is_proven && !self.children.config().shared => {
-                (Key::Session(id), Owner::Session(id))
-            }
-            Some(id) => (Key::Common, Owner::Session(id)),
-            None => (Key::Common, Owner::Nobody),
-        };
+        let Incoming { sender, headers, envelope, .. } = incoming;
+        let key = sender.modern_key(self.children.config().shared);
+        let owner = sender.session.map_or(Owner::Nobody, Owner::Session);
         if message.kind != Kind::Request {
-            return match self.children.find(key) {
+            return match found {
                 Some(child) => {
                     let passed = self.pass(&child, owner, message).await;
                     Ok(passed.unwrap_or_else(|_| answer::empty(StatusCode::ACCEPTED)))
@@ -52,17 +43,17 @@ impl StdioUpstream {
         }
         let mut ended = None;
         for _ in 0..TRIES {
-            if let (Key::Session(_), Some(presence)) = (key, &sender.presence) {
-                self.children.inherit(presence);
-            }
-            let child = self.children.find_or_start(key).await?;
+            let child = match found.take() {
+                Some(child) => child,
+                None => self.children.find_or_start(key).await?,
+            };
             child.touch(owner, sender.presence.as_ref());
-            if let Some(envelope) = envelope.filter(|_| message.method == "tools/call") {
+            if let Some(envelope) = envelope.as_ref().filter(|_| message.method == "tools/call") {
                 self.check_mirrored(&child, owner, headers, envelope).await?;
             }
             match self.send(&child, owner, sender, message).await {
                 Ok(pending) => return self.answer_modern(pending).await,
-                Err(Unsent) => ended = Some(child),
+                Err(Unsent) => ended = Some((*child).clone()),
             }
         }
         let Some(child) = ended else { return Err(CallFailed::unreachable(self.name())) };
@@ -140,7 +131,8 @@ impl StdioUpstream {
         message: &Message,
     ) -> Option<Pending> {
         let era = archon_sessions::session::Era::Modern;
-        let ours = Sender { era, presence: None, proof: None, is_ours: true };
+        let (session, continues, presence) = (None, None, None);
+        let ours = Sender { era, session, continues, presence, is_proven: false, is_ours: true };
         self.send(child, owner, &ours, message).await.ok()
     }
 }

@@ -48,7 +48,7 @@ pub async fn speaks(children: &Arc<Children>, eras: &Arc<Knowledge>) -> Result<S
         );
         let speaks = Speaks::LegacyOnly(legacy_versions());
         eras.guess(speaks.clone());
-        wait_on(children, eras, child, pending);
+        wait_on(children, eras, (*child).clone(), pending);
         return Ok(speaks);
     };
     if answer.is_none() {

@@ -52,6 +52,11 @@ impl Starts {
         self.kept().iter().any(|one| one.child.is_open())
     }
 
+    /// Returns true if the child of this key is one of them.
+    pub fn has(&self, key: Key) -> bool {
+        self.kept().iter().any(|one| one.key == key)
+    }
+
     /// Takes out the oldest one.
     pub fn take_oldest(&self) -> Option<Starting> {
         self.take(|_| true)

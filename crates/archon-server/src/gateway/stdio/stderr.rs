@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+use tokio_util::sync::CancellationToken;
 
 /// A line longer than this is cut.
 const LINE_BYTES_MAX: usize = 4 * 1024;
@@ -31,12 +32,25 @@ impl Stderr {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Logs what comes. `label` says of whom, as far as that is known by then.
-    pub async fn relay(&self, mut pipe: pipe::Receiver, label: impl Fn() -> (i32, Option<String>)) {
+    /// Goes on from what another reader has heard last.
+    pub fn resume(&self, last: String) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
+
+    /// Logs what comes, until `until` is cancelled: then it returns the pipe. `label` says of whom, as far as that is
+    /// known by then.
+    pub async fn relay(
+        &self,
+        mut pipe: pipe::Receiver,
+        until: CancellationToken,
+        label: impl Fn() -> (i32, Option<String>),
+    ) -> Option<pipe::Receiver> {
         let (mut line, mut is_cut) = (Vec::new(), false);
         let mut rate = Rate::new(Instant::now());
         let mut chunk = [0; 4 * 1024];
-        while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
+        // What was not read stays in the pipe.
+        while let Some(read) = until.run_until_cancelled(pipe.read(&mut chunk)).await {
+            let Ok(read @ 1..) = read else { break };
             for byte in &chunk[..read] {
                 match byte {
                     b'\n' => {
@@ -53,6 +67,7 @@ impl Stderr {
         if rate.dropped > 0 {
             self.tell_dropped(rate.dropped, &label);
         }
+        until.is_cancelled().then_some(pipe)
     }
 
     fn log(

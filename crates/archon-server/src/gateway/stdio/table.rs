@@ -12,10 +12,13 @@
 //! Ids and tokens are compared as SDK clients compare them: `"7"` and `7.0` are 7, where no other call can be meant.
 //! The modern era has no GET streams and no requests from servers (MCP 2026-07-28, Basic).
 
+mod handover;
 mod links;
 mod questions;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +26,7 @@ use archon_sessions::layer::CallFailed;
 use archon_sessions::session::{Era, SessionId};
 use archon_sessions::tracker::Presence;
 use bytes::Bytes;
+pub use handover::TableState;
 use questions::Questions;
 use uuid::Uuid;
 
@@ -39,6 +43,33 @@ pub enum Owner {
     /// One without a session yet.
     Nobody,
 }
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(link) => write!(f, "link {link}"),
+            Self::Session(session) => write!(f, "session {session}"),
+            Self::Nobody => f.write_str("nobody"),
+        }
+    }
+}
+
+impl FromStr for Owner {
+    type Err = Unknown;
+
+    fn from_str(text: &str) -> Result<Self, Unknown> {
+        match text.split_once(' ') {
+            Some(("link", link)) => link.parse().map(Self::Link).map_err(|_| Unknown),
+            Some(("session", id)) => id.parse().map(Self::Session).map_err(|_| Unknown),
+            None if text == "nobody" => Ok(Self::Nobody),
+            _ => Err(Unknown),
+        }
+    }
+}
+
+/// What another process says is nothing that we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown;
 
 /// See the module.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::theirs::{Next, Theirs};
-use crate::layer::BoxError;
+use crate::layer::failure::BoxError;
 
 /// A stream on which the server speaks by itself is read on for so long, for a client that lost its
 /// network; clients come back within seconds.

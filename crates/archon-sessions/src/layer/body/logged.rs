@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 
 use crate::protocol::event_id::{EventOrigin, link_mark};
 use crate::protocol::sse::{Ended, Naming, Renumber, Retry, first_event, first_message};
-use crate::tracker::{LiveConnection, Purpose, Sent, StreamLog, Tracker};
+use crate::tracker::{Call, LiveConnection, Purpose, Sent, StreamLog, Tracker};
 
 /// The first event of a stream that has nothing to say yet. Its client may come back after half a second: what
 /// it missed waits for it.
@@ -52,6 +52,15 @@ struct Resumed {
 }
 
 impl Logged {
+    /// Opens a stream that is to answer these calls.
+    pub fn of_calls(tracker: &Tracker, on: &Arc<LiveConnection>, calls: &[Call]) -> Self {
+        let purpose = match calls {
+            [call] => Purpose::Request(call.id().into()),
+            _ => Purpose::Batch,
+        };
+        Self::open(tracker, on, purpose)
+    }
+
     /// Opens a stream.
     pub fn open(tracker: &Tracker, connection: &Arc<LiveConnection>, purpose: Purpose) -> Self {
         let log = tracker.open_log(connection, purpose);

@@ -12,8 +12,7 @@ use http_body::Frame;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::silence::Silence;
-use crate::layer::failure::CallFailed;
-use crate::layer::reject::error_event;
+use crate::layer::failure::{CallFailed, error_event};
 use crate::protocol::event_id::{EventId, EventOrigin, StreamId};
 use crate::tracker::{Missing, Purpose, Reader, StreamLog, StreamPlace, Tracker};
 

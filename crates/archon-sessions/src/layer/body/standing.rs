@@ -2,8 +2,10 @@
 //! then this one goes on without its client, into the log that the other one is read from.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::theirs::{Next, Theirs};
 use crate::tracker::Source;
@@ -65,7 +67,7 @@ impl<B> Standing<B> {
     }
 
     fn held(&self) -> MutexGuard<'_, Held<B>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 

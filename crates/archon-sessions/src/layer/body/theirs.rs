@@ -16,8 +16,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::message::AsEvent;
 use super::silence::Silence;
 use super::watch::{Passed, Watch};
-use crate::layer::BoxError;
-use crate::layer::failure::CallFailed;
+use crate::layer::failure::{BoxError, CallFailed};
 use crate::protocol::sse::is_event_stream;
 use crate::tracker::{Reader, StreamLog};
 
@@ -133,7 +132,7 @@ where
         let closing = watch.as_ref().and_then(Watch::closing).map(Box::pin);
         let standing = watch.as_ref().filter(|watch| watch.is_standing());
         let reader = standing.and_then(|watch| watch.logged.as_ref()).map(|l| l.log().reader());
-        let is_stream = watch.as_ref().is_some_and(|watch| watch.observer.is_sse());
+        let is_stream = watch.as_ref().is_some_and(|watch| watch.finder.is_sse());
         Self {
             source,
             missed: VecDeque::new(),
@@ -328,7 +327,7 @@ where
         }
         self.source = Source::Over;
         let watch = self.watch.as_mut()?;
-        let is_whole = watch.observer.is_sse() && !watch.is_waiting();
+        let is_whole = watch.finder.is_sse() && !watch.is_waiting();
         let failed = CallFailed::lost(&watch.upstream);
         let passed = watch.failed(&failed);
         if passed.bytes.is_empty() && !is_whole {

@@ -8,17 +8,17 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::finder::{AnswerFinder, Seen};
 use super::in_flight::InFlight;
 use super::logged::Logged;
-use super::observer::{Observer, Seen};
-use crate::layer::failure::CallFailed;
-use crate::layer::modern::CANCELLED;
-use crate::layer::reject::error_event;
+use crate::layer::failure::{CallFailed, error_event};
 use crate::protocol::answer::Verdict;
 use crate::session::Era;
 use crate::store::Outcome;
 use crate::tracker::{Call, Durable, Ending, StreamPlace, Tracker};
 
+/// What the row of a call says whose client closed its stream (MCP 2026-07-28, Cancellation).
+pub const CANCELLED: &str = "cancelled by its client";
 /// The last event of a stream whose call was taken back. A blank line first: what was cut off must not run into it.
 const NO_ANSWER: Bytes = Bytes::from_static(b"\n\ndata: \n\n");
 
@@ -48,7 +48,7 @@ pub struct Watch {
     /// The id that its call has at the inner service.
     pub in_flight: InFlight,
     pub status: StatusCode,
-    pub observer: Observer,
+    pub finder: AnswerFinder,
 }
 
 /// What is to be sent on.
@@ -94,7 +94,7 @@ impl Watch {
             None => bytes,
         };
         let mut seen = Vec::new();
-        let is_sign = self.observer.saw(&bytes, &mut |answer| seen.push(answer));
+        let is_sign = self.finder.saw(&bytes, &mut |answer| seen.push(answer));
         let answered = self.answered(seen);
         let is_answered = !answered.is_empty() && self.calls.is_empty();
         // The log comes first, so that an answer is stored in the commit of its call's end.
@@ -144,7 +144,7 @@ impl Watch {
         link: Option<&HeaderValue>,
         after: Option<Vec<u8>>,
     ) {
-        self.observer.begin_again(headers);
+        self.finder.begin_again(headers);
         self.in_flight.begin_again();
         if let Some(logged) = &mut self.logged {
             logged.go_on(link, after);
@@ -155,12 +155,12 @@ impl Watch {
     /// that.
     pub fn ended(&mut self) -> Passed {
         let mut seen = Vec::new();
-        self.observer.ended(&mut |answer| seen.push(answer));
+        self.finder.ended(&mut |answer| seen.push(answer));
         let mut durable: Vec<Durable> =
             self.answered(seen).into_iter().filter_map(|(call, ending)| call.end(ending)).collect();
         if self.nature == Nature::Subscription {
             self.close();
-        } else if self.observer.is_sse() && !self.calls.is_empty() {
+        } else if self.finder.is_sse() && !self.calls.is_empty() {
             return self.failed(&CallFailed::lost(&self.upstream));
         }
         for call in std::mem::take(&mut self.calls) {
@@ -174,7 +174,7 @@ impl Watch {
     pub fn failed(&mut self, failed: &CallFailed) -> Passed {
         let (mut events, mut durable) = (String::new(), Vec::new());
         let calls = std::mem::take(&mut self.calls);
-        if self.observer.is_sse() && !calls.is_empty() {
+        if self.finder.is_sse() && !calls.is_empty() {
             // A blank line first: what was cut off must not run into what we say.
             events.push_str("\n\n");
             calls.iter().for_each(|call| events.push_str(&error_event(call.id(), failed)));
@@ -249,7 +249,7 @@ impl Watch {
     }
 
     fn close(&mut self) {
-        let response_bytes = self.observer.bytes();
+        let response_bytes = self.finder.bytes();
         for call in std::mem::take(&mut self.calls) {
             let ending = Ending::without_error(response_bytes);
             let _ = call.end(ending);

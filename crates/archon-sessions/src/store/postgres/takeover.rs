@@ -68,7 +68,7 @@ pub(super) async fn take_over(
                 "the tables {names} that are there could not be taken over; rename them, or give the gateway a \
                  database of its own"
             ),
-            source: MigrateError::Execute(error),
+            source: MigrateError::Execute(error).into(),
         },
         error => error.into(),
     })?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 
-use crate::store::StoreError;
+use crate::store::{Cause, StoreError};
 
 /// SQLite's codes for a page that makes no sense, and for a file that is no database.
 const CODES: [i32; 2] = [11, 26];
@@ -16,7 +16,9 @@ const READ_WHOLE_MAX: u64 = 32 * 1024 * 1024;
 /// Says of an error that comes from damage which file is damaged.
 pub(super) fn named(error: StoreError, path: &Path) -> StoreError {
     match error {
-        StoreError::Unavailable(source) if is_damage(&source) => damaged(source, path),
+        StoreError::Unavailable(source) if source.downcast_ref().is_some_and(is_damage) => {
+            damaged(source, path)
+        }
         other => other,
     }
 }
@@ -78,6 +80,6 @@ fn is_damage(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| CODES.contains(&(code & 0xff)))
 }
 
-fn damaged(source: sqlx::Error, path: &Path) -> StoreError {
-    StoreError::Damaged { path: path.display().to_string(), source }
+fn damaged(source: impl Into<Cause>, path: &Path) -> StoreError {
+    StoreError::Damaged { path: path.display().to_string(), source: source.into() }
 }

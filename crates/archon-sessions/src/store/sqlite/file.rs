@@ -5,9 +5,10 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -38,11 +39,11 @@ pub struct Readers(
 impl Readers {
     /// Returns the pool that reads the file that is open now.
     pub fn pool(&self) -> SqlitePool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 
     fn replace(&self, pool: SqlitePool) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = pool;
+        *self.0.write() = pool;
     }
 }
 

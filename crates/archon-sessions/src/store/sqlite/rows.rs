@@ -77,6 +77,12 @@ pub(super) const SESSION: &str = const_format::concatcp!(
     READABLE
 );
 
+pub(super) const CONTINUED_BY: &str = const_format::concatcp!(
+    "SELECT * FROM archon_mcp_sessions WHERE continues = ? AND ",
+    READABLE,
+    " ORDER BY connected_at DESC LIMIT 1"
+);
+
 /// The latest of a client's key.
 pub(super) const SESSIONS_OF_KEY: &str = const_format::concatcp!(
     "SELECT * FROM archon_mcp_sessions WHERE client_key_hash = ?1 AND ",

@@ -40,8 +40,10 @@ pub(super) async fn missing(path: &Path) -> Result<Vec<SchemaStep>, StoreError> 
     const IS_NEW: &str = "SELECT count(*) = 0 FROM sqlite_master WHERE name = '_sqlx_migrations'";
     let mut taken: Vec<Taken> = Vec::new();
     if !path.exists() {
-        return steps::missing(&MIGRATIONS, &taken)
-            .map_err(|source| StoreError::Schema { advice: WAY_OUT.to_owned(), source });
+        return steps::missing(&MIGRATIONS, &taken).map_err(|source| StoreError::Schema {
+            advice: WAY_OUT.to_owned(),
+            source: source.into(),
+        });
     }
     let mut file = SqliteConnectOptions::new().filename(path).read_only(true).connect().await?;
     if !sqlx::query_scalar::<_, bool>(IS_NEW).fetch_one(&mut file).await? {
@@ -73,10 +75,12 @@ async fn refused(source: MigrateError, writer: &mut SqliteConnection) -> StoreEr
         // The file cannot be read or written: that is not about the schema.
         _ => match source {
             MigrateError::Execute(error) => return error.into(),
-            source => return StoreError::Schema { advice: WAY_OUT.to_owned(), source },
+            source => {
+                return StoreError::Schema { advice: WAY_OUT.to_owned(), source: source.into() };
+            }
         },
     };
-    StoreError::Schema { advice, source }
+    StoreError::Schema { advice, source: source.into() }
 }
 
 /// The latest version that has used a file: SQLite's `user_version`, three decimal digits a part.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::protocol::Found;
 use crate::session::Timestamp;
 use crate::store::{Outcome, Price, RequestRow};
-use crate::tracker::ledger::CallFacts;
+use crate::tracker::call::CallFacts;
 use crate::tracker::observer::{EndedRequest, ErrorType, Observer};
-use crate::tracker::tokens::Estimator;
 
 use super::prices::Prices;
+use super::tokens::Estimator;
 
 /// Stored error messages are cut off after so many characters.
 const ERROR_CHARS_MAX: usize = 500;

@@ -2,14 +2,13 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{DURABLE_LIMIT, FLUSH_EVERY, Writer};
+use super::{DURABLE_LIMIT, FLUSH_EVERY, Remembered, Writer};
 use crate::store::{Batch, LostHistory, StoreError};
-use crate::tracker::recovery::Remembered;
 
 /// A store that failed is tried again after so long.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -37,7 +36,7 @@ impl Failure {
     }
 
     pub(super) fn reason(&self) -> Option<String> {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reason.lock().clone()
     }
 }
 
@@ -179,7 +178,7 @@ impl Writer {
 
     pub(super) fn note_failure(&self, what: &str) {
         // The reason first: whoever sees the failure finds it.
-        *self.failure.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
+        *self.failure.reason.lock() = Some(what.to_owned());
         if !self.failure.is_now.swap(true, Relaxed) {
             self.failure.dropped_before.store(self.dropped.load(Relaxed), Relaxed);
             tracing::error!("could not write to the session store, calls go on: {what}");

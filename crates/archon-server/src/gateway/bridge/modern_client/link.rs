@@ -11,7 +11,7 @@ use archon_sessions::protocol::forgotten::{
 };
 use archon_sessions::protocol::names::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use archon_sessions::protocol::{self, Envelope};
-use archon_sessions::session::Era;
+use archon_sessions::session::{Era, SessionId};
 use archon_sessions::tracker::Affinity;
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderValue};
@@ -22,6 +22,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::asked::unasked;
+use super::handover::GivenLink;
 use super::to_legacy;
 use crate::gateway::plain::Plain;
 use crate::gateway::wire::incoming::{Incoming, Said};
@@ -34,6 +35,8 @@ use crate::gateway::wire::{Answer, GatewayBody};
 const NEWS_MAX: usize = 256;
 /// Messages kept for a call that is busy.
 const INBOX_MAX: usize = 64;
+/// What lies between the ids of our requests and those of another process on the same link.
+const IDS_APART: u64 = 1 << 32;
 /// A server that does not take a goodbye in time goes without.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// A server that takes longer to answer a `ping` is not asked about its sessions.
@@ -62,6 +65,9 @@ pub struct Link {
     pub is_fed: AtomicBool,
     /// Whether that stream is open, or not to be waited for.
     pub is_open: watch::Sender<bool>,
+    /// Set once another process goes on with it: what is said on it here is said as if it were there, and its end is not
+    /// ours to say.
+    pub given: CancellationToken,
     /// Set once the upstream does not know the link any more, or we do not need it.
     pub lost: CancellationToken,
     /// How many are interested in a resource. Held while the server is told, so that it hears of their beginnings and
@@ -112,6 +118,7 @@ impl Link {
             calls: Mutex::default(),
             is_fed: AtomicBool::new(false),
             is_open: watch::Sender::new(false),
+            given: CancellationToken::new(),
             lost: CancellationToken::new(),
             subscriptions: tokio::sync::Mutex::default(),
         };
@@ -120,6 +127,45 @@ impl Link {
             .await
             .map_err(|_| CallFailed::unreachable(plain.name()))?;
         Ok(Ok(Arc::new(link)))
+    }
+
+    /// Returns what another process needs to go on with it.
+    pub fn state(&self, session: SessionId) -> GivenLink {
+        let next = self.next.load(Relaxed);
+        GivenLink {
+            session: session.to_string(),
+            handle: self.handle.as_ref().and_then(|handle| Some(handle.to_str().ok()?.to_owned())),
+            affinity: self.affinity.text().to_string(),
+            version: self.version.to_str().unwrap_or_default().to_owned(),
+            initialized: self.initialized.clone(),
+            next,
+            // While it is being set, nobody knows which is in force: then it is set again.
+            level: self.level.try_lock().ok().and_then(|level| level.clone()),
+        }
+    }
+
+    /// Goes on with one that another process had, as the client that sent this request; `None` if it is none.
+    pub fn resume(state: GivenLink, like: &InnerRequest) -> Option<Arc<Self>> {
+        let affinity = Affinity::default();
+        affinity.change(|_| Some(state.affinity));
+        let handle = state.handle.map(HeaderValue::try_from).transpose().ok()?;
+        Some(Arc::new(Self {
+            like: Mutex::new(post(like, Era::Legacy, String::new())),
+            handle,
+            affinity,
+            version: HeaderValue::try_from(state.version).ok()?,
+            initialized: state.initialized,
+            // Requests of both are in flight for a while.
+            next: AtomicU64::new(state.next.saturating_add(IDS_APART)),
+            level: tokio::sync::Mutex::new(state.level),
+            news: broadcast::Sender::new(NEWS_MAX),
+            calls: Mutex::default(),
+            is_fed: AtomicBool::new(false),
+            is_open: watch::Sender::new(false),
+            given: CancellationToken::new(),
+            lost: CancellationToken::new(),
+            subscriptions: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// Notes the latest request on it.
@@ -314,6 +360,10 @@ impl Link {
         *interested -= 1;
         if *interested == 0 {
             subscriptions.remove(uri);
+            if self.given.is_cancelled() {
+                // Its client may be interested again by now, elsewhere.
+                return;
+            }
             let _ = self.ask(plain, "resources/unsubscribe", &uri_params(uri)).await;
         }
     }
@@ -321,7 +371,7 @@ impl Link {
     /// Ends it at the upstream.
     pub async fn close(&self, plain: &Plain) {
         self.lost.cancel();
-        if self.handle.is_none() {
+        if self.handle.is_none() || self.given.is_cancelled() {
             return;
         }
         let closed = async {

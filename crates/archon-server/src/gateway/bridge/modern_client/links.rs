@@ -9,6 +9,7 @@ use archon_sessions::session::SessionId;
 use archon_sessions::tracker::Presence;
 
 use super::Shared;
+use super::handover::GivenLink;
 use super::link::Link;
 use crate::gateway::wire::Answer;
 
@@ -23,6 +24,9 @@ const KEPT_FOR: Duration = Duration::from_secs(3600);
 pub struct Links {
     /// Held for single operations, never across an await.
     slots: Mutex<HashMap<SessionId, Arc<Slot>>>,
+    /// What a predecessor had for sessions whose clients have not come yet: as many as there may be links. Held for
+    /// single operations.
+    taken_over: Mutex<HashMap<SessionId, GivenLink>>,
 }
 
 /// A session's place for its link.
@@ -86,6 +90,27 @@ impl Links {
             false
         });
         ended
+    }
+
+    /// Keeps what another process had, for a session that has no link here.
+    pub fn take_over(&self, session: SessionId, link: GivenLink) {
+        let mut taken_over = self.taken_over.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken_over.len() < LINKS_MAX {
+            taken_over.insert(session, link);
+        }
+    }
+
+    /// Takes out what another process had for the first of these sessions for which it had anything.
+    pub fn taken_over(&self, sessions: &[SessionId]) -> Option<GivenLink> {
+        let mut taken_over = self.taken_over.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.iter().find_map(|session| taken_over.remove(session))
+    }
+
+    /// Returns the links of these sessions, or of all; those that are being opened are left out.
+    pub fn of(&self, sessions: Option<&[SessionId]>) -> Vec<(SessionId, Arc<Link>)> {
+        let slots = self.slots();
+        let chosen = slots.iter().filter(|(id, _)| sessions.is_none_or(|all| all.contains(id)));
+        chosen.filter_map(|(id, slot)| Some((*id, slot.link.try_lock().ok()?.clone()?))).collect()
     }
 
     /// Takes out all links.

@@ -205,6 +205,9 @@ impl Drop for Interest {
 impl Shared {
     /// Has a link's GET stream read for as long as there is the link, and waits until it is open.
     pub(super) async fn feed(self: &Arc<Self>, link: &Arc<Link>) {
+        if link.given.is_cancelled() {
+            return;
+        }
         if !link.is_fed.swap(true, Relaxed) {
             let (shared, link) = (self.clone(), link.clone());
             let stopping = self.stopping.clone();
@@ -227,6 +230,7 @@ impl Shared {
             let goes_on = tokio::select! {
                 goes_on = self.read_stream(link, &mut place) => goes_on,
                 () = link.lost.cancelled() => return,
+                () = link.given.cancelled() => return,
             };
             if !goes_on {
                 // Nobody is told anything, and nobody waits for it.
@@ -236,6 +240,7 @@ impl Shared {
             tokio::select! {
                 () = tokio::time::sleep(place.retry.unwrap_or(pause)) => {}
                 () = link.lost.cancelled() => return,
+                () = link.given.cancelled() => return,
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }

@@ -176,7 +176,7 @@ async fn start() -> (Arc<Server>, ModernClients) {
     };
     let catalog = Arc::<Catalog>::default();
     let upstream = HttpUpstream::new("scripted", &config, catalog.clone()).unwrap();
-    (server, ModernClients::new(Plain::Http(upstream), catalog))
+    (server, ModernClients::new(Plain::Http(upstream), catalog, Arc::default()))
 }
 
 /// Calls a tool as a client that can be asked for input; returns the answer.

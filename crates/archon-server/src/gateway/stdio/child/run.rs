@@ -5,18 +5,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use archon_sessions::layer::codes;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::launch::Process;
 use super::super::layout::{Layout, Piece};
 use super::super::lines::{Line, Lines};
 use super::super::mailbox::{Event, Mailbox};
 use super::super::stderr::Verdict;
 use super::super::table::Routed;
-use super::{Child, Mourner, Outgoing};
+use super::{Child, Mourner, Outgoing, Parts, Tasked};
 use crate::config::StdioConfig;
 use crate::gateway::wire::answer::failure;
 use crate::gateway::wire::lenient::{self, Unreadable};
@@ -29,22 +28,37 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
 /// More than the supervisor takes beyond the two limits it was given.
 const STOP_SLACK: Duration = Duration::from_secs(3);
 
+/// Why reading is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// It says no more.
+    Ended,
+    /// It goes on elsewhere, between two lines.
+    Given,
+}
+
 impl Child {
+    /// Writes to it until its end; returns its standard input, and what is left to be written, if it is given away.
     pub(super) async fn write(
         self: Arc<Self>,
         mut stdin: pipe::Sender,
         mut queue: mpsc::Receiver<Outgoing>,
-    ) {
+    ) -> Option<(pipe::Sender, BytesMut)> {
+        let mut rest = Bytes::new();
         // Nothing is lost when it is told to stop: what was not written is reported as that.
         self.stop
             .run_until_cancelled(async {
                 loop {
+                    if self.giving.is_cancelled() {
+                        return;
+                    }
                     let aside =
                         self.aside.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let outgoing = match aside {
                         Some(line) => Outgoing { line, written: oneshot::channel().0 },
                         // A message taken from the queue is written; a notice only makes us look again.
                         None => tokio::select! {
+                            () = self.giving.cancelled() => return,
                             () = self.has_aside.notified() => continue,
                             outgoing = queue.recv() => match outgoing {
                                 Some(outgoing) => outgoing,
@@ -52,34 +66,69 @@ impl Child {
                             },
                         },
                     };
-                    if stdin.write_all(&outgoing.line).await.is_err() {
-                        return;
+                    rest = outgoing.line;
+                    while !rest.is_empty() {
+                        // What was not written goes on with the pipe.
+                        let written = tokio::select! {
+                            () = self.giving.cancelled() => return,
+                            written = stdin.write(&rest) => written,
+                        };
+                        match written {
+                            Ok(written @ 1..) => rest.advance(written),
+                            Ok(0) | Err(_) => {
+                                self.stop.cancel();
+                                return;
+                            }
+                        }
                     }
                     let _ = outgoing.written.send(());
                 }
             })
             .await;
+        if self.giving.is_cancelled() && self.is_open() {
+            let mut left = BytesMut::from(&rest[..]);
+            let aside = {
+                let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::take(&mut *aside)
+            };
+            aside.iter().for_each(|line| left.extend_from_slice(line));
+            // Those who sent it have left.
+            while let Ok(outgoing) = queue.try_recv() {
+                left.extend_from_slice(&outgoing.line);
+            }
+            return Some((stdin, left));
+        }
         // A child that does not read is as good as one that has ended.
         self.stop.cancel();
+        None
     }
 
     pub(super) async fn live(
         self: Arc<Self>,
-        mut process: Process,
-        mut lines: Lines<pipe::Receiver>,
-        relaying: tokio::task::JoinHandle<()>,
+        tasked: Tasked,
         config: StdioConfig,
         mourner: Arc<dyn Mourner>,
     ) {
+        let Tasked { mut process, mut lines, mut layout, mut writing, mut relaying } = tasked;
         let runs = |pid| self.runs(pid);
-        let mut reading = Box::pin(self.read(&mut lines, config.message_bytes_max));
-        let (mut how, mut has_read) = (None, false);
+        let mut reading = Box::pin(self.read(&mut lines, &mut layout));
+        let (mut how, mut over) = (None, None);
         // Whichever comes first, the other is waited for below, within its limit.
         tokio::select! {
-            () = &mut reading => has_read = true,
+            read = &mut reading => over = Some(read),
             end = process.ended(runs) => how = Some(end),
             () = self.stop.cancelled() => {}
         }
+        if over == Some(Over::Given)
+            && let Ok(Some((stdin, unwritten))) = (&mut writing).await
+        {
+            drop(reading);
+            let stderr = (&mut relaying).await.ok().flatten();
+            self.leave_parts(Parts { process, stdin, unwritten, lines, layout, stderr });
+            return;
+        }
+        self.keep();
+        let has_read = over.is_some();
         let was_stopped = self.was_stopped.load(Relaxed);
         self.stop.cancel();
         let stop_limit = config.stop_limit * 2 + STOP_SLACK;
@@ -110,12 +159,11 @@ impl Child {
         tracing::info!(upstream, pid, "{upstream}[{pid}] was started");
     }
 
-    /// Reads what it says until its end.
-    pub(super) async fn read<R>(&self, lines: &mut Lines<R>, bytes_max: usize)
+    /// Reads what it says until its end, or until it is given away.
+    pub(super) async fn read<R>(&self, lines: &mut Lines<R>, layout: &mut Layout) -> Over
     where
         R: AsyncRead + Unpin,
     {
-        let mut layout = Layout::new(bytes_max);
         loop {
             let due = [layout.due(), self.table().due()].into_iter().flatten().min();
             let wake = async {
@@ -127,9 +175,10 @@ impl Child {
             // Nothing is lost when the time comes first: what was read of a line is kept.
             tokio::select! {
                 biased;
+                () = self.giving.cancelled() => return Over::Given,
                 line = lines.next() => match line {
                     None => break,
-                    Some(Line::Whole(line)) => self.take_line(&mut layout, &line).await,
+                    Some(Line::Whole(line)) => self.take_line(layout, &line).await,
                     Some(Line::TooLong(answered)) => self.refuse_too_long(answered).await,
                 },
                 () = wake => {
@@ -143,6 +192,7 @@ impl Child {
             }
         }
         self.take_cut(layout.give_up()).await;
+        Over::Ended
     }
 
     async fn take_line(&self, layout: &mut Layout, line: &Bytes) {

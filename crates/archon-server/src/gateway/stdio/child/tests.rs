@@ -24,7 +24,8 @@ impl Told {
         let (said, heard) = tokio::io::duplex(1 << 20);
         let reader = child.clone();
         let reading = tokio::spawn(async move {
-            reader.read(&mut Lines::new(heard, BYTES_MAX), BYTES_MAX).await;
+            let mut layout = Layout::new(BYTES_MAX);
+            reader.read(&mut Lines::new(heard, BYTES_MAX), &mut layout).await;
             reader.table().end_all();
         });
         Self { child, link, said, _reading: reading }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::super::mailbox::{Event, Mailbox, Role};
 use super::Owner;
@@ -24,6 +25,15 @@ pub struct Questions {
     /// The oldest first.
     asked: VecDeque<Asked>,
     waiting: VecDeque<(Message, Instant)>,
+}
+
+/// What questions know.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuestionsState {
+    /// Ids, and who was asked.
+    asked: Vec<(String, String)>,
+    /// Questions, and for how many milliseconds they still wait.
+    waiting: Vec<(String, u64)>,
 }
 
 /// A question that a client was sent.
@@ -85,6 +95,31 @@ impl Questions {
             .partition::<VecDeque<_>, _>(|asked| asked.via == Some(via));
         self.asked = asked;
         left.iter().map(|asked| no_client(&asked.id)).collect()
+    }
+
+    /// Returns what it knows, and forgets it; the calls that questions were asked on are over.
+    pub fn give(&mut self, now: Instant) -> QuestionsState {
+        let asked = std::mem::take(&mut self.asked).into_iter();
+        let asked = asked.map(|asked| (asked.id, asked.owner.to_string())).collect();
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let waiting = waiting.map(|(question, until)| {
+            let left = until.saturating_duration_since(now).as_millis();
+            let text = String::from_utf8_lossy(&question.bytes).into_owned();
+            (text, u64::try_from(left).unwrap_or_default())
+        });
+        QuestionsState { asked, waiting: waiting.collect() }
+    }
+
+    /// Goes on from what others knew.
+    pub fn resume(&mut self, state: QuestionsState, now: Instant) {
+        for (id, owner) in state.asked.into_iter().take(ASKED_MAX) {
+            let Ok(owner) = owner.parse() else { continue };
+            self.asked.push_back(Asked { id, owner, via: None });
+        }
+        for (question, left) in state.waiting.into_iter().take(WAITING_MAX) {
+            let Some(question) = Message::read(question.into()) else { continue };
+            self.waiting.push_back((question, now + Duration::from_millis(left).min(TAKEN_WITHIN)));
+        }
     }
 
     /// Returns when [`Questions::expire`] has something to do.

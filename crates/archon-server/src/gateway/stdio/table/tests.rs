@@ -225,3 +225,64 @@ fn the_end_of_a_child_ends_all() {
     assert!(mailbox.has_ended() && stream.has_ended());
     assert!(!table.has_link(link) && table.is_idle());
 }
+
+#[test]
+fn a_table_goes_on_in_another_process() {
+    let now = Instant::now();
+    let mut table = Table::new(Era::Legacy, true);
+    let links = [Uuid::new_v4(), Uuid::new_v4()];
+    links.iter().for_each(|link| table.add_link(*link, now));
+    let reading = table.listen(links[0]).unwrap();
+    let mailbox = Arc::<Mailbox>::default();
+    let call = read(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#);
+    let Admitted { number, .. } =
+        table.admit(&call, Owner::Link(links[0]), false, mailbox.clone()).unwrap();
+    // Asked on the call's stream, which is answered before the question is.
+    let question = read(r#"{"jsonrpc":"2.0","id":"q","method":"roots/list"}"#);
+    assert!(table.route(&question, now).to_call.is_some());
+    assert!(!table.has_no_call());
+    table.leave(number);
+    let asked = read(r#"{"jsonrpc":"2.0","id":"q2","method":"roots/list"}"#);
+    let again = table.admit(&call, Owner::Link(links[0]), false, mailbox).unwrap();
+    table.route(&asked, now);
+    table.remove(again.number);
+    assert!(table.has_no_call());
+    let changed = read(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+    for (mailbox, event) in table.route(&changed, now).to_standalone {
+        mailbox.push_over_oldest(event);
+    }
+
+    let state = table.give(now);
+    let text = serde_json::to_string(&state).unwrap();
+    assert!(reading.has_ended(), "whoever reads it comes again, to the other process");
+    assert!(!table.has_link(links[0]));
+    let state: TableState = serde_json::from_str(&text).unwrap();
+    let mut table = Table::resume(Era::Legacy, true, state, |_| None, now);
+    assert!(links.iter().all(|link| table.has_link(*link)) && !table.is_listened_to());
+    let stream = table.listen(links[0]).unwrap();
+    let queued: Vec<_> = stream.take_all().into_iter().map(|event| event.json).collect();
+    assert_eq!(queued, [changed.bytes]);
+    // Ids of the child's go on, so that none comes twice.
+    let next = table.admit(&call, Owner::Link(links[1]), false, Arc::default()).unwrap();
+    assert_eq!(next.number, 3);
+    // The answer to what was asked before passes, and nobody else's does.
+    let answer = read(r#"{"jsonrpc":"2.0","id":"q2","result":{"roots":[]}}"#);
+    assert_eq!(table.pass(&answer, Owner::Link(links[1])), None);
+    assert_eq!(table.pass(&answer, Owner::Link(links[0])), Some(answer.bytes.clone()));
+}
+
+#[test]
+fn what_waits_for_a_client_goes_on_waiting_elsewhere() {
+    let now = Instant::now();
+    let mut table = Table::new(Era::Legacy, false);
+    let link = Uuid::new_v4();
+    table.add_link(link, now);
+    let question = read(r#"{"jsonrpc":"2.0","id":"q","method":"roots/list"}"#);
+    assert!(table.route(&question, now).replies.is_empty());
+    let later = now + std::time::Duration::from_secs(1);
+    let state = table.give(later);
+    let mut table = Table::resume(Era::Legacy, false, state, |_| None, later);
+    assert_eq!(table.due(), Some(now + std::time::Duration::from_secs(3)));
+    let stream = table.listen(link).unwrap();
+    assert_eq!(stream.take_all().len(), 1);
+}
