@@ -483,7 +483,21 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
 }
 
 fn migrator() -> Migrator {
-    sqlx::migrate!("migrations/postgres")
+    const FILES: &[steps::File] = steps::files!(
+        "postgres",
+        "0001_sessions.sql",
+        "0002_lifecycle.sql",
+        "0003_usage.sql",
+        "0004_upstreams.sql",
+        "0005_sorting.sql",
+        "0006_session_days.sql",
+        "0007_minutes.sql",
+        "0008_written_by_others.sql",
+        "0009_client_keys.sql",
+        "0010_tools_of_upstreams.sql",
+        "0011_refusals.sql",
+    );
+    steps::migrator(FILES)
 }
 
 /// Reads which steps were taken in texts without values, which may be sent on any connection of a pooler's.

@@ -20,7 +20,7 @@ mod transfer;
 mod unfinished;
 mod usage;
 
-pub use file::Readers;
+use file::Readers;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -95,20 +95,6 @@ impl SqliteStore {
     /// its place, whenever the file is opened again.
     pub fn pool(&self) -> SqlitePool {
         self.readers.pool()
-    }
-
-    /// Returns what leads to the pool of readers at any time.
-    pub fn readers(&self) -> Readers {
-        self.readers.clone()
-    }
-
-    /// Creates tables beside the store's own, now and wherever the file is begun anew. The statements leave
-    /// alone what exists.
-    ///
-    /// # Errors
-    /// If the store is not available.
-    pub async fn also_create(&self, tables: &'static str) -> Result<(), StoreError> {
-        self.file.lock().await.also_create(tables).await
     }
 
     /// Returns the key of this name, this one if there is none yet: who comes first makes it, and everybody reads

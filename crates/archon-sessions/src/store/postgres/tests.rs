@@ -19,6 +19,11 @@ where
 
 const COUNT: &str = "SELECT count(*) FROM archon_mcp_requests";
 
+#[test]
+fn each_file_is_a_step() {
+    assert!(steps::are_those_of("postgres", &migrator()));
+}
+
 #[tokio::test]
 async fn requests_read_as_the_contract_says() {
     let store = open().await;

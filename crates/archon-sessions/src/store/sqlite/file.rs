@@ -31,14 +31,14 @@ const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// Leads to the pool of readers, which is another one after the file was opened again. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Readers(
+pub(super) struct Readers(
     /// Held for single operations, never across an await.
     Arc<RwLock<SqlitePool>>,
 );
 
 impl Readers {
     /// Returns the pool that reads the file that is open now.
-    pub fn pool(&self) -> SqlitePool {
+    pub(super) fn pool(&self) -> SqlitePool {
         self.0.read().clone()
     }
 
@@ -106,7 +106,6 @@ pub(super) struct File {
     looked: Instant,
     /// Set from the moment a file was found lost until its successor is open.
     lost: Option<LostHistory>,
-    tables: Vec<&'static str>,
     /// Keys that were given out, one of each name: what they have signed is out there, also where the file is gone.
     keys: Vec<(&'static str, String)>,
     is_closed: bool,
@@ -116,14 +115,13 @@ pub(super) struct File {
 
 impl File {
     pub(super) async fn open(place: Place) -> Result<Self, StoreError> {
-        let (writer, pool) = open(&place, &[]).await?;
+        let (writer, pool) = open(&place).await?;
         Ok(Self {
             writer: Some(writer),
             readers: pool.into(),
             parts: Parts::of(place.path()),
             looked: Instant::now(),
             lost: None,
-            tables: Vec::new(),
             keys: Vec::new(),
             is_closed: false,
             is_begun: false,
@@ -195,12 +193,6 @@ impl File {
         Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::NotFound, what)).into())
     }
 
-    pub(super) async fn also_create(&mut self, tables: &'static str) -> Result<(), StoreError> {
-        self.writer().await?.execute(tables).await?;
-        self.tables.push(tables);
-        Ok(())
-    }
-
     /// Remembers a key, for a file that is begun anew.
     pub(super) fn remember_key(&mut self, name: &'static str, value: &str) {
         if self.keys.iter().all(|(known, _)| *known != name) {
@@ -233,7 +225,7 @@ impl File {
         if self.lost.is_some() {
             self.parts.remove_log(self.place.path());
         }
-        let (mut writer, pool) = open(&self.place, &self.tables).await?;
+        let (mut writer, pool) = open(&self.place).await?;
         for (name, value) in &self.keys {
             let key =
                 sqlx::query("INSERT INTO archon_mcp_keys VALUES (?, ?) ON CONFLICT DO NOTHING");
@@ -263,10 +255,7 @@ impl File {
 }
 
 /// Opens a database and brings its schema up to date.
-async fn open(
-    place: &Place,
-    tables: &[&'static str],
-) -> Result<(SqliteConnection, SqlitePool), StoreError> {
+async fn open(place: &Place) -> Result<(SqliteConnection, SqlitePool), StoreError> {
     let path = place.path();
     // Requests are joined to their sessions as they are written; see `requests`.
     let mut options = place.options().create_if_missing(true).foreign_keys(false);
@@ -282,9 +271,6 @@ async fn open(
     let named = |error: StoreError| damage::named(error, path);
     let mut writer = options.connect().await.map_err(|error| named(error.into()))?;
     schema::bring_up_to_date(&mut writer).await.map_err(named)?;
-    for statements in tables {
-        writer.execute(*statements).await.map_err(|error| named(error.into()))?;
-    }
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(BUSY_TIMEOUT)

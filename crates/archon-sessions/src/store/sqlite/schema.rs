@@ -1,6 +1,7 @@
 //! The schema: brought up to date, or refused in words that help.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -9,7 +10,22 @@ use sqlx::{ConnectOptions, Executor, SqliteConnection};
 use crate::store::StoreError;
 use crate::store::steps::{self, SchemaStep, Taken};
 
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| steps::migrator(FILES));
+const FILES: &[steps::File] = steps::files!(
+    "sqlite",
+    "0001_sessions.sql",
+    "0002_unfinished.sql",
+    "0003_lifecycle.sql",
+    "0004_usage.sql",
+    "0005_upstreams.sql",
+    "0006_sorting.sql",
+    "0007_session_days.sql",
+    "0008_minutes.sql",
+    "0009_written_by_others.sql",
+    "0010_client_keys.sql",
+    "0011_tools_of_upstreams.sql",
+    "0012_refusals.sql",
+);
 
 /// What to do about a schema that cannot be used.
 const WAY_OUT: &str = "restore a copy from before, or move the database away to begin a new one";
@@ -216,5 +232,10 @@ mod tests {
             let refusal = refusal(&path).await;
             assert!(refusal.contains(expected) && refusal.contains(WAY_OUT), "{refusal}");
         }
+    }
+
+    #[test]
+    fn each_file_is_a_step() {
+        assert!(steps::are_those_of("sqlite", &MIGRATIONS));
     }
 }
