@@ -15,7 +15,7 @@ install:
 test:
 	scripts/test
 
-# Measures direct, nginx and the gateway in one run, and writes docs/performance.md.
+# Measures direct, nginx and the gateway in one run, and writes docs/decisions/0004-how-fast-it-should-be.md.
 bench:
 	scripts/bench
 

@@ -17,7 +17,7 @@ from wire import LegacyClient
 
 DASHBOARD = json.loads((ROOT / "deploy/grafana/archon.json").read_text())
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
-OPERATIONS = (ROOT / "docs/operations.md").read_text()
+RUNBOOK = (ROOT / "docs/monitoring.md").read_text()
 
 # What PromQL says beside names of metrics and labels.
 WORDS = {
@@ -141,9 +141,9 @@ def test_an_alert_says_what_happened_and_what_to_do(rule):
     notes = rule["annotations"]
     assert set(notes) == {"summary", "description", "runbook_url"}
     page, _, anchor = notes["runbook_url"].partition("#")
-    headings = re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)
     anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert page == "docs/operations.md" and anchor in anchors
+    assert page == "docs/monitoring.md" and anchor in anchors
     for template in re.findall(r"\{\{(.+?)\}\}", notes["description"]):
         assert re.fullmatch(r" \$(labels\.\w+|value( \| \w+)?) ", template)
 

@@ -60,7 +60,7 @@ FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(DEPLOY)))
 def test_variables_that_are_set_for_the_gateway_are_ones_that_it_knows(path, tmp_path):
-    known = archon("serve", "--help", cwd=tmp_path).stdout + (ROOT / "docs/operations.md").read_text()
+    known = archon("serve", "--help", cwd=tmp_path).stdout + (ROOT / "docs/configuration.md").read_text()
     # Only where the variables are: a name in the balancer's address, or of what is published, is none of the gateway's.
     named = set(re.findall(r"\b(?:ARCHON_[A-Z_]+|DATABASE_URL|MCP_SESSION_SECRET)\b", path.read_text()))
     assert not {name for name in named - {"ARCHON_BIND"} if name not in known}

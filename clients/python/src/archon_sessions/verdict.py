@@ -16,7 +16,7 @@ from mcp.types import INTERNAL_ERROR, METHOD_NOT_FOUND
 
 from .values import json_object
 
-# The gateway's own codes, as docs/operations.md lists them. Other servers may mean other things by
+# The gateway's own codes, as docs/errors.md lists them. Other servers may mean other things by
 # these numbers, so they count only with `ran` in the error's data.
 GATEWAY_CODES = range(-31099, -31000)
 NO_SESSION = -31006

@@ -14,7 +14,7 @@ use crate::error::{
 use crate::retry::RetryPolicy;
 use crate::wire::message::{Incoming, names};
 
-/// The gateway's own codes; what they mean is said in its `docs/operations.md`.
+/// The gateway's own codes; what they mean is said in its `docs/errors.md`.
 mod codes {
     pub const UPSTREAM_UNREACHABLE: i64 = -31001;
     pub const OUTCOME_UNKNOWN: i64 = -31002;

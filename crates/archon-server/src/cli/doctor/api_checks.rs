@@ -26,7 +26,7 @@ const REAP_GRACE: Duration = Duration::from_secs(60);
 
 const API: &str = "name the API with --api or ARCHON_API_URL, and a token with ARCHON_API_TOKEN";
 const STORE: &str =
-    "see to the database: docs/operations.md says how; the gateway's log has the reason";
+    "see to the database: docs/database.md says how; the gateway's log has the reason";
 const LOG: &str = "the gateway's log says what happened; `archon serve` shows it";
 
 impl Patient {

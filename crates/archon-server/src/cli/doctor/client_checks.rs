@@ -24,7 +24,7 @@ impl Patient {
                 let why = format!("it is {}: {reason}", health["status"]);
                 Err(Complaint::new(
                     why,
-                    "calls go on; see to the database, docs/operations.md says how",
+                    "calls go on; see to the database, docs/database.md says how",
                 ))
             }
             Err(error) => Err(Complaint::of(&error, REACH)),
