@@ -3111,7 +3111,7 @@ export interface components {
         };
         /** @description `GET /api/mcp/me`, and the answer to a login. */
         Me: {
-            /** @description Whether this API wants a token at all. */
+            /** @description Whether this API requires a token at all. */
             auth_required: boolean;
             /** @description The name of the caller's token; `null` without one. */
             name: string | null;
@@ -3287,7 +3287,7 @@ export interface components {
             message: string;
             /**
              * Format: int64
-             * @description How often this session was taken back.
+             * @description How often this session was reconnected.
              */
             reconnect_count: number;
             /** @description The next token. */
@@ -3438,7 +3438,7 @@ export interface components {
              * @description The port of this API.
              */
             api_port: number;
-            /** @description Whether this API wants a token. */
+            /** @description Whether this API requires a token. */
             auth_required: boolean;
             /**
              * Format: int64
@@ -3618,7 +3618,7 @@ export interface components {
             /** @description What to send as `cursor` for earlier requests; `null` on the last page. */
             next_cursor: string | null;
             /**
-             * @description The latest attempts to take it back with a token, the latest first and at most fifty. They are kept for thirty
+             * @description The latest reconnect attempts, the latest first and at most fifty. They are kept for thirty
              *     days at most.
              */
             reconnect_attempts: components["schemas"]["Attempt"][];
@@ -3635,7 +3635,7 @@ export interface components {
         SessionReconnect: {
             /**
              * Format: int64
-             * @description How often this session was taken back.
+             * @description How often this session was reconnected.
              */
             reconnect_count: number;
         };
