@@ -96,6 +96,21 @@ def test_a_call_between_two_gateways_is_a_slow_one(start_fixture, serve, ports, 
     assert is_open(ports.mcp) and not is_open(ports.api)
 
 
+def test_a_call_that_was_given_up_between_two_gateways_does_not_run(start_fixture, serve, ports):
+    gateway = serve(upstream=start_fixture())
+    client = LegacyClient.connect(gateway.url)
+    assert client.text("count", key="calls") == "1"
+    gateway.kill()
+    body = client.body("tools/call", {"name": "count", "arguments": {"key": "calls"}})
+    head = "".join(f"{name}: {value}\r\n" for name, value in client.headers().items())
+    request = f"POST /mcp HTTP/1.1\r\nHost: localhost\r\n{head}Content-Length: {len(body)}\r\n\r\n"
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", ports.mcp)) as connection:
+            connection.sendall(request.encode() + body)
+    gateway.restart()
+    assert client.text("count", key="calls") == "2"
+
+
 def waiting(port: int) -> bool:
     """Whether a connection is in the kernel's queue of a port."""
     listening = f"0100007F:{port:04X} 00000000:0000 0A"
@@ -185,7 +200,7 @@ def test_another_gateway_does_not_get_the_port_of_one_that_serves(serve, ports, 
         text=True,
         timeout=60,
     )
-    assert run.returncode == 1 and "is it in use?" in run.stderr
+    assert run.returncode == 1 and "another gateway uses it" in run.stderr
     assert LegacyClient.connect(first.url).call("find_projects").status == 200
 
 
@@ -280,6 +295,25 @@ def test_process_1_of_a_container_starts_the_gateway_again(container, ports):
     assert process.wait(60) == 0
     assert "leaving: no new connections" in log.read_text()
     assert not is_open(ports.mcp)
+
+
+def test_process_1_of_a_container_outlives_an_upgrade_that_a_crash_interrupts(container, ports):
+    process, log = container
+    client = LegacyClient.connect(f"http://127.0.0.1:{ports.mcp}/mcp")
+    first = only_child(process.pid)
+    old = only_child(first)
+    # Which it would pass on: that is of no use to anybody.
+    os.kill(first, signal.SIGHUP)
+    os.kill(first, signal.SIGUSR2)
+    successor = only_child(old)
+    os.kill(old, signal.SIGKILL)
+    wait_for("the old one is buried", lambda: not Path(f"/proc/{old}").exists())
+    for _ in range(3):
+        assert client.call("find_projects").session == client.session
+    assert process.poll() is None
+    assert successor != old
+    os.kill(first, signal.SIGTERM)
+    assert process.wait(60) == 0
 
 
 def test_process_1_of_a_container_outlives_an_upgrade(container, ports, tmp_path):

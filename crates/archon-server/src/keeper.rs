@@ -13,7 +13,7 @@
 mod client;
 mod protocol;
 
-pub use client::{FIRST_DESCRIPTOR, Tie, is_kept, release, start, take};
+pub use client::{FIRST_DESCRIPTOR, Tie, has_keeper, is_kept, release, start, take};
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
@@ -283,6 +283,21 @@ mod tests {
         drop((starting, listener));
         keeper.join().expect("it ends");
         assert!(!connects(address) && take(address).is_none());
+    }
+
+    #[test]
+    fn a_name_that_answers_nothing_holds_nobody_up() {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = free.local_addr().expect("an address");
+        let squatter = protocol::listen(address).expect("a name");
+        let mut queued = Vec::new();
+        // Until its queue is full.
+        while let Ok(connection) = protocol::connect(address) {
+            queued.push(connection);
+        }
+        assert!(take(address).is_none() && Tie::join(address).is_none() && !queued.is_empty());
+        release(address.port());
+        drop(squatter);
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::supervise::{HUGE_PAGES, THIS_PROGRAM};
 
 /// A keeper answers within a millisecond.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// Addresses of one port: a machine has a few.
+const ADDRESSES_MAX: usize = 16;
 /// The first inherited descriptor, by the protocol of systemd (`sd_listen_fds(3)`).
 pub const FIRST_DESCRIPTOR: i32 = 3;
 
@@ -29,6 +31,7 @@ impl Tie {
     /// Says that this process serves at an address whose socket it has; `None` if the socket has no keeper.
     pub fn join(address: SocketAddr) -> Option<Self> {
         let tie = Self(connect(address).ok()?);
+        tie.0.set_write_timeout(Some(ANSWER_LIMIT)).ok()?;
         tie.say(JOIN);
         Some(tie)
     }
@@ -38,15 +41,17 @@ impl Tie {
         self.say(SERVING);
     }
 
-    /// Says that it accepts no more.
-    pub fn leaving(&self) {
-        self.say(LEAVING);
+    /// Says that it accepts no more; returns whether somebody keeps the port.
+    pub fn leaving(&self) -> bool {
+        self.say(LEAVING)
     }
 
-    fn say(&self, word: u8) {
-        if let Err(error) = (&self.0).write_all(&[word]) {
+    fn say(&self, word: u8) -> bool {
+        let said = (&self.0).write_all(&[word]);
+        if let Err(error) = &said {
             tracing::warn!("the keeper of the port is gone, so a restart will close it: {error}");
         }
+        said.is_ok()
     }
 }
 
@@ -79,12 +84,17 @@ pub fn release(port: u16) {
     }
 }
 
+/// Returns whether there is a keeper of this port, though it may be another user's.
+pub fn has_keeper(port: u16) -> bool {
+    !addresses(port).is_empty()
+}
+
 /// Returns the addresses of this port that have a keeper.
 fn addresses(port: u16) -> Vec<SocketAddr> {
     let names = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
     let address = |line: &str| line.rsplit_once(PREFIX)?.1.parse::<SocketAddr>().ok();
     let found = names.lines().filter_map(address).filter(|address| address.port() == port);
-    found.collect()
+    found.take(ADDRESSES_MAX).collect()
 }
 
 /// Starts a keeper of a listening socket; returns this gateway's tie to it.

@@ -9,8 +9,9 @@ use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg,
+    socket_with,
 };
 use rustix::process::geteuid;
 
@@ -40,12 +41,18 @@ pub fn listen(address: SocketAddr) -> std::io::Result<UnixListener> {
     UnixListener::bind_addr(&name(address)?)
 }
 
-/// Connects to the keeper of an address, if it is of our own user.
+/// Connects to the keeper of an address, if it is of our own user. Waits for nothing: anybody can use its name, or fill its
+/// queue.
 ///
 /// # Errors
-/// If there is none.
+/// If there is none, or it has no room.
 pub fn connect(address: SocketAddr) -> std::io::Result<UnixStream> {
-    let stream = UnixStream::connect_addr(&name(address)?)?;
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let name = format!("{PREFIX}{address}");
+    rustix::net::connect(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
     if is_ours(&stream) { Ok(stream) } else { Err(std::io::ErrorKind::PermissionDenied.into()) }
 }
 

@@ -32,6 +32,10 @@ const REST_MAX: Duration = Duration::from_secs(5);
 const SETTLED: Duration = Duration::from_secs(10);
 /// Starts that crash one after another, before the container's own restarts are left to deal with it.
 const CRASHES_MAX: u32 = 5;
+/// How often a signal to stop is looked for meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The exit status of a process that SIGTERM ended.
+const STOPPED: u8 = 143;
 /// Notifications are a line or two.
 const NOTE_BYTES_MAX: usize = 4096;
 
@@ -46,6 +50,7 @@ pub struct Init {
     /// The process that serves.
     gateway: Option<Pid>,
     started: Instant,
+    is_ready: bool,
     is_stopping: bool,
     crashes: u32,
 }
@@ -70,6 +75,7 @@ impl Init {
             notes_at: format!("@{name}"),
             gateway: None,
             started: Instant::now(),
+            is_ready: false,
             is_stopping: false,
             crashes: 0,
         })
@@ -83,20 +89,38 @@ impl Init {
     pub fn run(mut self) -> anyhow::Result<u8> {
         let mut signals = Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
         self.start()?;
-        for signal in signals.forever() {
+        loop {
+            let came: Vec<i32> = signals.wait().collect();
             self.hear();
-            if signal != SIGCHLD {
-                self.is_stopping |= matches!(signal, SIGTERM | SIGINT);
-                self.pass_on(signal);
-                continue;
-            }
-            if let Some(status) = self.bury()
-                && let Some(code) = self.ended(status)?
-            {
-                return Ok(code);
+            came.iter().for_each(|signal| self.pass_on(*signal));
+            let Some(status) = self.bury() else { continue };
+            match self.next(status) {
+                Next::Exit(code) => return Ok(code),
+                Next::Start(rest) => {
+                    if self.rest(&mut signals, rest) {
+                        return Ok(STOPPED);
+                    }
+                    // A successor of the one that crashed may serve by now.
+                    if self.gateway.is_none() {
+                        self.start()?;
+                    }
+                }
             }
         }
-        Ok(0)
+    }
+
+    /// Waits before the next start; returns true if told to stop meanwhile.
+    fn rest(&mut self, signals: &mut Signals, rest: Duration) -> bool {
+        let until = Instant::now() + rest;
+        while Instant::now() < until {
+            std::thread::sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now())));
+            if signals.pending().any(|signal| matches!(signal, SIGTERM | SIGINT)) {
+                return true;
+            }
+        }
+        self.hear();
+        self.bury();
+        false
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
@@ -130,11 +154,15 @@ impl Init {
             if let Some(pid) = main.and_then(Pid::from_raw) {
                 self.gateway = Some(pid);
             }
+            self.is_ready |= text.lines().any(|line| line == "READY=1");
         }
     }
 
-    fn pass_on(&self, signal: i32) {
-        let signal = Signal::from_named_raw(signal);
+    fn pass_on(&mut self, signal: i32) {
+        self.is_stopping |= matches!(signal, SIGTERM | SIGINT);
+        // A process that only starts would die of SIGUSR2; SIGHUP means nothing to any.
+        let is_for_it = matches!(signal, SIGTERM | SIGINT) || (signal == SIGUSR2 && self.is_ready);
+        let signal = Signal::from_named_raw(signal).filter(|_| is_for_it);
         if let (Some(gateway), Some(signal)) = (self.gateway, signal) {
             // One that has just ended is buried next.
             let _ = kill_process(gateway, signal);
@@ -142,31 +170,43 @@ impl Init {
     }
 
     /// Buries all that has ended, ours or orphans that became ours; returns how the gateway ended, if it has.
-    fn bury(&self) -> Option<WaitStatus> {
+    fn bury(&mut self) -> Option<WaitStatus> {
         let mut ended = None;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if Some(pid) == self.gateway {
                 ended = Some(status);
+                self.gateway = None;
             }
         }
         ended
     }
 
-    /// Starts the gateway again if it crashed, or returns what to exit with.
-    fn ended(&mut self, status: WaitStatus) -> anyhow::Result<Option<u8>> {
-        let Some(signal) = status.terminating_signal() else {
-            return Ok(Some(
-                status.exit_status().and_then(|code| code.try_into().ok()).unwrap_or(1),
-            ));
-        };
-        self.crashes = if self.started.elapsed() < SETTLED { self.crashes + 1 } else { 1 };
-        if self.is_stopping || self.crashes > CRASHES_MAX {
-            return Ok(Some(u8::try_from(128 + signal).unwrap_or(u8::MAX)));
+    /// Decides what follows from the gateway's end.
+    fn next(&mut self, status: WaitStatus) -> Next {
+        let signal = status.terminating_signal();
+        let code = status.exit_status().or(signal.map(|signal| 128 + signal)).unwrap_or(1);
+        let code = u8::try_from(code).unwrap_or(u8::MAX);
+        // A start that failed just after a crash may have met what the crash left behind.
+        let has_crashed = signal.is_some() || (code != 0 && self.crashes > 0 && !self.is_ready);
+        self.is_ready = false;
+        if !has_crashed || self.is_stopping {
+            return Next::Exit(code);
         }
-        let rest = REST.saturating_mul(1 << (self.crashes - 1)).min(REST_MAX);
-        eprintln!("archon: the gateway was ended by signal {signal}; starting it again");
-        std::thread::sleep(rest);
-        self.start()?;
-        Ok(None)
+        self.crashes = if self.started.elapsed() < SETTLED { self.crashes + 1 } else { 1 };
+        if self.crashes > CRASHES_MAX {
+            return Next::Exit(code);
+        }
+        let how = signal
+            .map_or("could not start".to_owned(), |signal| format!("was ended by signal {signal}"));
+        eprintln!("archon: the gateway {how}; starting it again");
+        Next::Start(REST.saturating_mul(1 << (self.crashes - 1)).min(REST_MAX))
     }
+}
+
+/// What follows from the end of a gateway.
+enum Next {
+    /// The end of the container, with this status.
+    Exit(u8),
+    /// Another start, after this time.
+    Start(Duration),
 }

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use archon_sessions::layer::{BoxError, PeerAddress};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -81,14 +83,26 @@ async fn serve<S, B>(
         builder.max_headers(limits.headers_max);
     }
     let accepting = drain.accepting();
+    // Connections that waited in the kernel's queue while no gateway was there.
+    let mut is_waiting = true;
     loop {
+        let waited = if is_waiting { accept(&listener, &places).now_or_never() } else { None };
+        is_waiting = waited.is_some();
         // Losing the accept to the drain loses nothing: a connection that was not accepted waits for a
         // successor, and where there is none nobody has been promised anything.
-        let accepted = tokio::select! {
-            () = drain.begun() => break,
-            accepted = accept(&listener, &places) => accepted,
+        let accepted = match waited {
+            Some(accepted) => accepted,
+            None => tokio::select! {
+                () = drain.begun() => break,
+                accepted = accept(&listener, &places) => accepted,
+            },
         };
         let Some((stream, peer, place)) = accepted else { continue };
+        // Nobody would learn what became of its call, and who gave it up may have sent another.
+        if is_waiting && has_left(&stream) {
+            tracing::debug!(%peer, "a connection was given up before it was accepted");
+            continue;
+        }
         // Closed at once: one that waited would take a place from others all the same.
         let Some(counted) = peers.count(peer.ip()) else {
             tracing::warn!(
@@ -115,6 +129,13 @@ async fn serve<S, B>(
     drop((listener, accepting));
     connections.close();
     connections.wait().await;
+}
+
+/// Returns whether the peer has closed its side.
+fn has_left(stream: &TcpStream) -> bool {
+    let mut source = [PollFd::new(stream, PollFlags::RDHUP)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut source, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// Serves a connection until it ends, or has been idle for long enough in a drain.

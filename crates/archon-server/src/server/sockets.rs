@@ -241,8 +241,7 @@ pub struct Kept {
 impl Kept {
     /// Says that this process accepts no more connections.
     pub fn leave(&self) {
-        if let Some(tie) = &self.tie {
-            tie.leaving();
+        if self.tie.as_ref().is_some_and(Tie::leaving) {
             let seconds = self.kept_for.as_secs();
             tracing::info!(seconds, "the MCP port stays open for {seconds} s, for the next start");
         }
@@ -256,9 +255,14 @@ async fn open(inherited: Option<StdListener>, host: &str, port: u16) -> anyhow::
         return Ok(Socket { listener, origin: Origin::Inherited, keeper: None });
     }
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    take_or_bind(host, port)
-        .await
-        .with_context(|| format!("could not listen on {host} port {port}; is it in use?"))
+    take_or_bind(host, port).await.with_context(|| {
+        let why = if keeper::has_keeper(port) {
+            "another gateway uses it, or `archon keep-port` keeps it open for another user's"
+        } else {
+            "is it in use?"
+        };
+        format!("could not listen on {host} port {port}; {why}")
+    })
 }
 
 /// Takes the socket of an address of this host that is kept, or binds the first one that can be bound.

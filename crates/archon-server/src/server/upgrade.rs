@@ -132,6 +132,7 @@ impl Handover {
         if let Err(error) = predecessor.write_all(b"!") {
             // Then we are the only one left, and the sockets are ours either way.
             tracing::warn!("the predecessor is gone already: {error}");
+            service_manager::tell(&format!("MAINPID={}\nREADY=1", std::process::id()));
             return;
         }
         self.succession.follow(predecessor);
