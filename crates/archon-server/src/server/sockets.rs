@@ -257,7 +257,7 @@ async fn open(inherited: Option<StdListener>, host: &str, port: u16) -> anyhow::
     let host = host.trim_start_matches('[').trim_end_matches(']');
     take_or_bind(host, port).await.with_context(|| {
         let why = if keeper::has_keeper(port) {
-            "another gateway uses it, or `archon keep-port` keeps it open for another user's"
+            "another gateway uses it, or `archon keep-port` keeps it open for a gateway of another user"
         } else {
             "is it in use?"
         };

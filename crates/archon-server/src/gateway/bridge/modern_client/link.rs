@@ -107,7 +107,21 @@ impl Link {
         let (Some(initialized), Some(version)) = (result, version) else {
             return Err(CallFailed::unreachable(plain.name()));
         };
-        let link = Self {
+        let link = Self::after_handshake(like, (handle, affinity), (version, initialized));
+        let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        link.tell(plain, initialized.to_owned())
+            .await
+            .map_err(|_| CallFailed::unreachable(plain.name()))?;
+        Ok(Ok(Arc::new(link)))
+    }
+
+    /// Returns one on which nothing was sent since its handshake.
+    fn after_handshake(
+        like: &InnerRequest,
+        (handle, affinity): (Option<HeaderValue>, Affinity),
+        (version, initialized): (HeaderValue, String),
+    ) -> Self {
+        Self {
             like: Mutex::new(post(like, Era::Legacy, String::new())),
             handle,
             affinity,
@@ -122,12 +136,7 @@ impl Link {
             given: CancellationToken::new(),
             lost: CancellationToken::new(),
             subscriptions: tokio::sync::Mutex::default(),
-        };
-        let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        link.tell(plain, initialized.to_owned())
-            .await
-            .map_err(|_| CallFailed::unreachable(plain.name()))?;
-        Ok(Ok(Arc::new(link)))
+        }
     }
 
     /// Returns what another process needs to go on with it.
@@ -150,22 +159,12 @@ impl Link {
         let affinity = Affinity::default();
         affinity.change(|_| Some(state.affinity));
         let handle = state.handle.map(HeaderValue::try_from).transpose().ok()?;
+        let version = HeaderValue::try_from(state.version).ok()?;
         Some(Arc::new(Self {
-            like: Mutex::new(post(like, Era::Legacy, String::new())),
-            handle,
-            affinity,
-            version: HeaderValue::try_from(state.version).ok()?,
-            initialized: state.initialized,
             // Requests of both are in flight for a while.
             next: AtomicU64::new(state.next.saturating_add(IDS_APART)),
             level: tokio::sync::Mutex::new(state.level),
-            news: broadcast::Sender::new(NEWS_MAX),
-            calls: Mutex::default(),
-            is_fed: AtomicBool::new(false),
-            is_open: watch::Sender::new(false),
-            given: CancellationToken::new(),
-            lost: CancellationToken::new(),
-            subscriptions: tokio::sync::Mutex::default(),
+            ..Self::after_handshake(like, (handle, affinity), (version, state.initialized))
         }))
     }
 
