@@ -46,6 +46,8 @@ pub struct Config {
     pub database: Database,
     /// The name of this gateway among those that use the database, if the operator gave it one.
     pub node: Option<String>,
+    /// Where other gateways on the database reach this one; `None` if it is alone on it.
+    pub node_address: Option<String>,
     /// Who may use the MCP endpoint; `None` for everybody.
     pub auth: Option<AuthConfig>,
     /// The servers we stand in front of; the first is the default.
@@ -153,6 +155,8 @@ pub struct Overrides {
     pub log_format: Option<LogFormat>,
     /// See [`Config::node`].
     pub node: Option<String>,
+    /// See [`Config::node_address`].
+    pub node_address: Option<String>,
     /// What the environment says of reconnect tokens.
     pub tokens: TokenVariables,
 }
@@ -174,6 +178,10 @@ const DEFAULT_SERVER_PORT: u16 = 8181;
 /// Clients give a connection up after 30 s, as the SDKs do. Where a gateway is one of many, a balancer sends its clients to
 /// the others sooner if they are refused.
 const KEEP_PORT: Duration = Duration::from_secs(30);
+/// Where nodes on one machine reach each other: at a port of the system's choice.
+const DEFAULT_NODE_ADDRESS: &str = "127.0.0.1:0";
+/// How long a node is waited for of which nothing is heard.
+const LEASE: Duration = Duration::from_secs(10);
 
 impl Config {
     /// Reads the file, applies what wins over it, and checks the whole.
@@ -256,6 +264,8 @@ impl Config {
         }
         let database = overrides.db.as_ref().or(store.database.as_ref());
         let database: Database = database.map_or(database::DEFAULT, String::as_str).parse()?;
+        let address = overrides.node_address.or(node.address);
+        let lease = seconds("node.lease_seconds", node.lease_seconds, LEASE)?;
         let node = node_name(overrides.node.or(node.name))?;
         let is_one_of_many = node.is_some() || matches!(database, Database::Postgres(_));
         let standard = if is_one_of_many { Duration::ZERO } else { KEEP_PORT };
@@ -265,12 +275,15 @@ impl Config {
             keep_port: seconds_if_any("server.keep_port_seconds", keep_port, standard)?,
             database,
             node,
+            node_address: is_one_of_many
+                .then(|| address.unwrap_or_else(|| DEFAULT_NODE_ADDRESS.to_owned())),
             auth,
             upstreams,
             inject_tools: !overrides.no_tools && tools.inject.unwrap_or(true),
             sessions: Settings {
                 reconnect,
                 new_sessions: limits.new_sessions(),
+                lease: if is_one_of_many { lease } else { Settings::default().lease },
                 ..sessions.settings(&store, overrides.durability)?
             },
             limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
@@ -344,6 +357,10 @@ impl file::Sessions {
         Ok(Settings {
             // Those of other tables are put beside them.
             new_sessions: standard.new_sessions,
+            lease: standard.lease,
+            peers: standard.peers,
+            address: standard.address,
+            place: standard.place,
             idle_timeout: seconds(
                 "sessions.idle_timeout_seconds",
                 self.idle_timeout_seconds,

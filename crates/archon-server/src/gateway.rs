@@ -20,6 +20,7 @@ mod wire;
 pub use batch::{FromBatch, Unbatched};
 pub use builtin::Builtin;
 pub use looks::Looks;
+pub use pool::{Failed, Pool, Way};
 pub use repeats::Repeats;
 pub use succession::Succession;
 pub use upstream::Upstream;

@@ -36,6 +36,8 @@ pub struct OpenConnections {
     pub mcp: TaskTracker,
     /// Of the API.
     pub api: TaskTracker,
+    /// Of the port for other nodes.
+    pub nodes: TaskTracker,
 }
 
 impl Overview {

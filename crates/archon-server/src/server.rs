@@ -7,6 +7,7 @@ mod drain;
 mod init;
 mod lease;
 mod listen;
+mod nodes;
 mod peers;
 mod pid_file;
 mod routes;
@@ -30,13 +31,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use archon_sessions::layer::{Limits, SessionLayer};
+use archon_sessions::session::Timestamp;
+use archon_sessions::store::NodeRow;
 use archon_sessions::tracker::{Settings, Tracker};
-use futures_util::future::join_all;
+use futures_util::future::{OptionFuture, join_all};
+use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceBuilder;
 
 use crate::api;
 use crate::api::ws::Feed;
+use crate::cluster::{Links, key_of};
 use crate::config::{AuthConfig, Config, Database, NAMELESS_NODE};
 use crate::gateway::{Builtin, Looks, Repeats, Succession, Unbatched, Upstream};
 use crate::identity::{Gate, Identities};
@@ -45,10 +50,14 @@ use crate::telemetry::Telemetry;
 use browsers::Browsers;
 use drain::{Drain, Ending, Patience};
 use lease::{Claim, Holder};
+use nodes::Nodes;
 use routes::{Endpoint, Routes};
 use signals::{Signals, Upgrades};
 use sockets::Sockets;
 use upgrade::{Handover, Held};
+
+/// Characters that tell the places of processes apart in their names.
+const PLACE_CHARS: usize = 8;
 
 /// Runs the server until it is told to stop, or a successor has taken over.
 pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
@@ -71,14 +80,10 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
         None => None,
     };
     let storage = Storage::open(&config.database).await?;
-    let telemetry = Telemetry::start(&config.telemetry)?;
     let node = node_name(&config, &sockets)?;
-    let settings = Settings {
-        observer: Some(telemetry.clone()),
-        node: process_name(&node, std::process::id()),
-        predecessors: predecessors().iter().map(|pid| process_name(&node, *pid)).collect(),
-        ..config.sessions.clone()
-    };
+    let (own, port) = self::own_node(&config, &node, &storage).await?;
+    let telemetry = Telemetry::start(&config.telemetry)?;
+    let settings = Settings { observer: Some(telemetry.clone()), ..own };
     let tracker = Tracker::start(storage.store(), settings)
         .await
         .context("could not recover the stored sessions")?;
@@ -98,6 +103,8 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let endpoints = endpoints(&config, &overview, identities.as_ref());
     let hosts = config.limits.hosts.clone();
     let routes = Routes::new(endpoints, overview.clone(), identities, hosts.clone());
+    let port =
+        port.map(|(listener, key)| (listener, Nodes::new(&key, routes.clone(), tracker.clone())));
     let routes = Browsers::new(routes, &hosts);
 
     let pid_file =
@@ -120,6 +127,10 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let shared = (drain.clone(), open.api.clone());
     let api = listen::serve_api(sockets.api.listener, api, config.listen, shared);
     let (mcp, api) = (tokio::spawn(mcp), tokio::spawn(api));
+    let shared = (drain.clone(), open.nodes.clone());
+    let nodes = port.map(|(listener, nodes)| {
+        tokio::spawn(listen::serve_nodes(listener, nodes, config.listen, shared))
+    });
     // Nothing is lost with it but a count.
     let _told = AbortOnDropHandle::new(tokio::spawn(crate::logging::tell_withheld()));
     let looks = Looks::start(&overview.upstreams, config.probe_every);
@@ -131,7 +142,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let lease = lease.filter(|_| ending == Ending::Stopped);
     let patience = Patience::new(ending, call_time_max(&config), signals);
     let connections = async {
-        let _ = tokio::join!(feed.close(), mcp, api);
+        let _ = tokio::join!(feed.close(), mcp, api, OptionFuture::from(nodes));
         succession.finish().await;
     };
     drain.leave(patience, &tracker, connections).await;
@@ -186,9 +197,54 @@ fn holder(overview: &Overview, mcp: SocketAddr, api: SocketAddr) -> Holder {
     Holder { mcp: Some(mcp), api: Some(api), default_upstream: default, ..this }
 }
 
-/// Returns how a process of ours signs what it has in flight.
-fn process_name(node: &str, pid: u32) -> Arc<str> {
-    format!("{node}#{pid}").into()
+/// Returns how a process of ours signs what it has in flight. Where others share the database, numbers of processes alone
+/// would not tell those of two containers apart.
+fn process_name(node: &str, pid: u32, place: Option<&str>) -> Arc<str> {
+    match place {
+        Some(place) => {
+            let mark: String = key_of(place).chars().take(PLACE_CHARS).collect();
+            format!("{node}#{pid}.{mark}").into()
+        }
+        None => format!("{node}#{pid}").into(),
+    }
+}
+
+/// Returns what the tracker is told of this node, and, where others share the database, the port for them with what they
+/// must show there.
+async fn own_node(
+    config: &Config,
+    node: &str,
+    storage: &Storage,
+) -> anyhow::Result<(Settings, Option<(TcpListener, String)>)> {
+    let (standard, pid) = (config.sessions.clone(), std::process::id());
+    let former = |place: Option<&str>| {
+        predecessors().iter().map(|pid| process_name(node, *pid, place)).collect::<Vec<_>>()
+    };
+    let Some(address) = &config.node_address else {
+        let name = process_name(node, pid, None);
+        return Ok((Settings { node: name, predecessors: former(None), ..standard }, None));
+    };
+    let (listener, address) = nodes::open(address).await?;
+    let (place, now, store) = (nodes::place(), Timestamp::now(), storage.store());
+    let key = key_of(&store.token_secret().await?);
+    let own = NodeRow {
+        node: process_name(node, pid, Some(&place)),
+        address: Some(address.clone()),
+        place: Some(place.clone()),
+        heard_at: now,
+        expected_until: now,
+    };
+    let predecessors = former(Some(&place));
+    nodes::claim_name(&*store, &own, &predecessors, standard.lease).await?;
+    let settings = Settings {
+        node: own.node,
+        predecessors,
+        peers: Some(Arc::new(Links::new(&key)?)),
+        address: Some(address),
+        place: Some(place),
+        ..standard
+    };
+    Ok((settings, Some((listener, key))))
 }
 
 /// Returns the name of this node among those that use the database: the same after a restart, and another one than

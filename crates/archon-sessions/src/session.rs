@@ -78,6 +78,8 @@ pub struct Session {
     pub client_key: Option<KeyDigest>,
     /// The session this one goes on from, after that one's idle timeout.
     pub continues: Option<SessionId>,
+    /// The node that serves it, where several share a store and each session is at one of them.
+    pub owner: Option<Arc<str>>,
     /// How often its client took it back with a reconnect token.
     pub reconnect_count: i64,
     /// Counts changes of what it is: reconnects and the end, not touches. A timeout that was decided on an older
@@ -109,6 +111,7 @@ impl Session {
             fingerprint: None,
             client_key: None,
             continues: None,
+            owner: None,
             reconnect_count: 0,
             revision: 0,
         }

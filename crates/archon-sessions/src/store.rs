@@ -25,6 +25,7 @@ mod unfinished;
 #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, unused_imports))]
 mod usage;
 
+pub(crate) use nodes::name_of;
 pub use nodes::{NodeRow, Pruning};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use readable::{each_readable, say_unreadable};
@@ -36,14 +37,19 @@ pub use steps::SchemaStep;
 pub use unfinished::{CallId, OpenCall, StoredEvent};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::event_id::StreamId;
 use crate::session::{
-    Connection, FingerprintKey, KeyDigest, McpSessionId, Session, SessionId, Timestamp, User,
+    Connection, Fingerprint, FingerprintKey, KeyDigest, McpSessionId, Principal, Session,
+    SessionId, Timestamp, User,
 };
+
+/// Sessions that [`SessionStore::active_of`] returns.
+const ACTIVE_OF_MAX: usize = 8;
 
 /// What a database said.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -199,15 +205,56 @@ pub trait SessionStore: Send + Sync + 'static {
     /// If the store is not available or a row is not readable.
     async fn silent(&self, now: Timestamp, max: u32) -> Result<Vec<Session>, StoreError>;
 
-    /// Returns at most `max` sessions that ended after this one at this moment, in the order of their ends and, of
-    /// those at one moment, of their ids.
+    /// Returns at most `max` sessions of which this node is to be told that another has ended them. They are returned
+    /// until they are in [`Batch::heeded`].
     ///
     /// # Errors
     /// If the store is not available or a row is not readable.
-    async fn ended_since(
+    async fn notices(&self, node: &str, max: u32) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Writes down that a process is there for this long from now: by the store's own clock, if it has one. Then the
+    /// process follows that clock.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn renew(&self, node: &NodeRow, lease: Duration) -> Result<(), StoreError> {
+        let heard = NodeRow { expected_until: node.heard_at.plus(lease), ..node.clone() };
+        self.apply(&Batch { heard: vec![heard], ..Batch::default() }).await
+    }
+
+    /// Makes this node the owner of an active session that has none, or one of which nothing is heard any more. Returns true
+    /// if it is the owner now: of any number of nodes at once, one is.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn claim(
         &self,
-        since: (Timestamp, SessionId),
-        max: u32,
+        session: SessionId,
+        node: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Makes another node the owner of an active session of this one's. Returns false if it was not this one's.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn give(&self, session: SessionId, from: &str, to: &str) -> Result<bool, StoreError>;
+
+    /// Makes this node the owner of all active sessions that could be [claimed](Self::claim). Returns how many they were.
+    ///
+    /// # Errors
+    /// If the store is not available.
+    async fn claim_all(&self, node: &str, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Returns at most eight active sessions of this principal's, those heard of last first; with a fingerprint, of those
+    /// only the ones that have it.
+    ///
+    /// # Errors
+    /// If the store is not available or a row is not readable.
+    async fn active_of(
+        &self,
+        principal: &Principal,
+        fingerprint: Option<Fingerprint>,
     ) -> Result<Vec<Session>, StoreError>;
 
     /// Returns the processes that have said that they use this store.
@@ -269,6 +316,10 @@ pub struct Batch {
     pub heard: Vec<NodeRow>,
     /// Processes that have gone, and are expected no more.
     pub gone: Vec<Arc<str>>,
+    /// Nodes that are to be told of sessions that another has ended.
+    pub notices: Vec<(Arc<str>, SessionId)>,
+    /// Notices that their node has read.
+    pub heeded: Vec<(Arc<str>, SessionId)>,
     /// Calls that are in flight. One that is stored already is left as it is.
     pub opened: Vec<OpenCall>,
     /// Calls that have ended: they leave the ledger.
@@ -305,7 +356,9 @@ impl Batch {
             && self.refusals.is_empty()
             && self.users.is_empty()
             && self.heard.is_empty()
-            && self.gone.is_empty())
+            && self.gone.is_empty()
+            && self.notices.is_empty()
+            && self.heeded.is_empty())
     }
 }
 

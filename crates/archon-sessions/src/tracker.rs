@@ -9,6 +9,7 @@ mod call;
 mod log;
 mod memory;
 mod observer;
+mod peers;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -24,6 +25,7 @@ pub use memory::{
     Affinity, ConnectionSetup, IdInUse, LiveConnection, Presence, Proof, Stay, StreamPlace,
 };
 pub use observer::{EndedRequest, ErrorType, Observer};
+pub use peers::{PeerBody, Peers, Question, Unreached};
 pub use writer::{Durable, Refused, WriterHealth, causes};
 
 use std::sync::Arc;
@@ -38,11 +40,12 @@ use crate::session::{
     Connection, DisconnectReason, FingerprintKey, IDLE_TIMEOUT, RESUME_WINDOW, Session, SessionId,
     TimeoutRule, Timestamp, TokenKey,
 };
-use crate::store::{SessionStore, StoreError};
+use crate::store::{SessionStore, StoreError, name_of};
 use admit::{AddressLimiter, ReconnectLimiter, Turns};
 use call::Interrupted;
 use log::Names;
 use memory::Memory;
+use peers::Nodes;
 use writer::{Remembered, Writer};
 
 /// What a crash may cost.
@@ -105,6 +108,15 @@ pub struct Settings {
     pub node: Arc<str>,
     /// The processes that handed over to this one, one to the next, and may still have calls in flight.
     pub predecessors: Vec<Arc<str>>,
+    /// How the other nodes are reached: then each session is at one node. `None` if any process serves any session, as
+    /// those do that know of no others.
+    pub peers: Option<Arc<dyn Peers>>,
+    /// Where other nodes reach this one, `host:port`.
+    pub address: Option<Arc<str>>,
+    /// The machine and the process namespace in which this process's number means something.
+    pub place: Option<Arc<str>>,
+    /// How long this process is expected to be there after it was heard of; it is heard of four times as often.
+    pub lease: Duration,
     /// Bytes of events kept for one connection's client to come back to.
     pub events_bytes_per_client: usize,
     /// Bytes of events kept for all clients.
@@ -143,6 +155,11 @@ impl Default for Settings {
             retention: None,
             node: uuid::Uuid::new_v4().to_string().into(),
             predecessors: Vec::new(),
+            peers: None,
+            address: None,
+            place: None,
+            // One that is busy, or waits for a slow disk, is not gone.
+            lease: Duration::from_secs(70),
             // A long answer and the progress before it.
             events_bytes_per_client: 1024 * 1024,
             events_bytes_max: 64 * 1024 * 1024,
@@ -152,6 +169,13 @@ impl Default for Settings {
             count_tokens: true,
             observer: None,
         }
+    }
+}
+
+impl Settings {
+    /// Returns the name of this node, or of this process if it has none.
+    fn key(&self) -> &str {
+        name_of(&self.node)
     }
 }
 
@@ -180,6 +204,9 @@ struct Inner {
     events: Events,
     writer: Arc<Writer>,
     turns: Turns,
+    nodes: Nodes,
+    /// The name of this node.
+    owner: Arc<str>,
     tasks: TaskTracker,
     stop: CancellationToken,
     leaving: CancellationToken,
@@ -202,6 +229,7 @@ impl Tracker {
             Some(key) => key.clone(),
             None => TokenKey::new(store.token_secret().await?.as_bytes()),
         };
+        let (nodes, owner) = (Nodes::new(settings.lease), settings.key().into());
         let writer = Arc::new(Writer::new(store.clone(), &settings));
         let tracker = Self {
             inner: Arc::new(Inner {
@@ -219,6 +247,8 @@ impl Tracker {
                 events: Events::starting(Timestamp::now()),
                 writer: writer.clone(),
                 turns: Turns::default(),
+                nodes,
+                owner,
                 tasks: TaskTracker::new(),
                 stop: CancellationToken::new(),
                 leaving: CancellationToken::new(),
@@ -226,9 +256,11 @@ impl Tracker {
             }),
         };
         let now = Timestamp::now();
-        tracker.appear(now).await?;
-        let others = tracker.others(now).await?.at_our_start();
+        let others = tracker.appear().await?.at_our_start();
         let is_alone = others.is_nobody();
+        if tracker.has_owners() {
+            tracker.inner.store.claim_all(&tracker.inner.owner, now).await?;
+        }
         let calling = tracker.settle_interrupted(others).await?;
         tracker.recover(&calling, is_alone, now).await?;
         writer.start(Remembered::of(&tracker.inner.memory));
@@ -379,9 +411,11 @@ impl Tracker {
         } else {
             Vec::new()
         };
+        let told = self.to_be_told(&ended);
         Some(inner.writer.durably(|batch| {
             batch.ended.push(ended);
             batch.connections.extend(closed);
+            batch.notices.extend(told);
         }))
     }
 

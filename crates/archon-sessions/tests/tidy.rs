@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Modules of the library in the order of reading: each uses only those before it.
 const ORDER: [&str; 7] = ["session", "protocol", "store", "events", "tracker", "layer", "rmcp"];
 /// The server's modules, from the ground up.
-const SERVER_ORDER: [&str; 13] = [
+const SERVER_ORDER: [&str; 14] = [
     "dashboard",
     "supervise",
     "tls",
@@ -17,6 +17,7 @@ const SERVER_ORDER: [&str; 13] = [
     "logging",
     "identity",
     "gateway",
+    "cluster",
     "telemetry",
     "overview",
     "api",
@@ -24,7 +25,7 @@ const SERVER_ORDER: [&str; 13] = [
     "cli",
 ];
 /// Files of the layer in the order of reading: each uses only those before it. `layer.rs` puts them together.
-const LAYER: [&str; 22] = [
+const LAYER: [&str; 23] = [
     "accept",
     "detach",
     "current",
@@ -35,6 +36,7 @@ const LAYER: [&str; 22] = [
     "refused",
     "reject",
     "flow",
+    "elsewhere",
     "request",
     "answer",
     "ahead",

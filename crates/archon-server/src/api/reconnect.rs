@@ -79,6 +79,7 @@ async fn reconnect(
         user: None,
         peer: peer_of(&extensions),
         user_agent: headers.get(USER_AGENT).cloned(),
+        is_forwarded: false,
     };
     let outcome = overview.tracker.reconnect(id, &token, &caller, Timestamp::now()).await;
     let reconnected = outcome.map_err(refused)?;

@@ -42,6 +42,9 @@ pub struct Serve {
     /// Node name, required where several gateways share a database
     #[arg(long, env = "ARCHON_NODE", value_name = "NAME")]
     node: Option<String>,
+    /// Address at which other gateways on the database reach this one; never open it to clients
+    #[arg(long, env = "ARCHON_NODE_ADDRESS", value_name = "HOST:PORT")]
+    node_address: Option<String>,
     /// Durability of request rows in a crash
     #[arg(long, env = "ARCHON_DURABILITY", value_enum)]
     durability: Option<Durability>,
@@ -104,6 +107,7 @@ impl Serve {
             no_tools: self.no_tools,
             log_format: self.log_format,
             node: self.node,
+            node_address: self.node_address,
             tokens: TokenVariables::read(),
         }
     }

@@ -51,6 +51,8 @@ pub struct Health {
 #[serde(deny_unknown_fields, default)]
 pub struct Node {
     pub name: Option<String>,
+    pub address: Option<String>,
+    pub lease_seconds: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -23,6 +23,7 @@ use tower::{Service, ServiceExt};
 
 use super::browsers::Browsers;
 use super::drain::{Answering, Drain, Watched, WatchedBody};
+use super::nodes::Nodes;
 use super::peers::Peers;
 use super::routes::Routes;
 use super::unread::{Lent, ReadsOn};
@@ -39,6 +40,17 @@ pub async fn serve_mcp(
     shared: (Drain, TaskTracker),
 ) {
     serve(listener, routes, limits, shared).await;
+}
+
+/// Serves other nodes: as many connections as there may be, all of them from few addresses.
+pub async fn serve_nodes(
+    listener: TcpListener,
+    nodes: Nodes,
+    limits: ListenLimits,
+    shared: (Drain, TaskTracker),
+) {
+    let limits = ListenLimits { connections_max_per_address: limits.connections_max, ..limits };
+    serve(listener, nodes, limits, shared).await;
 }
 
 /// Serves the API.

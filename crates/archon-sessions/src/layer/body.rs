@@ -30,7 +30,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::failure::BoxError;
-use crate::tracker::Source;
+use crate::tracker::{PeerBody, Source};
 use standing::Standing;
 use theirs::{Next, Theirs};
 
@@ -46,6 +46,8 @@ enum Kind<B> {
         abandon: fn(Box<Theirs<B>>),
     },
     Standing(Arc<Standing<B>>),
+    /// What another node answers.
+    Passed(PeerBody),
     Replay(Box<Replay>),
 }
 
@@ -53,6 +55,11 @@ impl<B> SessionBody<B> {
     /// Returns a body that we wrote.
     pub(super) fn ours(bytes: Bytes) -> Self {
         Self(Kind::Ours(Some(bytes)))
+    }
+
+    /// Returns the body of what another node answers.
+    pub(super) fn passed(body: PeerBody) -> Self {
+        Self(Kind::Passed(body))
     }
 
     /// Returns what a client missed of a stream, and what comes on it.
@@ -106,7 +113,7 @@ impl<B> SessionBody<B> {
             Kind::Theirs { theirs: Some(theirs), .. } => theirs.missed = missed,
             Kind::Standing(standing) => standing.with(|theirs| theirs.missed = missed),
             Kind::Replay(replay) => replay.put_before(missed),
-            Kind::Ours(_) | Kind::Theirs { theirs: None, .. } => {
+            Kind::Ours(_) | Kind::Passed(_) | Kind::Theirs { theirs: None, .. } => {
                 return Self::ours(missed.into_iter().flatten().collect());
             }
         }
@@ -159,6 +166,7 @@ where
             Kind::Theirs { theirs: Some(theirs), .. } => Some(ready!(poll(theirs, context))),
             Kind::Theirs { theirs: None, .. } => None,
             Kind::Standing(standing) => ready!(standing.poll_with(context, poll)),
+            Kind::Passed(body) => return Pin::new(body).poll_frame(context),
         };
         Poll::Ready(match next {
             Some(Next::Frame(frame)) => Some(Ok(frame)),
@@ -179,6 +187,7 @@ where
             Kind::Theirs { theirs, .. } => {
                 theirs.as_ref().is_none_or(|theirs| theirs.is_over() && theirs.watch.is_none())
             }
+            Kind::Passed(body) => body.is_end_stream(),
             Kind::Standing(_) | Kind::Replay(_) => false,
         }
     }
@@ -189,6 +198,7 @@ where
             Kind::Theirs { theirs, .. } => {
                 theirs.as_ref().map_or_else(SizeHint::default, |theirs| theirs.size_hint())
             }
+            Kind::Passed(body) => body.size_hint(),
             Kind::Standing(_) | Kind::Replay(_) => SizeHint::default(),
         }
     }
@@ -203,7 +213,7 @@ impl<B> Drop for Kind<B> {
                 }
             }
             Self::Standing(standing) => standing.leave(),
-            Self::Ours(_) | Self::Replay(_) => {}
+            Self::Ours(_) | Self::Passed(_) | Self::Replay(_) => {}
         }
     }
 }

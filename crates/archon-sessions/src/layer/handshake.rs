@@ -43,6 +43,9 @@ impl<S: InnerService> Flow<S> {
         if params.len() > PARAMS_MAX {
             return reject::handshake_too_large(id, PARAMS_MAX);
         }
+        if let Err(refusal) = tracker.meet(&presented, params, &caller, arrival.at).await {
+            return self.not_here(parts, body, id, refusal).await;
+        }
         let initialize: Arc<str> = params.into();
         let request_bytes = body.len();
         self.must_finish.store(true, Relaxed);

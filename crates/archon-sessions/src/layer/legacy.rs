@@ -12,12 +12,13 @@ use super::body::{AnswerFinder, InFlight, Logged, Nature, SessionBody, Watch};
 use super::cancel::no_answer;
 use super::current::CurrentSession;
 use super::early::Said;
+use super::elsewhere::MayHaveRun;
 use super::exchange::{Exchange, Rebound, Repeatable};
 use super::failure::CallFailed;
 use super::flow::{Answer, Flow, InnerService};
 use super::reject;
 use super::renew::CallOrigin;
-use super::request::{Sent, exchange_of, inner_request};
+use super::request::{Sent, exchange_of, inner_request, is_modern};
 use super::restore::Answered;
 use crate::protocol::names::{MCP_SESSION_ID, X_ARCHON_SESSION_ID};
 use crate::protocol::{Envelope, Message, legacy};
@@ -36,10 +37,11 @@ impl<S: InnerService> Flow<S> {
         arrival: Arrival,
     ) -> Answer<S> {
         let id = message.envelopes().iter().find_map(Envelope::request_id).map(|id| &**id);
-        let (admission, _) = match self.shared.admit(&parts, id).await {
+        let (admission, _) = match self.shared.admit(&parts).await {
             Ok(admitted) => admitted,
-            Err(refused) => return refused,
+            Err(refusal) => return self.not_here(parts, body, id, refusal).await,
         };
+        let may_have_run = parts.extensions.get::<MayHaveRun>().is_some();
         let tracker = self.shared.tracker.clone();
         let version = admission.connection.as_ref().map(|c| c.protocol_version());
         if matches!(*message, Message::Batch(_)) && version != Some(legacy::BATCH_VERSION) {
@@ -59,7 +61,7 @@ impl<S: InnerService> Flow<S> {
         // From here on the client's leaving does not cancel what it asked for.
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
         if let Message::Single(envelope) = &*message
-            && tracker.was_interrupted(&admission, envelope)
+            && (tracker.was_interrupted(&admission, envelope) || may_have_run)
         {
             return failed(id, calls, &CallFailed::interrupted(), &admission).await;
         }
@@ -90,9 +92,12 @@ impl<S: InnerService> Flow<S> {
 
     /// Takes a DELETE: the client ends its connection.
     pub(super) async fn legacy_delete(mut self, parts: Parts) -> Answer<S> {
-        let (admission, arrival) = match self.shared.admit(&parts, None).await {
+        if is_modern(&parts) {
+            return reject::method_not_allowed("POST");
+        }
+        let (admission, arrival) = match self.shared.admit(&parts).await {
             Ok(admitted) => admitted,
-            Err(refused) => return refused,
+            Err(refusal) => return self.not_here(parts, Bytes::new(), None, refusal).await,
         };
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
         let durable = self.shared.tracker.close(&admission, arrival.at);

@@ -11,6 +11,7 @@ use super::body::{AnswerFinder, CANCELLED, InFlight, Nature, SessionBody, Watch}
 use super::cancel::no_answer;
 use super::current::CurrentSession;
 use super::early::Said;
+use super::elsewhere::MayHaveRun;
 use super::exchange::{Exchange, Rebound, Repeatable};
 use super::failure::CallFailed;
 use super::flow::{Answer, Flow, InnerRequest, InnerService};
@@ -48,8 +49,9 @@ impl<S: InnerService> Flow<S> {
         let tracker = self.shared.tracker.clone();
         let admission = match admit(&tracker, envelope, &presented, &caller, arrival).await {
             Ok(admission) => admission,
-            Err(refusal) => return reject::admission(id, refusal),
+            Err(refusal) => return self.not_here(parts, body, id, refusal).await,
         };
+        let may_have_run = parts.extensions.get::<MayHaveRun>().is_some();
         // Asked before its own call begins.
         let crosses = admission.as_ref().is_some_and(Admission::may_cross);
         let begun = match self.open(admission.as_ref(), envelope, body.len(), arrival) {
@@ -68,7 +70,7 @@ impl<S: InnerService> Flow<S> {
         let session = session.map(|a| CurrentSession::of(&tracker, &a.presence, &begun.calls));
         let request = inner_request(parts, body, exchange, session);
         let asked = self.ask(&request, None, &begun.calls);
-        let said = call(asked, &tracker, admission.as_ref(), envelope).await;
+        let said = call(asked, &tracker, admission.as_ref(), envelope, may_have_run).await;
         if let Some(durable) = admission.as_ref().and_then(|admission| admission.durable.clone()) {
             durable.wait().await;
         }
@@ -190,8 +192,10 @@ async fn call<B>(
     tracker: &Tracker,
     admission: Option<&Admission>,
     envelope: &Envelope,
+    may_have_run: bool,
 ) -> Said<B> {
-    if admission.is_some_and(|admission| tracker.was_interrupted(admission, envelope)) {
+    let was_begun = admission.is_some_and(|admission| tracker.was_interrupted(admission, envelope));
+    if was_begun || may_have_run {
         return Said::Now(Err(CallFailed::interrupted()));
     }
     let has_call = admission.is_some() && envelope.request_id().is_some();

@@ -112,6 +112,10 @@ pub(super) fn admission<B>(id: Option<&str>, refusal: Refusal) -> Response<Sessi
         Refusal::StoreUnavailable => {
             (UNAVAILABLE, codes::SESSION_UNAVAILABLE, causes::STORE_UNAVAILABLE)
         }
+        Refusal::Elsewhere(_) => {
+            (StatusCode::MISDIRECTED_REQUEST, codes::SESSION_UNAVAILABLE, causes::UNREACHABLE)
+        }
+        Refusal::Unreachable => (UNAVAILABLE, codes::SESSION_UNAVAILABLE, causes::UNREACHABLE),
         Refusal::TooManySessions => {
             (UNAVAILABLE, codes::SESSION_UNAVAILABLE, causes::TOO_MANY_SESSIONS)
         }

@@ -1,18 +1,18 @@
 //! What a request says of itself, and what becomes of it for the service behind the layer.
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::request::Parts;
-use http::{Method, Response};
 use http_body_util::Full;
 
 use super::accept;
-use super::body::{InFlight, Nature, SessionBody};
+use super::body::{InFlight, Nature};
 use super::current::CurrentSession;
 use super::edge::{self, PeerAddress};
+use super::elsewhere::Forwarded;
 use super::exchange::Exchange;
 use super::flow::{InnerRequest, Shared};
-use super::reject;
 use crate::protocol::names::{
     LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, TRACEPARENT, X_ARCHON_CLIENT_KEY,
     X_ARCHON_SESSION_ID, X_MCP_SESSION_ID,
@@ -20,7 +20,7 @@ use crate::protocol::names::{
 use crate::protocol::trace_context::TraceParent;
 use crate::protocol::{Envelope, Message, Presented};
 use crate::session::{Era, Identity};
-use crate::tracker::{Admission, Arrival, Call, Caller, StreamPlace};
+use crate::tracker::{Admission, Arrival, Call, Caller, Refusal, StreamPlace};
 
 /// What was sent to the inner service, and what waits for its answer.
 pub(super) struct Sent {
@@ -46,22 +46,13 @@ impl Shared {
         Arrival { http_parent: parent.and_then(TraceParent::parse), ..arrival }
     }
 
-    /// Finds the place of a legacy request, or answers that it has none.
-    pub(super) async fn admit<B>(
-        &self,
-        parts: &Parts,
-        id: Option<&str>,
-    ) -> Result<(Admission, Arrival), Response<SessionBody<B>>> {
-        if parts.method != Method::POST && is_modern(parts) {
-            return Err(reject::method_not_allowed("POST"));
-        }
+    /// Finds the place of a legacy request.
+    pub(super) async fn admit(&self, parts: &Parts) -> Result<(Admission, Arrival), Refusal> {
         let (presented, caller, arrival) =
             (Presented::read(&parts.headers), caller(parts), Arrival::now());
         let now = arrival.at;
-        match self.tracker.admit_legacy(&presented, &self.upstream, &caller, now).await {
-            Ok(admission) => Ok((admission, arrival)),
-            Err(refusal) => Err(reject::admission(id, refusal)),
-        }
+        let admitted = self.tracker.admit_legacy(&presented, &self.upstream, &caller, now).await;
+        admitted.map(|admission| (admission, arrival))
     }
 }
 
@@ -75,7 +66,7 @@ pub(super) fn era_of(parts: &Parts, message: &Message) -> Era {
     if described || is_modern(parts) { Era::Modern } else { Era::Legacy }
 }
 
-fn is_modern(parts: &Parts) -> bool {
+pub(super) fn is_modern(parts: &Parts) -> bool {
     let version = parts.headers.get(MCP_PROTOCOL_VERSION).and_then(|value| value.to_str().ok());
     version.is_some_and(|version| Era::of_version(version.trim()) == Era::Modern)
 }
@@ -89,6 +80,7 @@ pub(super) fn caller(parts: &Parts) -> Caller {
         user,
         peer: parts.extensions.get::<PeerAddress>().map(|peer| peer.0.ip()),
         user_agent: parts.headers.get(USER_AGENT).cloned(),
+        is_forwarded: parts.extensions.get::<Forwarded>().is_some(),
     }
 }
 

@@ -19,7 +19,7 @@ use super::failure::CallFailed;
 use super::flow::{Answer, Flow, InnerRequest, InnerService};
 use super::reject;
 use super::renew::StandingOrigin;
-use super::request::{exchange_of, inner_request};
+use super::request::{exchange_of, inner_request, is_modern};
 use super::restore::Answered;
 use crate::protocol::event_id::{EventId, EventOrigin, link_mark};
 use crate::protocol::names::LAST_EVENT_ID;
@@ -43,9 +43,12 @@ struct Missed {
 impl<S: InnerService> Flow<S> {
     /// Takes a GET.
     pub(super) async fn legacy_stream(self, parts: Parts) -> Answer<S> {
-        let (admission, _) = match self.shared.admit(&parts, None).await {
+        if is_modern(&parts) {
+            return reject::method_not_allowed("POST");
+        }
+        let (admission, _) = match self.shared.admit(&parts).await {
             Ok(admitted) => admitted,
-            Err(refused) => return refused,
+            Err(refusal) => return self.not_here(parts, Bytes::new(), None, refusal).await,
         };
         // Every answer below names the session, which may be one that has just begun to continue another.
         if let Some(durable) = admission.durable.clone() {

@@ -10,6 +10,8 @@ pub const X_MCP_SESSION_ID: HeaderName = HeaderName::from_static("x-mcp-session-
 pub const X_ARCHON_SESSION_ID: HeaderName = HeaderName::from_static("x-archon-session-id");
 /// A long random value from an agent's configuration: a proof that all its requests show.
 pub const X_ARCHON_CLIENT_KEY: HeaderName = HeaderName::from_static("x-archon-client-key");
+/// Between nodes only: the node that has the session of a request which was sent to another.
+pub const X_ARCHON_OWNER: HeaderName = HeaderName::from_static("x-archon-owner");
 /// How long, in whole seconds, a client wants its new session to be allowed to be silent.
 pub const X_ARCHON_SESSION_TIMEOUT: HeaderName =
     HeaderName::from_static("x-archon-session-timeout");

@@ -1,9 +1,10 @@
 //! Time as this library keeps it: microseconds since the Unix epoch.
 
+mod clock;
 mod forms;
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// A moment, in microseconds since 1970-01-01 UTC.
 ///
@@ -13,10 +14,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Returns the present moment. Only the edges of the system call this.
+    /// Returns the present moment, by the clock of the database where that has one: see [`clock`]. Only the edges of the
+    /// system call this.
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        Self(clock::now())
+    }
+
+    /// Takes the time that the database said between two moments for the present from now on.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+    pub(crate) fn follow(said: Self, asked: Instant, answered: Instant) {
+        clock::follow(said, asked, answered);
     }
 
     /// Returns the moment `micros` microseconds after the epoch.

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{
-    Connection, FingerprintKey, KeyDigest, McpSessionId, Session, SessionId, Timestamp, TokenKey,
+    Connection, Fingerprint, FingerprintKey, KeyDigest, McpSessionId, Principal, Session,
+    SessionId, Timestamp, TokenKey,
 };
 
 /// The latest requests only: this store has no disk to grow on.
@@ -42,6 +43,7 @@ struct Tables {
     attempts: VecDeque<ReconnectAttempt>,
     refusals: VecDeque<RefusedRequests>,
     nodes: HashMap<Arc<str>, NodeRow>,
+    notices: Vec<(Arc<str>, SessionId)>,
     calls: HashMap<CallId, OpenCall>,
     /// By stream and number. The tracker bounds them and says which to forget.
     events: BTreeMap<(StreamId, u64), StoredEvent>,
@@ -210,18 +212,66 @@ impl SessionStore for MemoryStore {
         Ok(silent.take(usize::try_from(max).unwrap_or(usize::MAX)).cloned().collect())
     }
 
-    async fn ended_since(
+    async fn notices(&self, node: &str, max: u32) -> Result<Vec<SessionId>, StoreError> {
+        let tables = self.tables();
+        let own = tables.notices.iter().filter(|(of, _)| **of == *node);
+        Ok(own.take(usize::try_from(max).unwrap_or(usize::MAX)).map(|(_, id)| *id).collect())
+    }
+
+    async fn claim(&self, id: SessionId, node: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let is_free = tables.is_free(id, node, now);
+        if let Some(session) = tables.sessions.get_mut(&id).filter(|_| is_free) {
+            session.owner = Some(node.into());
+        }
+        Ok(is_free)
+    }
+
+    async fn give(&self, id: SessionId, from: &str, to: &str) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let session = tables.sessions.get_mut(&id).filter(|session| session.end.is_none());
+        let Some(session) = session.filter(|session| session.owner.as_deref() == Some(from)) else {
+            return Ok(false);
+        };
+        session.owner = Some(to.into());
+        Ok(true)
+    }
+
+    async fn claim_all(&self, node: &str, now: Timestamp) -> Result<u64, StoreError> {
+        let mut tables = self.tables();
+        let is_theirs = |id: &SessionId| {
+            tables.sessions.get(id).is_some_and(|session| session.owner.as_deref() != Some(node))
+        };
+        let free =
+            tables.sessions.keys().filter(|id| is_theirs(id) && tables.is_free(**id, node, now));
+        let free: Vec<_> = free.copied().collect();
+        for id in &free {
+            if let Some(session) = tables.sessions.get_mut(id) {
+                session.owner = Some(node.into());
+            }
+        }
+        Ok(free.len() as u64)
+    }
+
+    async fn active_of(
         &self,
-        since: (Timestamp, SessionId),
-        max: u32,
+        principal: &Principal,
+        fingerprint: Option<Fingerprint>,
     ) -> Result<Vec<Session>, StoreError> {
         let tables = self.tables();
-        let place = |session: &Session| Some((session.end?.at, session.id));
-        let has_ended = |session: &&Session| place(session).is_some_and(|place| place > since);
-        let mut ended: Vec<_> = tables.sessions.values().filter(has_ended).cloned().collect();
-        ended.sort_by_key(place);
-        ended.truncate(usize::try_from(max).unwrap_or(usize::MAX));
-        Ok(ended)
+        let mut found: Vec<_> = tables
+            .sessions
+            .values()
+            .filter(|session| {
+                session.end.is_none()
+                    && session.principal == *principal
+                    && (fingerprint.is_none() || session.fingerprint == fingerprint)
+            })
+            .cloned()
+            .collect();
+        found.sort_by_key(|session| std::cmp::Reverse(session.last_activity));
+        found.truncate(super::ACTIVE_OF_MAX);
+        Ok(found)
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
@@ -300,6 +350,19 @@ impl Tables {
         for node in &batch.gone {
             self.nodes.remove(node);
         }
+        self.notices.extend(batch.notices.iter().cloned());
+        self.notices.retain(|notice| !batch.heeded.contains(notice));
+    }
+
+    /// Returns whether an active session has no owner, or one of which nothing is heard, or this one.
+    fn is_free(&self, id: SessionId, node: &str, now: Timestamp) -> bool {
+        let Some(session) = self.sessions.get(&id).filter(|session| session.end.is_none()) else {
+            return false;
+        };
+        session.owner.as_deref().is_none_or(|owner| {
+            owner == node
+                || !self.nodes.values().any(|row| row.name() == owner && row.is_present(now))
+        })
     }
 
     fn forget_the_oldest(&mut self) {

@@ -25,7 +25,7 @@ pub use address::{PostgresUrl, PostgresUrlError};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use const_format::concatcp;
@@ -43,7 +43,8 @@ use super::{
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{
-    Connection, FingerprintKey, KeyDigest, McpSessionId, Session, SessionId, Timestamp, TokenKey,
+    Connection, Fingerprint, FingerprintKey, KeyDigest, McpSessionId, Principal, Session,
+    SessionId, Timestamp, TokenKey,
 };
 use days::Days;
 use requests::Doubt;
@@ -89,6 +90,11 @@ impl PostgresStore {
         let mut connection = within(READ_LIMIT, async { Ok(options.connect().await?) }).await?;
         // As long as it takes: a large table is not changed in a moment.
         migrate(&mut connection).await?;
+        // Before anything is compared with what others wrote.
+        let asked = Instant::now();
+        let said = connection.fetch_one("SELECT clock_timestamp()").await?;
+        let said: chrono::DateTime<chrono::Utc> = said.try_get(0)?;
+        Timestamp::follow(Timestamp::from_micros(said.timestamp_micros()), asked, Instant::now());
         // It has done its work; how it ends is nobody's business.
         let _ = connection.close().await;
         let readers = PgPoolOptions::new()
@@ -148,8 +154,8 @@ impl PostgresStore {
         Ok(rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?)
     }
 
-    /// Deletes rows, and returns how many.
-    async fn delete(&self, statement: Statement<'_>) -> Result<u64, StoreError> {
+    /// Changes or deletes rows, and returns how many.
+    async fn change(&self, statement: Statement<'_>) -> Result<u64, StoreError> {
         within(WRITE_LIMIT, async {
             let mut transaction = self.readers.begin().await?;
             let done = statement.persistent(!self.is_pooled).execute(&mut *transaction).await?;
@@ -314,17 +320,45 @@ impl SessionStore for PostgresStore {
         each_readable("archon_mcp_sessions", rows.iter().map(rows::read_session))
     }
 
-    async fn ended_since(
+    async fn notices(&self, node: &str, max: u32) -> Result<Vec<SessionId>, StoreError> {
+        let rows = self.read(lifecycle::notices(node, max)).await?;
+        rows.iter().map(|row| Ok(SessionId::from_uuid(row.try_get(0)?))).collect()
+    }
+
+    async fn renew(&self, node: &NodeRow, lease: Duration) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        let rows = self.read(lifecycle::renew(node, lease)).await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        let now = rows::read_time(row, "clock_timestamp")?;
+        Timestamp::follow(now, asked, Instant::now());
+        Ok(())
+    }
+
+    async fn claim(&self, id: SessionId, node: &str, _: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.change(lifecycle::claim(id, node)).await? > 0)
+    }
+
+    async fn give(&self, id: SessionId, from: &str, to: &str) -> Result<bool, StoreError> {
+        Ok(self.change(lifecycle::give(id, from, to)).await? > 0)
+    }
+
+    async fn claim_all(&self, node: &str, _: Timestamp) -> Result<u64, StoreError> {
+        self.change(lifecycle::claim_all(node)).await
+    }
+
+    async fn active_of(
         &self,
-        since: (Timestamp, SessionId),
-        max: u32,
+        principal: &Principal,
+        fingerprint: Option<Fingerprint>,
     ) -> Result<Vec<Session>, StoreError> {
-        let rows = self.read(lifecycle::ended(since, max)).await?;
+        let rows = self.read(lifecycle::active_of(principal, fingerprint)).await?;
         each_readable("archon_mcp_sessions", rows.iter().map(rows::read_session))
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
-        let nodes = sqlx::query("SELECT node, heard_at, expected_until FROM archon_mcp_nodes");
+        let nodes = sqlx::query(
+            "SELECT node, address, place, heard_at, expected_until FROM archon_mcp_nodes",
+        );
         let rows = self.read(nodes).await?;
         each_readable("archon_mcp_nodes", rows.iter().map(lifecycle::read_node))
     }
@@ -332,13 +366,13 @@ impl SessionStore for PostgresStore {
     async fn prune(&self, pruning: &Pruning) -> Result<u64, StoreError> {
         let mut deleted = 0;
         for statement in lifecycle::old_tries(pruning) {
-            deleted += self.delete(statement).await?;
+            deleted += self.change(statement).await?;
         }
         let Some(before) = pruning.sessions_before else { return Ok(deleted) };
         // Days go at no cost; what is left of old sessions then was asked on younger days.
         self.drop_requests_before(before).await?;
         let requests = lifecycle::requests_of_old(before, pruning.rows_max);
-        deleted += self.delete(requests).await?;
+        deleted += self.change(requests).await?;
         let sessions = self.read(lifecycle::the_old(before)).await?;
         let sessions: i64 = sessions.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
         Ok(deleted + u64::try_from(sessions).unwrap_or(0))
@@ -496,6 +530,7 @@ fn migrator() -> Migrator {
         "0009_client_keys.sql",
         "0010_tools_of_upstreams.sql",
         "0011_refusals.sql",
+        "0012_owners.sql",
     );
     steps::migrator(FILES)
 }

@@ -27,21 +27,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqlitePool;
-use sqlx::{Row, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqlitePool};
+use sqlx::{Row, Sqlite, SqliteConnection};
 use tokio::sync::Mutex;
 
 use file::{File, Place};
 
 use super::usage::{minutes_from, slices};
 use super::{
-    Batch, NodeRow, OpenCall, Price, Pruning, SchemaStep, SessionStore, StoreError, StoredEvent,
-    TokenUse, TokenUsed, each_readable,
+    ACTIVE_OF_MAX, Batch, NodeRow, OpenCall, Price, Pruning, SchemaStep, SessionStore, StoreError,
+    StoredEvent, TokenUse, TokenUsed, each_readable,
 };
 use crate::protocol::event_id::StreamId;
 use crate::session::{
-    Connection, FingerprintKey, KeyDigest, McpSessionId, Session, SessionId, Timestamp, TokenKey,
+    Connection, Fingerprint, FingerprintKey, KeyDigest, McpSessionId, Principal, Session,
+    SessionId, Timestamp, TokenKey,
 };
+
+type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// A store in a SQLite file, in WAL mode, safe against power loss (`synchronous=FULL`).
 #[derive(Clone)]
@@ -111,6 +115,13 @@ impl SqliteStore {
         let key: String = key.fetch_one(writer).await?;
         file.remember_key(name, &key);
         Ok(key)
+    }
+
+    /// Changes rows, and returns how many.
+    async fn change(&self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        let mut file = self.file.lock().await;
+        let done = statement.execute(file.writer().await?).await;
+        Ok(done.map_err(|error| damage::named(error.into(), self.place.path()))?.rows_affected())
     }
 
     /// Closes the file, which folds the write-ahead log into it.
@@ -222,15 +233,37 @@ impl SessionStore for SqliteStore {
         each_readable("archon_mcp_sessions", silent.iter().map(rows::read_session))
     }
 
-    async fn ended_since(
+    async fn notices(&self, node: &str, max: u32) -> Result<Vec<SessionId>, StoreError> {
+        let rows = sqlx::query(lifecycle::NOTICES_OF).bind(node).bind(max);
+        let rows = rows.fetch_all(&self.pool()).await?;
+        rows.iter().map(|row| rows::parsed(row, "session_id")).collect()
+    }
+
+    async fn claim(&self, id: SessionId, node: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let claim = sqlx::query(lifecycle::CLAIM).bind(node).bind(now.to_string());
+        Ok(self.change(claim.bind(id.to_string())).await? > 0)
+    }
+
+    async fn give(&self, id: SessionId, from: &str, to: &str) -> Result<bool, StoreError> {
+        let give = sqlx::query(lifecycle::GIVE).bind(id.to_string()).bind(from).bind(to);
+        Ok(self.change(give).await? > 0)
+    }
+
+    async fn claim_all(&self, node: &str, now: Timestamp) -> Result<u64, StoreError> {
+        self.change(sqlx::query(lifecycle::CLAIM_ALL).bind(node).bind(now.to_string())).await
+    }
+
+    async fn active_of(
         &self,
-        since: (Timestamp, SessionId),
-        max: u32,
+        principal: &Principal,
+        fingerprint: Option<Fingerprint>,
     ) -> Result<Vec<Session>, StoreError> {
-        let (at, id) = (since.0.to_string(), since.1.to_string());
-        let ended = sqlx::query(lifecycle::ENDED).bind(at).bind(id).bind(max);
-        let ended = ended.fetch_all(&self.pool()).await?;
-        each_readable("archon_mcp_sessions", ended.iter().map(rows::read_session))
+        let found = sqlx::query(lifecycle::ACTIVE_OF)
+            .bind(principal.to_string())
+            .bind(fingerprint.map(|digest| digest.to_string()))
+            .bind(ACTIVE_OF_MAX as i64);
+        let found = found.fetch_all(&self.pool()).await?;
+        each_readable("archon_mcp_sessions", found.iter().map(rows::read_session))
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {

@@ -12,6 +12,8 @@
 
 #![allow(clippy::unwrap_used)] // A promise that is not kept panics.
 
+mod owners;
+
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -24,6 +26,11 @@ use crate::protocol::event_id::StreamId;
 use crate::session::{
     ClientInfo, Connection, DisconnectReason, Era, IDLE_TIMEOUT, McpSessionId, Principal, Session,
     SessionId, Timestamp, TokenHash, User,
+};
+
+use owners::{
+    a_notice_is_there_until_it_is_heeded, a_session_is_at_one_node,
+    an_active_session_is_found_by_what_its_client_looks_like,
 };
 
 pub(super) fn at(seconds: i64) -> Timestamp {
@@ -330,13 +337,6 @@ async fn a_timeout_ends_what_nobody_has_heard_of_since(store: &dyn SessionStore)
     found.sort_by_key(|session| ids.iter().position(|id| *id == session.id));
     let has_ended: Vec<bool> = found.iter().map(|session| session.end.is_some()).collect();
     assert_eq!(has_ended, [false, false, true, true]);
-    let first = SessionId::from_uuid(uuid::Uuid::nil());
-    let ended_since = async |since, max| store.ended_since(since, max).await.unwrap();
-    assert_eq!(ended_since((at(400), first), 9).await.len(), 2);
-    assert_eq!(ended_since((at(401), first), 9).await.len(), 0);
-    let [one] = &ended_since((at(0), first), 1).await[..] else { panic!("one, and one more") };
-    let [other] = &ended_since((at(400), one.id), 9).await[..] else { panic!("the other one") };
-    assert!(one.id < other.id);
     assert_eq!(found[2].revision, 1);
 }
 
@@ -372,6 +372,8 @@ async fn the_silent_are_found_unless_they_have_a_call(store: &dyn SessionStore) 
 async fn nodes_are_known_until_they_go(store: &dyn SessionStore) {
     let row = |node: &str, moment| NodeRow {
         node: node.into(),
+        address: None,
+        place: None,
         heard_at: at(moment),
         expected_until: at(moment + 60),
     };
@@ -461,6 +463,9 @@ promises! {
     nodes_are_known_until_they_go,
     what_is_old_is_deleted_with_all_that_belongs_to_it,
     events_are_kept_until_they_are_forgotten,
+    a_notice_is_there_until_it_is_heeded,
+    a_session_is_at_one_node,
+    an_active_session_is_found_by_what_its_client_looks_like,
 }
 
 #[cfg(test)]

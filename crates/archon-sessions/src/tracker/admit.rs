@@ -4,6 +4,7 @@
 
 mod adopt;
 mod find;
+mod owner;
 mod proofs;
 mod rates;
 mod reconnect;
@@ -41,6 +42,8 @@ pub struct Caller {
     pub peer: Option<IpAddr>,
     /// Its `User-Agent`.
     pub user_agent: Option<HeaderValue>,
+    /// Whether another node has sent its request on to this one.
+    pub is_forwarded: bool,
 }
 
 /// A request's place.
@@ -66,7 +69,7 @@ impl Admission {
 }
 
 /// Why a request has no place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A legacy request that is no `initialize` and shows no handle: 400.
     #[error("no session; send initialize first, then its Mcp-Session-Id with each request")]
@@ -77,6 +80,12 @@ pub enum Refusal {
     /// The store cannot say whether the handle is known: 503.
     #[error("the session cannot be looked up right now; try again")]
     StoreUnavailable,
+    /// It is at the node of this name: to be sent on, or, if it was, 421.
+    #[error("the session is at another node")]
+    Elsewhere(Arc<str>),
+    /// The node that has it cannot be reached: 503.
+    #[error("the gateway that has this session cannot be reached right now; try again")]
+    Unreachable,
     /// As many sessions as this server may hold: 503.
     #[error("session limit reached; try again later")]
     TooManySessions,
@@ -115,7 +124,9 @@ impl Tracker {
         now: Timestamp,
     ) -> Result<Admission, Refusal> {
         let admitted = self.find_legacy(presented, upstream, caller, now).await;
-        if let Err(refusal) = &admitted {
+        if let Err(refusal) = &admitted
+            && !matches!(refusal, Refusal::Elsewhere(_))
+        {
             let handle = presented.connection.sent().map(tracing::field::display);
             tracing::warn!(handle, upstream, "session invalid: {refusal}");
         }
@@ -129,6 +140,7 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Admission, Refusal> {
+        self.may_serve().await?;
         let connection = match presented.connection {
             Handle::Sent(handle) => self.known_connection(handle, upstream, caller),
             Handle::Malformed => return Err(Refusal::UnknownHandle),
@@ -189,6 +201,7 @@ impl Tracker {
                 (&envelope.meta.client_info, &envelope.meta.client_capabilities);
             ClientInfo::read(info.as_deref(), capabilities.as_deref())
         };
+        self.may_serve().await?;
         if let Some(admission) = self.admit_by_handle(presented, caller, now).await? {
             return Ok(admission);
         }
@@ -229,6 +242,16 @@ impl Tracker {
         if let (Some(presence), Some(kin)) = (known, &kin) {
             self.found(&presence, kin.proof(), now);
             return Ok(Admission { presence, proof: kin.proof(), connection: None, durable: None });
+        }
+        if let Some(kin) = &kin {
+            self.at_home(&kin.key(), caller)?;
+            if let Some(id) = self.stored_of_kin(kin, &session).await
+                && let Some((presence, durable)) = self.resume_session(id, caller, now).await?
+            {
+                let proof = kin.proof();
+                self.found(&presence, proof, now);
+                return Ok(Admission { presence, proof, connection: None, durable });
+            }
         }
         let permit = self.let_in(caller)?;
         self.create(session, kin, permit)

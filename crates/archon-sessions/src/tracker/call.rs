@@ -10,6 +10,8 @@ pub(in crate::tracker) use annotations::Notepad;
 pub(in crate::tracker) use cancellation::Cancellation;
 pub(in crate::tracker) use facts::CallFacts;
 pub(in crate::tracker) use ledger::Interrupted;
+#[cfg(test)]
+pub(in crate::tracker) use ledger::digest;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
@@ -241,6 +243,9 @@ impl Call {
         let now = facts.started.plus(took);
         self.presence.touch(now);
         self.presence.finish_call();
+        if self.presence.is_lost() {
+            return None;
+        }
         let draft = Draft {
             facts,
             duration_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),

@@ -269,6 +269,13 @@ impl Memory {
         }
     }
 
+    /// Lets go of a session that is served elsewhere.
+    pub(super) fn release(&self, presence: &Arc<Presence>) {
+        self.forget_kin(presence);
+        presence.leave_census();
+        self.forget(presence);
+    }
+
     /// Lets go of what is of no use any more: orphans that were heard of, streams that tell nothing.
     pub(super) fn sweep(&self) {
         self.orphans.sweep();

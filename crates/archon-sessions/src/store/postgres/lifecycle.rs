@@ -1,6 +1,7 @@
 //! What happens to few sessions: tokens and attempts to use them, nodes, and the deletion of what is old.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use const_format::concatcp;
 use sqlx::Row;
@@ -8,10 +9,10 @@ use sqlx::postgres::PgRow;
 
 use super::Statement;
 use super::rows::{SESSION_COLUMNS, column, read_time, text, time};
-use crate::session::{SessionId, Timestamp, User};
+use crate::session::{Fingerprint, Principal, SessionId, Timestamp, User};
 use crate::store::{
-    Batch, NodeRow, Pruning, ReconnectAttempt, RefusedRequests, StoreError, StoredToken, TokenUse,
-    reconnects,
+    ACTIVE_OF_MAX, Batch, NodeRow, Pruning, ReconnectAttempt, RefusedRequests, StoreError,
+    StoredToken, TokenUse, reconnects,
 };
 
 /// Sessions that are deleted together.
@@ -87,16 +88,106 @@ fn users(all: &[(SessionId, Arc<User>)]) -> Statement<'_> {
 }
 
 const HEARD: &str = "
-INSERT INTO archon_mcp_nodes (node, heard_at, expected_until)
-SELECT * FROM UNNEST($1::text[], $2::timestamptz[], $3::timestamptz[])
+INSERT INTO archon_mcp_nodes (node, name, address, place, heard_at, expected_until)
+SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
 ON CONFLICT (node) DO UPDATE SET
-    heard_at = excluded.heard_at, expected_until = excluded.expected_until";
+    address = excluded.address, place = excluded.place, heard_at = excluded.heard_at,
+    expected_until = excluded.expected_until";
 
 fn heard(all: &[NodeRow]) -> Statement<'_> {
     sqlx::query(HEARD)
         .bind(column(all, |row| text(&row.node)))
+        .bind(column(all, |row| text(row.name())))
+        .bind(column(all, |row| row.address.as_deref().map(text)))
+        .bind(column(all, |row| row.place.as_deref().map(text)))
         .bind(column(all, |row| time(row.heard_at)))
         .bind(column(all, |row| time(row.expected_until)))
+}
+
+/// By the database's clock, which all its processes share.
+const RENEW: &str = "
+INSERT INTO archon_mcp_nodes (node, name, address, place, heard_at, expected_until)
+SELECT $1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5 * INTERVAL '1 second'
+ON CONFLICT (node) DO UPDATE SET
+    address = excluded.address, place = excluded.place, heard_at = excluded.heard_at,
+    expected_until = excluded.expected_until
+RETURNING clock_timestamp()";
+
+pub(super) fn renew(node: &NodeRow, lease: Duration) -> Statement<'_> {
+    sqlx::query(RENEW)
+        .bind(text(&node.node))
+        .bind(text(node.name()))
+        .bind(node.address.as_deref().map(text))
+        .bind(node.place.as_deref().map(text))
+        .bind(lease.as_secs_f64())
+}
+
+/// An active session that has no owner, or one of which nothing is heard any more.
+const IS_FREE: &str = "
+status = 'active' AND (owner IS NULL OR owner = $1 OR NOT EXISTS (
+    SELECT FROM archon_mcp_nodes n
+    WHERE n.name = archon_mcp_sessions.owner AND n.expected_until > clock_timestamp()))";
+
+pub(super) fn claim(session: SessionId, node: &str) -> Statement<'_> {
+    const SQL: &str =
+        concatcp!("UPDATE archon_mcp_sessions SET owner = $1 WHERE session_id = $2 AND ", IS_FREE);
+    sqlx::query(SQL).bind(text(node)).bind(session.as_uuid())
+}
+
+pub(super) fn give<'a>(session: SessionId, from: &'a str, to: &'a str) -> Statement<'a> {
+    sqlx::query(
+        "UPDATE archon_mcp_sessions SET owner = $3
+         WHERE session_id = $1 AND owner = $2 AND status = 'active'",
+    )
+    .bind(session.as_uuid())
+    .bind(text(from))
+    .bind(text(to))
+}
+
+pub(super) fn claim_all(node: &str) -> Statement<'_> {
+    const SQL: &str = concatcp!(
+        "UPDATE archon_mcp_sessions SET owner = $1 WHERE owner IS DISTINCT FROM $1 AND ",
+        IS_FREE
+    );
+    sqlx::query(SQL).bind(text(node))
+}
+
+pub(super) fn active_of(
+    principal: &Principal,
+    fingerprint: Option<Fingerprint>,
+) -> Statement<'static> {
+    const SQL: &str = concatcp!(
+        "SELECT ",
+        SESSION_COLUMNS,
+        " FROM archon_mcp_sessions
+         WHERE status = 'active' AND principal = $1 AND ($2::text IS NULL OR fingerprint = $2)
+             AND isfinite(last_activity)
+         ORDER BY last_activity DESC LIMIT $3"
+    );
+    sqlx::query(SQL)
+        .bind(text(&principal.to_string()).into_owned())
+        .bind(fingerprint.map(|digest| digest.to_string()))
+        .bind(ACTIVE_OF_MAX as i64)
+}
+
+pub(super) fn notices(node: &str, max: u32) -> Statement<'_> {
+    sqlx::query("SELECT session_id FROM archon_mcp_notices WHERE node = $1 LIMIT $2")
+        .bind(text(node))
+        .bind(i64::from(max))
+}
+
+const NOTICES: &str = "
+INSERT INTO archon_mcp_notices (node, session_id) SELECT * FROM UNNEST($1::text[], $2::uuid[])
+ON CONFLICT DO NOTHING";
+
+const HEEDED: &str = "
+DELETE FROM archon_mcp_notices n USING UNNEST($1::text[], $2::uuid[]) AS heeded (node, session_id)
+WHERE n.node = heeded.node AND n.session_id = heeded.session_id";
+
+fn of_notices<'a>(sql: &'static str, all: &'a [(Arc<str>, SessionId)]) -> Statement<'a> {
+    sqlx::query(sql)
+        .bind(column(all, |(node, _)| text(node)))
+        .bind(column(all, |(_, session)| session.as_uuid()))
 }
 
 /// Returns how to write what most batches do not have.
@@ -121,12 +212,20 @@ pub(super) fn rare(batch: &Batch) -> Vec<Statement<'_>> {
         let gone = sqlx::query("DELETE FROM archon_mcp_nodes WHERE node = ANY($1::text[])");
         statements.push(gone.bind(column(&batch.gone, |node| text(node))));
     }
+    if !batch.notices.is_empty() {
+        statements.push(of_notices(NOTICES, &batch.notices));
+    }
+    if !batch.heeded.is_empty() {
+        statements.push(of_notices(HEEDED, &batch.heeded));
+    }
     statements
 }
 
 pub(super) fn read_node(row: &PgRow) -> Result<NodeRow, StoreError> {
     Ok(NodeRow {
         node: row.try_get::<&str, _>("node")?.into(),
+        address: row.try_get::<Option<&str>, _>("address")?.map(Into::into),
+        place: row.try_get::<Option<&str>, _>("place")?.map(Into::into),
         heard_at: read_time(row, "heard_at")?,
         expected_until: read_time(row, "expected_until")?,
     })
@@ -169,16 +268,6 @@ pub(super) fn silent<'a>(now: Timestamp, max: u32) -> Statement<'a> {
          ORDER BY last_activity LIMIT $2"
     );
     sqlx::query(SQL).bind(time(now)).bind(i64::from(max))
-}
-
-pub(super) fn ended<'a>(since: (Timestamp, SessionId), max: u32) -> Statement<'a> {
-    const SQL: &str = concatcp!(
-        "SELECT ",
-        SESSION_COLUMNS,
-        " FROM archon_mcp_sessions WHERE (disconnected_at, session_id) > ($1, $2) AND status <> 'active'
-         ORDER BY disconnected_at, session_id LIMIT $3"
-    );
-    sqlx::query(SQL).bind(time(since.0)).bind(since.1.as_uuid()).bind(i64::from(max))
 }
 
 /// Old ones, and those that are too many. Ids go up with the time.

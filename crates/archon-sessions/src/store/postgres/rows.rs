@@ -67,16 +67,16 @@ const SESSIONS: &str = "
 INSERT INTO archon_mcp_sessions
     (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
      last_activity, status, principal, era, protocol_version, continues, idle_timeout_seconds,
-     fingerprint, user_id, user_email, user_name, client_key_hash)
+     fingerprint, user_id, user_email, user_name, client_key_hash, owner)
 SELECT session_id, client_type, client_name, client_version, client_capabilities::jsonb, connected_at,
        last_activity, 'active', principal, era, protocol_version, continues, idle_timeout_seconds,
-       fingerprint, user_id, user_email, user_name, client_key_hash
+       fingerprint, user_id, user_email, user_name, client_key_hash, owner
 FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
             $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::uuid[], $12::bigint[],
-            $13::text[], $14::text[], $15::text[], $16::text[], $17::text[])
+            $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[])
     AS new (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
             last_activity, principal, era, protocol_version, continues, idle_timeout_seconds, fingerprint,
-            user_id, user_email, user_name, client_key_hash)
+            user_id, user_email, user_name, client_key_hash, owner)
 ON CONFLICT DO NOTHING";
 
 pub(super) fn sessions(all: &[Session]) -> Statement<'_> {
@@ -98,6 +98,7 @@ pub(super) fn sessions(all: &[Session]) -> Statement<'_> {
         .bind(column(all, |session| session.user.as_deref()?.email.as_deref().map(text)))
         .bind(column(all, |session| session.user.as_deref()?.name.as_deref().map(text)))
         .bind(column(all, |session| session.client_key.map(|digest| digest.to_string())))
+        .bind(column(all, |session| session.owner.as_deref().map(text)))
 }
 
 /// Returns JSON as JSONB can hold it. It cannot hold NUL, halves of surrogate pairs and numbers beyond all
@@ -118,7 +119,7 @@ pub(super) const SESSION_COLUMNS: &str = "
     session_id, client_name, client_version, client_capabilities::text AS client_capabilities, connected_at,
     last_activity, disconnected_at, status, disconnect_reason, principal, era, protocol_version, continues,
     idle_timeout_seconds, revision, fingerprint, reconnect_count, user_id, user_email,
-    user_name, client_key_hash";
+    user_name, client_key_hash, owner";
 
 pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
     let reason: Option<&str> = row.try_get("disconnect_reason")?;
@@ -155,6 +156,7 @@ pub(super) fn read_session(row: &PgRow) -> Result<Session, StoreError> {
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         client_key: client_key.and_then(|digest| digest.parse().ok()),
         continues: continues.map(SessionId::from_uuid),
+        owner: row.try_get::<Option<&str>, _>("owner")?.map(Into::into),
         reconnect_count: row.try_get::<i32, _>("reconnect_count")?.into(),
         revision: row.try_get("revision")?,
     })

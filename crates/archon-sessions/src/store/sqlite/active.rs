@@ -25,7 +25,8 @@ const SESSIONS: &str = const_format::concatcp!(
     "
 SELECT json_array(session_id, client_name, client_version, client_capabilities, principal, era,
                   protocol_version, connected_at, last_activity, idle_timeout_seconds, continues, revision,
-                  fingerprint, reconnect_count, json_array(user_id, user_email, user_name), client_key_hash)
+                  fingerprint, reconnect_count, json_array(user_id, user_email, user_name), client_key_hash,
+                  owner)
 FROM archon_mcp_sessions WHERE status = 'active' AND ",
     READABLE
 );
@@ -92,6 +93,7 @@ struct SessionRow<'a>(
     i64,
     [Option<Box<str>>; 3],
     Option<&'a str>,
+    Option<Arc<str>>,
 );
 
 fn session(row: &[u8]) -> Option<Session> {
@@ -112,6 +114,7 @@ fn session(row: &[u8]) -> Option<Session> {
         reconnect_count,
         [user_id, user_email, user_name],
         client_key,
+        owner,
     ) = serde_json::from_slice(row).ok()?;
     Some(Session {
         id: id.parse().ok()?,
@@ -127,6 +130,7 @@ fn session(row: &[u8]) -> Option<Session> {
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         client_key: client_key.and_then(|digest| digest.parse().ok()),
         continues: continues.and_then(|id| id.parse().ok()),
+        owner,
         reconnect_count,
         revision,
     })

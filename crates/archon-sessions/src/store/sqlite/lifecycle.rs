@@ -43,15 +43,25 @@ FROM json_each(?) AS known
 WHERE session_id = known.value->>0";
 
 const HEARD: &str = "
-INSERT INTO archon_mcp_nodes (node, heard_at, expected_until)
-SELECT value->>0, value->>1, value->>2 FROM json_each(?) WHERE true
+INSERT INTO archon_mcp_nodes (node, name, address, place, heard_at, expected_until)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?) WHERE true
 ON CONFLICT (node) DO UPDATE SET
-    heard_at = excluded.heard_at, expected_until = excluded.expected_until";
+    address = excluded.address, place = excluded.place, heard_at = excluded.heard_at,
+    expected_until = excluded.expected_until";
 
 const GONE: &str = "DELETE FROM archon_mcp_nodes WHERE node IN (SELECT value FROM json_each(?))";
 
+const NOTICES: &str = "
+INSERT INTO archon_mcp_notices (node, session_id) SELECT value->>0, value->>1 FROM json_each(?) WHERE true
+ON CONFLICT DO NOTHING";
+
+const HEEDED: &str = "
+DELETE FROM archon_mcp_notices
+WHERE (node, session_id) IN (SELECT value->>0, value->>1 FROM json_each(?))";
+
 const RARE: &str = const_format::concatcp!(
-    TOKENS, ";", ATTEMPTS, ";", REFUSALS, ";", USERS, ";", HEARD, ";", GONE
+    TOKENS, ";", ATTEMPTS, ";", REFUSALS, ";", USERS, ";", HEARD, ";", GONE, ";", NOTICES, ";",
+    HEEDED
 );
 
 /// Writes what most batches do not have, within the batch's transaction.
@@ -64,6 +74,8 @@ pub(super) async fn write(writer: &mut SqliteConnection, batch: &Batch) -> Resul
             .bind(json(&batch.users, user)?)
             .bind(json(&batch.heard, heard)?)
             .bind(json(&batch.gone, |node| node.to_string())?)
+            .bind(json(&batch.notices, notice)?)
+            .bind(json(&batch.heeded, notice)?)
             .execute(writer)
             .await?;
     }
@@ -103,12 +115,55 @@ fn user((session, user): &(SessionId, Arc<User>)) -> impl Serialize + use<> {
 }
 
 fn heard(row: &NodeRow) -> impl Serialize + use<> {
-    (row.node.to_string(), row.heard_at.to_string(), row.expected_until.to_string())
+    (
+        row.node.to_string(),
+        row.name().to_owned(),
+        row.address.as_deref().map(str::to_owned),
+        row.place.as_deref().map(str::to_owned),
+        row.heard_at.to_string(),
+        row.expected_until.to_string(),
+    )
 }
+
+fn notice((node, session): &(Arc<str>, SessionId)) -> impl Serialize + use<> {
+    (node.to_string(), session.to_string())
+}
+
+/// An active session that has no owner, or one of which nothing is heard any more.
+const IS_FREE: &str = "
+status = 'active' AND (owner IS NULL OR owner = ?1 OR NOT EXISTS (
+    SELECT 1 FROM archon_mcp_nodes n
+    WHERE n.name = archon_mcp_sessions.owner AND n.expected_until > ?2))";
+
+pub(super) const CLAIM: &str = const_format::concatcp!(
+    "UPDATE archon_mcp_sessions SET owner = ?1 WHERE session_id = ?3 AND ",
+    IS_FREE
+);
+
+pub(super) const CLAIM_ALL: &str = const_format::concatcp!(
+    "UPDATE archon_mcp_sessions SET owner = ?1 WHERE owner IS NOT ?1 AND ",
+    IS_FREE
+);
+
+pub(super) const GIVE: &str = "
+UPDATE archon_mcp_sessions SET owner = ?3
+WHERE session_id = ?1 AND owner = ?2 AND +status = 'active'";
+
+pub(super) const ACTIVE_OF: &str = const_format::concatcp!(
+    "SELECT * FROM archon_mcp_sessions
+     WHERE status = 'active' AND principal = ?1 AND (?2 IS NULL OR fingerprint = ?2) AND ",
+    READABLE,
+    " ORDER BY last_activity DESC LIMIT ?3"
+);
+
+pub(super) const NOTICES_OF: &str =
+    "SELECT session_id FROM archon_mcp_notices WHERE node = ?1 LIMIT ?2";
 
 pub(super) fn read_node(row: &SqliteRow) -> Result<NodeRow, StoreError> {
     Ok(NodeRow {
         node: row.try_get::<&str, _>("node")?.into(),
+        address: row.try_get::<Option<&str>, _>("address")?.map(Into::into),
+        place: row.try_get::<Option<&str>, _>("place")?.map(Into::into),
         heard_at: time(row, "heard_at")?,
         expected_until: time(row, "expected_until")?,
     })
@@ -153,13 +208,6 @@ WHERE status = 'active' AND last_activity < ?1
     AND ",
     READABLE,
     " ORDER BY last_activity LIMIT ?2"
-);
-
-pub(super) const ENDED: &str = const_format::concatcp!(
-    "
-SELECT * FROM archon_mcp_sessions WHERE (disconnected_at, session_id) > (?, ?) AND +status <> 'active' AND ",
-    READABLE,
-    " ORDER BY disconnected_at, session_id LIMIT ?"
 );
 
 /// Old ones, and those that are too many. Ids go up with the time.

@@ -17,10 +17,10 @@ pub(super) const SESSIONS: &str = "
 INSERT INTO archon_mcp_sessions
     (session_id, client_type, client_name, client_version, client_capabilities, connected_at,
      last_activity, status, principal, era, protocol_version, continues, idle_timeout_seconds,
-     fingerprint, user_id, user_email, user_name, client_key_hash, intake)
+     fingerprint, user_id, user_email, user_name, client_key_hash, owner, intake)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5,
        value->>6, 'active', value->>7, value->>8, value->>9, value->>10, value->>11, value->>12,
-       value->>13, value->>14, value->>15, value->>16, 1
+       value->>13, value->>14, value->>15, value->>16, value->>17, 1
 FROM json_each(?) WHERE true
 ON CONFLICT DO NOTHING";
 
@@ -43,6 +43,7 @@ pub(super) struct SessionValues<'a>(
     Option<&'a str>,
     Option<&'a str>,
     Option<String>,
+    Option<&'a str>,
 );
 
 pub(super) fn session(session: &Session) -> SessionValues<'_> {
@@ -65,6 +66,7 @@ pub(super) fn session(session: &Session) -> SessionValues<'_> {
         user.and_then(|user| user.email.as_deref()),
         user.and_then(|user| user.name.as_deref()),
         session.client_key.map(|digest| digest.to_string()),
+        session.owner.as_deref(),
     )
 }
 
@@ -131,6 +133,7 @@ pub(super) fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
         fingerprint: fingerprint.and_then(|digest| digest.parse().ok()),
         client_key: client_key.and_then(|digest| digest.parse().ok()),
         continues: continues.and_then(|id| id.parse().ok()),
+        owner: row.try_get::<Option<&str>, _>("owner")?.map(Into::into),
         reconnect_count: row.try_get("reconnect_count")?,
         revision: row.try_get("revision")?,
     })

@@ -25,6 +25,7 @@ const FILES: &[steps::File] = steps::files!(
     "0010_client_keys.sql",
     "0011_tools_of_upstreams.sql",
     "0012_refusals.sql",
+    "0013_owners.sql",
 );
 
 /// What to do about a schema that cannot be used.

@@ -60,6 +60,8 @@ impl Tracker {
             Err(Refusal::UnknownHandle | Refusal::NoHandle) => Ok(None),
             Err(
                 refusal @ (Refusal::StoreUnavailable
+                | Refusal::Elsewhere(_)
+                | Refusal::Unreachable
                 | Refusal::TooManySessions
                 | Refusal::TooManyNew),
             ) => Err(refusal),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::session::{DisconnectReason, End, McpSessionId, Session, SessionId, Timestamp};
-use crate::tracker::{Presence, Tracker};
+use crate::tracker::{Presence, Refusal, Tracker};
 
 /// Why a session cannot be acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,9 +37,15 @@ impl Tracker {
         }
         let unavailable = |()| NotActive::StoreUnavailable;
         let stored = self.look_up(self.inner.store.session(id)).await.map_err(unavailable)?;
-        let session = stored.ok_or(NotActive::Unknown)?;
+        let mut session = stored.ok_or(NotActive::Unknown)?;
         if let Some(end) = end_of(&session, now) {
             return Err(NotActive::Ended(end));
+        }
+        match self.own(&mut session, now).await {
+            Ok(()) => {}
+            // What is done to it is written down, and its own node told.
+            Err(Refusal::Elsewhere(_)) => return Ok(Presence::new(session, None)),
+            Err(_) => return Err(NotActive::StoreUnavailable),
         }
         let connections = self.look_up(self.inner.store.connections_of(id)).await;
         Ok(self.revive(session, connections.map_err(unavailable)?))

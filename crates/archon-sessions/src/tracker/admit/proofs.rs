@@ -160,6 +160,7 @@ impl Tracker {
                 durable: None,
             }));
         }
+        self.at_home(&kin.key(), caller)?;
         // The record never outranks the client: without the store it gets a new session.
         let turn = self.turn(caller).await;
         let stored = self.look_up(self.inner.store.sessions_of_key(key, SESSIONS_OF_KEY_MAX)).await;
@@ -202,6 +203,7 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Admission, Refusal> {
+        self.at_home(ticket.as_uuid().as_bytes(), caller)?;
         let _lane = self.session_lane(ticket).await;
         if let Some(presence) = self.own_presence(ticket, caller) {
             let durable = Some(self.inner.writer.barrier());

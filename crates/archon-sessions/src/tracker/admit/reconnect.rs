@@ -185,6 +185,7 @@ impl Tracker {
         }
         limits.try_token(&presented).map_err(limited)?;
         self.own_session(id, caller).await?;
+        self.fetch(id).await.map_err(|_| ReconnectRefusal::StoreUnavailable)?;
         let presence = self.find(id, now).await?;
         let next = self.make_token(id, presence.principal(), now);
         let next = next.map_err(|_| ReconnectRefusal::StoreUnavailable)?;

@@ -88,7 +88,7 @@ impl Tracker {
         if inner.memory.len() >= inner.settings.sessions_max {
             return Err(Refusal::TooManySessions);
         }
-        let presence = Presence::new(session, kin.clone());
+        let presence = Presence::new(self.owned(session), kin.clone());
         if let Some(kin) = kin {
             let proof = kin.proof();
             let current = inner.memory.join(kin, &presence);
@@ -142,6 +142,7 @@ impl Tracker {
         now: Timestamp,
     ) -> Result<Followed, Refusal> {
         let here = |resumed| Ok(Followed::Here(resumed));
+        self.sent_on(id.as_uuid())?;
         let _lane = self.inner.turns.sessions.lane(id).await;
         // Whoever held the lane before us may have done it.
         if let Some(presence) = self.inner.memory.heir(id) {
@@ -151,17 +152,25 @@ impl Tracker {
             );
         }
         let remembered = self.inner.memory.session_or_ended(id).map(|presence| presence.session());
+        let is_remembered = remembered.is_some();
         let stored = match remembered {
             Some(session) => Some(session),
             None => {
                 let found = self.look_up(self.inner.store.session(id)).await;
+                if found.as_ref().is_ok_and(Option::is_none) {
+                    self.ask_others(id.as_uuid(), caller).await?;
+                }
                 // The record never outranks the client: it gets a new session instead.
                 found.unwrap_or_default()
             }
         };
-        let Some(session) = stored.filter(|session| session.principal == caller.principal) else {
+        let Some(mut session) = stored.filter(|session| session.principal == caller.principal)
+        else {
             return here(None);
         };
+        if session.end.is_none() && !is_remembered {
+            self.own(&mut session, now).await?;
+        }
         let ended = match session.resumption(self.inner.settings.resume_window, now) {
             Resumption::Same => match self.bring_back(session, now).await {
                 Ok(presence) => return here(Some((presence, None))),
@@ -172,7 +181,13 @@ impl Tracker {
         let heir = self.look_up(self.inner.store.continued_by(id)).await.unwrap_or_default();
         match heir.filter(|heir| heir.principal == caller.principal) {
             Some(heir) => Ok(Followed::To(heir.id)),
-            None => here(self.go_on_from(&ended, now)?),
+            None => {
+                // Of two nodes at once, one makes the session that goes on.
+                if ended.resumption(self.inner.settings.resume_window, now) != Resumption::Over {
+                    self.at_home(id.as_uuid().as_bytes(), caller)?;
+                }
+                here(self.go_on_from(&ended, now)?)
+            }
         }
     }
 
@@ -213,16 +228,24 @@ impl Tracker {
         now: Timestamp,
     ) -> Result<(Arc<LiveConnection>, Option<Durable>), Refusal> {
         let is_known = self.inner.memory.connection(handle).is_some();
+        if !is_known {
+            self.sent_on(handle.as_uuid())?;
+        }
         let turn = if is_known { None } else { self.turn(caller).await };
         let _lane = self.connection_lane(handle).await;
         let remembered = self.inner.memory.connection(handle);
         let record = match &remembered {
             Some(connection) => connection.record(),
-            None => self
-                .look_up(self.inner.store.connection(handle))
-                .await
-                .map_err(|()| Refusal::StoreUnavailable)?
-                .ok_or(Refusal::UnknownHandle)?,
+            None => {
+                let found = self.look_up(self.inner.store.connection(handle)).await;
+                match found.map_err(|()| Refusal::StoreUnavailable)? {
+                    Some(record) => record,
+                    None => {
+                        self.ask_others(handle.as_uuid(), caller).await?;
+                        return Err(Refusal::UnknownHandle);
+                    }
+                }
+            }
         };
         drop(turn);
         let is_own = *record.upstream == *upstream && record.principal == caller.principal;
@@ -235,7 +258,8 @@ impl Tracker {
         }
         let (presence, durable) = self
             .resume_session(record.session, caller, now)
-            .await?
+            .await
+            .inspect_err(|refusal| self.remember_place(handle.as_uuid(), refusal))?
             .ok_or(Refusal::UnknownHandle)?;
         let connection = remembered.unwrap_or_else(|| self.remember(record, presence.clone(), now));
         if !Arc::ptr_eq(&connection.presence(), &presence) {
@@ -268,7 +292,7 @@ impl Tracker {
         if self.inner.memory.len() >= self.inner.settings.sessions_max {
             return Err(Refusal::TooManySessions);
         }
-        let session = old.continued(now);
+        let session = self.owned(old.continued(now));
         let kin = Kin::of_session(&session);
         let presence = Presence::new(session, kin);
         self.inner.memory.set_current(&presence);

@@ -10,14 +10,14 @@ use papaya::{Compute, Operation};
 use sha2::{Digest as _, Sha256};
 
 use crate::protocol::Envelope;
-use crate::session::{McpSessionId, SessionId};
+use crate::session::{McpSessionId, Session, SessionId, Timestamp};
 use crate::store::{Batch, OpenCall, Outcome, RequestRow, StoreError};
 use crate::tracker::upkeep::Others;
 use crate::tracker::{Admission, Tracker};
 
 /// Of a larger request, its beginning is compared: what a ledger row must tell apart is one call from
 /// the next of the same client.
-pub(super) fn digest(params: &[u8]) -> Box<str> {
+pub(in crate::tracker) fn digest(params: &[u8]) -> Box<str> {
     let hash = Sha256::digest(params);
     hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
@@ -75,8 +75,38 @@ impl Tracker {
         let (at_work, calls): (Vec<_>, Vec<_>) =
             calls.into_iter().partition(|call| others.is_at_work(&call.node));
         let calling = at_work.iter().map(|call| call.session).collect();
+        self.settle(self.ours(calls).await?).await?;
+        Ok(calling)
+    }
+
+    /// Returns the calls that are this node's to settle. Where each session is at one node, whoever takes over a session
+    /// that is at another settles its calls, and can tell its client.
+    async fn ours(&self, calls: Vec<OpenCall>) -> Result<Vec<OpenCall>, StoreError> {
+        if !self.has_owners() || calls.is_empty() {
+            return Ok(calls);
+        }
+        let ids: HashSet<_> = calls.iter().map(|call| call.session).collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let rows = self.inner.store.sessions_by_id(&ids).await?;
+        let is_theirs = |row: &&Session| row.end.is_none() && self.is_of_another(row);
+        let theirs: HashSet<_> = rows.iter().filter(is_theirs).map(|row| row.id).collect();
+        Ok(calls.into_iter().filter(|call| !theirs.contains(&call.session)).collect())
+    }
+
+    /// Does the same for the calls of a session that this node has just taken over.
+    pub(in crate::tracker) async fn settle_calls_of(
+        &self,
+        id: SessionId,
+    ) -> Result<(), StoreError> {
+        let others = self.others(Timestamp::now()).await?;
+        let calls = self.inner.store.open_calls().await?.into_iter();
+        let left = calls.filter(|call| call.session == id && !others.is_at_work(&call.node));
+        self.settle(left.collect()).await
+    }
+
+    async fn settle(&self, calls: Vec<OpenCall>) -> Result<(), StoreError> {
         if calls.is_empty() {
-            return Ok(calling);
+            return Ok(());
         }
         let batch = Batch {
             requests: calls.iter().map(interrupted_row).collect(),
@@ -95,7 +125,7 @@ impl Tracker {
             let key = (owner, call.request, call.digest);
             interrupted.update_or_insert(key, |count| count + 1, 1);
         }
-        Ok(calling)
+        Ok(())
     }
 }
 

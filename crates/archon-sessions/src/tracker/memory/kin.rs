@@ -29,6 +29,18 @@ impl Kin {
         session.fingerprint.map(Self::Fingerprint)
     }
 
+    /// Returns the same as bytes.
+    pub(in crate::tracker) fn key(&self) -> Vec<u8> {
+        let text = match self {
+            Self::ClientKey(key, principal, name) => format!("{key}\n{principal}\n{name:?}"),
+            Self::Principal(principal, name, version) => {
+                format!("{principal}\n{name:?}\n{version:?}")
+            }
+            Self::Fingerprint(fingerprint) => fingerprint.to_string(),
+        };
+        text.into_bytes()
+    }
+
     pub(in crate::tracker) fn proof(&self) -> Proof {
         match self {
             Self::ClientKey(..) => Proof::ClientKey,

@@ -15,13 +15,13 @@ use crate::tracker::*;
 const SILENCE: Duration = Duration::from_secs(400);
 
 /// One store, opened twice: two processes would do that.
-struct Shared {
-    stores: [Arc<dyn SessionStore>; 2],
+pub(super) struct Shared {
+    pub(super) stores: [Arc<dyn SessionStore>; 2],
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Shared {
-    async fn sqlite() -> Self {
+    pub(super) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let one = Arc::new(SqliteStore::open(&path).await.unwrap());
@@ -29,7 +29,7 @@ impl Shared {
         Self { stores: [one, other], _folder: Some(folder) }
     }
 
-    async fn postgres() -> Self {
+    pub(super) async fn postgres() -> Self {
         let url = server::new_database("").await;
         let one = Arc::new(PostgresStore::open(&url).await.unwrap());
         let other = Arc::new(PostgresStore::open(&url).await.unwrap());
@@ -37,23 +37,28 @@ impl Shared {
     }
 
     /// Starts a tracker that does by itself nothing but write.
-    async fn start(&self, which: usize, node: &str) -> Tracker {
+    pub(super) async fn start(&self, which: usize, node: &str) -> Tracker {
+        self.start_with(which, node, Settings::default()).await
+    }
+
+    /// As [`Self::start`], with some settings of its own.
+    pub(super) async fn start_with(&self, which: usize, node: &str, own: Settings) -> Tracker {
         let rate = ReconnectRate { per_token: 0, ..ReconnectRate::default() };
         let settings = Settings {
             node: node.into(),
             reap_every: Duration::from_secs(3600),
             count_tokens: false,
             reconnect: ReconnectSettings { rate, ..ReconnectSettings::default() },
-            ..Settings::default()
+            ..own
         };
         Tracker::start(self.stores[which].clone(), settings).await.unwrap()
     }
 
-    async fn row(&self, id: SessionId) -> Session {
+    pub(super) async fn row(&self, id: SessionId) -> Session {
         self.stores[0].session(id).await.unwrap().unwrap()
     }
 
-    async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) {
+    pub(super) async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) {
         let limit = std::time::Instant::now() + Duration::from_secs(60);
         while !condition().await {
             assert!(std::time::Instant::now() < limit, "{what}: not within a minute");
@@ -63,7 +68,7 @@ impl Shared {
 }
 
 /// Makes a session at a tracker; it is durable when this returns.
-async fn session_at(tracker: &Tracker) -> Arc<Presence> {
+pub(super) async fn session_at(tracker: &Tracker) -> Arc<Presence> {
     let (client, now) = (ClientInfo::default(), Timestamp::now());
     let timeout = Duration::from_secs(300);
     let session = Session::new(client, Principal::Anonymous, Era::Legacy, "", timeout, now);
@@ -73,7 +78,7 @@ async fn session_at(tracker: &Tracker) -> Arc<Presence> {
     admission.presence
 }
 
-async fn stop(trackers: impl IntoIterator<Item = Tracker>) {
+pub(super) async fn stop(trackers: impl IntoIterator<Item = Tracker>) {
     for tracker in trackers {
         tracker.shutdown(Duration::from_secs(5)).await;
     }
@@ -164,9 +169,11 @@ async fn an_operators_end_at_one_node_ends_the_handle_at_the_other(shared: Share
     assert!(one.inner.writer.durably(|batch| batch.connections.push(record)).wait().await);
     let other = shared.start(1, "b#1").await;
     let connection = other.inner.memory.connection(handle).unwrap();
+    // As it does every few seconds.
+    one.others(Timestamp::now()).await.unwrap();
     let ended = one.end(&presence, DisconnectReason::Operator, Timestamp::now()).unwrap();
     assert!(ended.wait().await);
-    other.learn_ends(Timestamp::now()).await;
+    other.learn_ends().await;
     assert!(connection.has_ended() && connection.presence().has_ended());
     stop([one, other]).await;
 }
@@ -221,24 +228,6 @@ async fn what_a_node_that_died_left_active_is_ended(shared: Shared) {
     assert_eq!((end.at, end.reason), (later, Some(DisconnectReason::TimeoutNoActivity)));
     assert_eq!(shared.row(served.id()).await.end, None);
     stop([one, other]).await;
-}
-
-macro_rules! on_each {
-    ($($test:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(super::Shared::sqlite().await).await;
-            })*
-        }
-
-        mod postgres {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(super::Shared::postgres().await).await;
-            })*
-        }
-    };
 }
 
 on_each! {

@@ -6,28 +6,20 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::session::{End, SessionId, Timestamp};
-use crate::store::{Batch, NodeRow, StoreError};
+use crate::session::{End, Session, SessionId, Timestamp};
+use crate::store::{NodeRow, StoreError, name_of};
 use crate::tracker::{Presence, Tracker};
 
-/// How often a process says that it is there.
-const HEARD_EVERY: Duration = Duration::from_secs(20);
-/// One that was not heard of for so long is gone: it missed three times.
-const GONE_AFTER: Duration = Duration::from_secs(70);
-
-/// How often a process looks for what others ended: so long a handle that was ended elsewhere may still be good here.
+/// How often a process says that it is there: so many times while it is expected.
+const RENEWALS: u32 = 4;
+/// How often a process looks for what others ended: a handle that was ended elsewhere is good here for that long.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A look begins so long before the last one: clocks differ, and an end is stored after its moment.
-const LOOK_BACK: Duration = Duration::from_secs(5);
-/// Ends that are looked at together.
-const ENDS_AT_ONCE: u32 = 1000;
-
-/// Returns the node that a process is of; nothing for one without such a name.
-fn node_of(process: &str) -> &str {
-    process.rsplit_once('#').map_or("", |(node, _)| node)
-}
+/// Ends that are looked at together, and sessions that are compared with their rows together.
+const ROWS_AT_ONCE: u32 = 1000;
+/// How often is looked for what processes left that are gone.
+const SETTLE_EVERY: Duration = Duration::from_secs(20);
 
 /// The processes that use a store, as one of them sees them.
 pub(in crate::tracker) struct Others {
@@ -40,7 +32,7 @@ pub(in crate::tracker) struct Others {
 
 impl Others {
     fn new(own: Arc<str>, predecessors: Vec<Arc<str>>, rows: &[NodeRow], now: Timestamp) -> Self {
-        let present = rows.iter().filter(|row| row.expected_until > now);
+        let present = rows.iter().filter(|row| row.is_present(now));
         let present = present.map(|row| row.node.clone()).collect();
         Self { own, have_we_begun: true, predecessors, present }
     }
@@ -58,7 +50,7 @@ impl Others {
         if self.predecessors.iter().any(|predecessor| **predecessor == *process) {
             return true;
         }
-        let is_former_self = node_of(process) == node_of(&self.own);
+        let is_former_self = name_of(process) == name_of(&self.own);
         !is_former_self && self.present.contains(process)
     }
 
@@ -70,71 +62,156 @@ impl Others {
 
 impl Tracker {
     /// Says that this process is there, before it touches what others may have in hand.
-    pub(in crate::tracker) async fn appear(&self, now: Timestamp) -> Result<(), StoreError> {
-        let heard = vec![self.sign_of_life(now)];
-        self.inner.store.apply(&Batch { heard, ..Batch::default() }).await
+    pub(in crate::tracker) async fn appear(&self) -> Result<Others, StoreError> {
+        let since = self.say_present().await?;
+        self.inner.nodes.renewed(since);
+        self.others(Timestamp::now()).await
     }
 
     /// Returns who else uses the store.
     pub(in crate::tracker) async fn others(&self, now: Timestamp) -> Result<Others, StoreError> {
         let rows = self.inner.store.nodes().await?;
         let settings = &self.inner.settings;
-        Ok(Others::new(settings.node.clone(), settings.predecessors.clone(), &rows, now))
+        let (own, predecessors) = (settings.node.clone(), settings.predecessors.clone());
+        let others = Others::new(own, predecessors, &rows, now);
+        self.inner.nodes.learn(rows, others.is_nobody());
+        Ok(others)
+    }
+
+    /// Says that this process is there. Returns since when that counts, at the earliest.
+    async fn say_present(&self) -> Result<Instant, StoreError> {
+        let settings = &self.inner.settings;
+        let (asked, now) = (Instant::now(), Timestamp::now());
+        let row = NodeRow {
+            node: settings.node.clone(),
+            address: settings.address.clone(),
+            place: settings.place.clone(),
+            heard_at: now,
+            expected_until: now.plus(settings.lease),
+        };
+        self.inner.store.renew(&row, settings.lease).await?;
+        Ok(asked)
     }
 
     /// Goes on saying so, and settles what processes left that have gone without a word.
     pub(in crate::tracker) async fn stay_present(self) {
+        let renew_every = self.inner.settings.lease / RENEWALS;
+        let (began, mut renewed, mut settled) = (Instant::now(), Instant::now(), Instant::now());
+        // The others know of this process only after a while, and tell it of nothing before.
+        let mut is_known = false;
         loop {
             // Either branch lost loses nothing: the next process settles what is left.
             tokio::select! {
                 () = self.inner.leaving.cancelled() => return,
-                () = self.look_for_ends_for(HEARD_EVERY) => {}
+                () = tokio::time::sleep(LOOK_EVERY.min(renew_every)) => {}
             }
-            let now = Timestamp::now();
-            let row = self.sign_of_life(now);
-            self.inner.writer.durably(|batch| batch.heard = vec![row]);
-            if !self.writer_health().is_writing || self.inner.stop.is_cancelled() {
-                continue;
+            if renewed.elapsed() >= renew_every && self.renew().await {
+                renewed = Instant::now();
             }
-            if let Err(error) = self.settle_gone(now).await {
-                tracing::warn!("could not look for processes that are gone: {error}");
+            if !self.inner.nodes.is_alone() {
+                self.learn_ends().await;
+            }
+            if !is_known && began.elapsed() >= 2 * renew_every {
+                is_known = self.inner.nodes.is_alone() || self.compare().await.is_ok();
+            }
+            let is_able = self.writer_health().is_writing && !self.inner.stop.is_cancelled();
+            if settled.elapsed() >= SETTLE_EVERY && is_able {
+                settled = Instant::now();
+                if let Err(error) = self.settle_gone(Timestamp::now()).await {
+                    tracing::warn!("could not look for processes that are gone: {error}");
+                }
             }
         }
     }
 
-    /// While others use the store, looks for what they end, again and again for so long.
-    async fn look_for_ends_for(&self, period: Duration) {
-        let (began, now) = (tokio::time::Instant::now(), Timestamp::now());
-        let is_alone = self.others(now).await.is_ok_and(|others| others.is_nobody());
-        if is_alone {
-            return tokio::time::sleep(period).await;
-        }
-        let mut since = now.minus(HEARD_EVERY);
-        while began.elapsed() < period {
-            tokio::time::sleep(LOOK_EVERY).await;
-            since = self.learn_ends(since).await;
+    /// Says that this process is there, and learns who else is. One that was not expected any more may have lost what it
+    /// had: it compares all of that with the store before it serves again. Returns false if the store is away.
+    pub(in crate::tracker) async fn renew(&self) -> bool {
+        let renewed = async {
+            let since = self.say_present().await?;
+            if !self.inner.nodes.is_expected() {
+                self.compare().await?;
+            }
+            self.inner.nodes.renewed(since);
+            self.others(Timestamp::now()).await
+        };
+        let limit = self.inner.settings.lease / 2;
+        match tokio::time::timeout(limit, renewed).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::warn!("could not renew this node's lease: {error}");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("could not renew this node's lease: the store does not answer");
+                false
+            }
         }
     }
 
-    /// Ends in memory what other processes have ended since. Returns where the next look begins.
-    pub(in crate::tracker) async fn learn_ends(&self, since: Timestamp) -> Timestamp {
-        let mut from = (since.minus(LOOK_BACK), SessionId::from_uuid(uuid::Uuid::nil()));
-        while self.writer_health().is_writing {
-            let look = self.inner.store.ended_since(from, ENDS_AT_ONCE);
-            let Ok(ended) = self.look_up(look).await else { return since };
-            let is_all = ended.len() < ENDS_AT_ONCE as usize;
-            for session in ended {
-                let Some(end) = session.end else { continue };
-                from = (end.at, session.id);
-                if let Some(presence) = self.presence(session.id) {
+    /// Compares what memory holds with the store: what others ended is ended, and what they have is let go of.
+    async fn compare(&self) -> Result<(), StoreError> {
+        let all = self.inner.memory.active();
+        let mut lost = 0;
+        for some in all.chunks(ROWS_AT_ONCE as usize) {
+            let ids: Vec<_> = some.iter().map(|presence| presence.id()).collect();
+            for row in self.inner.store.sessions_by_id(&ids).await? {
+                let Some(presence) = self.presence(row.id) else { continue };
+                match row.end {
+                    Some(end) => self.ended_elsewhere(&presence, end),
+                    None if self.is_of_another(&row) => {
+                        lost += 1;
+                        presence.lose();
+                        self.release(&presence);
+                    }
+                    None => presence.refresh(&row),
+                }
+            }
+        }
+        if lost > 0 {
+            tracing::warn!(lost, "others have taken over {lost} sessions of this node");
+        }
+        Ok(())
+    }
+
+    /// Ends in memory what other processes have ended.
+    pub(in crate::tracker) async fn learn_ends(&self) {
+        let own = self.inner.settings.key();
+        loop {
+            let notices = self.inner.store.notices(own, ROWS_AT_ONCE);
+            let Ok(ids) = self.look_up(notices).await else { return };
+            if ids.is_empty() {
+                return;
+            }
+            let rows = self.inner.store.sessions_by_id(&ids);
+            let Ok(rows) = self.look_up(rows).await else { return };
+            for row in rows {
+                if let (Some(end), Some(presence)) = (row.end, self.presence(row.id)) {
                     self.ended_elsewhere(&presence, end);
                 }
             }
-            if is_all {
-                break;
+            let is_all = ids.len() < ROWS_AT_ONCE as usize;
+            let own: Arc<str> = own.into();
+            let heeded = ids.into_iter().map(|id| (own.clone(), id));
+            let heeded = self.inner.writer.durably(|batch| batch.heeded.extend(heeded));
+            if !heeded.wait().await || is_all {
+                return;
             }
         }
-        since.max(from.0)
+    }
+
+    /// Returns who is to be told that this process has ended a session.
+    pub(in crate::tracker) fn to_be_told(&self, ended: &Session) -> Vec<(Arc<str>, SessionId)> {
+        let nodes = &self.inner.nodes;
+        if let Some(owner) = ended.owner.clone().filter(|_| self.has_owners()) {
+            return if self.is_of_another(ended) { vec![(owner, ended.id)] } else { Vec::new() };
+        }
+        if nodes.is_alone() {
+            return Vec::new();
+        }
+        let own = self.inner.settings.key();
+        let others = nodes.names().into_iter().filter(|name| **name != *own);
+        others.map(|name| (name, ended.id)).collect()
     }
 
     /// Says that this process is leaving, so that nobody waits for it.
@@ -151,8 +228,8 @@ impl Tracker {
     pub(in crate::tracker) async fn settle_gone(&self, now: Timestamp) -> Result<(), StoreError> {
         self.settle_interrupted(self.others(now).await?).await?;
         let rows = self.inner.store.nodes().await?;
-        let gone: Vec<Arc<str>> =
-            rows.into_iter().filter(|row| row.expected_until <= now).map(|row| row.node).collect();
+        let gone = rows.into_iter().filter(|row| !row.is_present(now)).map(|row| row.node);
+        let gone: Vec<Arc<str>> = gone.collect();
         if !gone.is_empty() {
             let count = gone.len();
             tracing::info!(count, "{count} processes on this store have gone without a word");
@@ -174,11 +251,6 @@ impl Tracker {
             self.end_connections(presence, end.at);
         }
     }
-
-    fn sign_of_life(&self, now: Timestamp) -> NodeRow {
-        let node = self.inner.settings.node.clone();
-        NodeRow { node, heard_at: now, expected_until: now.plus(GONE_AFTER) }
-    }
 }
 
 #[cfg(test)]
@@ -190,8 +262,10 @@ mod tests {
         let now = Timestamp::from_micros(1_000_000_000);
         let row = |node: &str, is_late: bool| NodeRow {
             node: node.into(),
+            address: None,
+            place: None,
             heard_at: now,
-            expected_until: if is_late { now } else { now.plus(GONE_AFTER) },
+            expected_until: if is_late { now } else { now.plus(Duration::from_secs(10)) },
         };
         let rows = [
             row("a#1", false),

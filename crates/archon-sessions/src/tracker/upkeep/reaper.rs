@@ -120,6 +120,13 @@ impl Tracker {
             let is_ours = self.inner.memory.session_or_ended(session.id).is_some();
             !is_ours && session.is_idle_out(now)
         });
+        let mut ours = Vec::with_capacity(silent.len());
+        for mut session in silent {
+            if self.own(&mut session, now).await.is_ok() {
+                ours.push(session);
+            }
+        }
+        let mut silent = ours;
         let all = silent.len();
         for some in silent.chunks_mut(ROWS_AT_ONCE) {
             for session in some.iter_mut() {

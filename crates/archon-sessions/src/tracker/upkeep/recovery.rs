@@ -20,7 +20,8 @@ impl Tracker {
         is_alone: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (sessions, connections) = self.inner.store.active().await?;
+        let (mut sessions, connections) = self.inner.store.active().await?;
+        sessions.retain(|session| !self.is_of_another(session));
         let (idle_out, active): (Vec<_>, Vec<_>) = sessions
             .into_iter()
             .partition(|session| session.is_idle_out(now) && !calling.contains(&session.id));

@@ -33,6 +33,8 @@ pub mod causes {
     pub const UNKNOWN_SESSION: &str = "unknown_session";
     /// The store could not be asked for its handle.
     pub const STORE_UNAVAILABLE: &str = "store_unavailable";
+    /// The node that has its session could not be reached.
+    pub const UNREACHABLE: &str = "node_unreachable";
     /// There are as many sessions as there may be.
     pub const TOO_MANY_SESSIONS: &str = "too_many_sessions";
     /// Its address or its session does too much at once.

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::*;
 use crate::protocol::Text;
 use crate::session::{
-    ClientInfo, Connection, Era, FingerprintKey, KeyDigest, McpSessionId, Principal, Session,
+    ClientInfo, Connection, Era, Fingerprint, FingerprintKey, KeyDigest, McpSessionId, Principal,
+    Session,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
@@ -90,12 +91,28 @@ impl SessionStore for Unsteady {
         self.inner.silent(now, max).await
     }
 
-    async fn ended_since(
+    async fn notices(&self, node: &str, max: u32) -> Result<Vec<SessionId>, StoreError> {
+        self.inner.notices(node, max).await
+    }
+
+    async fn claim(&self, id: SessionId, node: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.inner.claim(id, node, now).await
+    }
+
+    async fn give(&self, id: SessionId, from: &str, to: &str) -> Result<bool, StoreError> {
+        self.inner.give(id, from, to).await
+    }
+
+    async fn claim_all(&self, node: &str, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.claim_all(node, now).await
+    }
+
+    async fn active_of(
         &self,
-        since: (Timestamp, SessionId),
-        max: u32,
+        principal: &Principal,
+        fingerprint: Option<Fingerprint>,
     ) -> Result<Vec<Session>, StoreError> {
-        self.inner.ended_since(since, max).await
+        self.inner.active_of(principal, fingerprint).await
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {

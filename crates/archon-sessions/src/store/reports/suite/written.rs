@@ -105,7 +105,6 @@ async fn a_row_with_odd_values_costs_no_list(store: &dyn Database) {
     assert_eq!((usage.total.prompt_tokens, usage.total.duration_us), (0, 0));
     store.session_health(noon()).await.unwrap();
     store.disconnected(at(0), 9).await.unwrap();
-    store.ended_since((at(0), SessionId::random()), 9).await.unwrap();
     store.silent(noon(), 9).await.unwrap();
     store.check().await.unwrap();
     assert_eq!(store.unreadable(), 0);
