@@ -31,7 +31,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    upstream gateway {{ server {gateway}; keepalive {kept}; }}
+    upstream gateway {{ {servers} keepalive {kept}; }}
     server {{
         listen 127.0.0.1:{port} backlog=1024;
         location / {{
@@ -47,18 +47,19 @@ http {{
 
 
 class Nginx(Process):
-    """A reverse proxy before a server; everything that it writes stays in its folder."""
+    """A reverse proxy before a server, or before several in turn; everything that it writes stays in its folder."""
 
     name = "nginx"
 
-    def __init__(self, directory: Path, gateway: str):
-        self._port, self._to = free_port(), urlsplit(gateway)
+    def __init__(self, directory: Path, *gateways: str):
+        self._port, self._to = free_port(), urlsplit(gateways[0])
+        self._servers = " ".join(f"server {urlsplit(one).netloc} max_fails=0;" for one in gateways)
         super().__init__(directory)
 
     def command(self) -> list[str]:
         folder, file = self.directory.resolve(), self.directory.resolve() / "nginx.conf"
         file.write_text(
-            CONFIG.format(folder=folder, gateway=self._to.netloc, port=self._port, kept=KEPT_OPEN)
+            CONFIG.format(folder=folder, servers=self._servers, port=self._port, kept=KEPT_OPEN)
         )
         nginx = shutil.which("nginx", path=FOLDERS)
         assert nginx, "nginx is missing: run scripts/install-system --test"
@@ -71,10 +72,10 @@ class Nginx(Process):
 
 
 @contextlib.contextmanager
-def in_front_of(gateway: str) -> Iterator[str]:
-    """Yields the URL of an nginx before this one."""
+def in_front_of(*gateways: str) -> Iterator[str]:
+    """Yields the URL of an nginx before these, each of which gets the next request."""
     with tempfile.TemporaryDirectory() as folder:
-        nginx = Nginx(Path(folder), gateway)
+        nginx = Nginx(Path(folder), *gateways)
         try:
             yield nginx.url
         finally:

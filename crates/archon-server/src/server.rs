@@ -115,6 +115,7 @@ pub async fn run(config: Config, inherited: Inherited) -> anyhow::Result<()> {
     let mut handover = Handover::prepare(&sockets, pid_file.clone(), held, succession.clone())?;
     let mut signals = Signals::listen(upgrades)?;
     let kept = sockets.keep(config.keep_port);
+    tracker.greet().await;
     announce(&config, &overview, &sockets)?;
     handover.say_ready(sockets.predecessor, kept);
     let drain = Drain::default();

@@ -74,12 +74,7 @@ impl<S: InnerService> Flow<S> {
         }
         let tracker = self.shared.tracker.clone();
         let Tried(tried) = parts.extensions.get().copied().unwrap_or_default();
-        let address = tracker.address_of(&node);
-        let (Some(peers), Some(address)) = (tracker.peers(), address) else {
-            return reject::admission(id, Refusal::Unreachable);
-        };
-        let sent = peers.forward(&address, request(&parts, body.clone())).await;
-        match sent {
+        match tracker.forward(&node, request(&parts, body.clone())).await {
             Ok(answer) if is_misdirected(&answer) => {}
             Ok(answer) => return answer.map(SessionBody::passed),
             Err(unreached) => {

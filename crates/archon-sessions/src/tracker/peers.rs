@@ -1,8 +1,10 @@
 //! The other nodes, as a server reaches them.
 
 mod nodes;
+mod passed;
 
 pub(in crate::tracker) use nodes::Nodes;
+pub(in crate::tracker) use passed::while_there;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,13 +9,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::{Request, Response};
 use uuid::Uuid;
 
 use super::{Caller, Refusal};
 use crate::protocol::Presented;
 use crate::session::{ClientInfo, McpSessionId, Session, SessionId, Timestamp};
 use crate::tracker::memory::Kin;
-use crate::tracker::{Peers, Presence, Question, Tracker};
+use crate::tracker::peers::while_there;
+use crate::tracker::{PeerBody, Peers, Presence, Question, Tracker, Unreached};
 
 /// How long a request waits for a node that has lost its lease to have it again.
 const LEASE_WAIT: Duration = Duration::from_secs(5);
@@ -84,6 +87,8 @@ impl Tracker {
         let claimed =
             self.look_up(self.inner.store.claim(id, key, now)).await.map_err(unavailable)?;
         if !claimed {
+            // Its node is one that this one does not know yet.
+            let _ = self.others(Timestamp::now()).await;
             let row = self.look_up(self.inner.store.session(id)).await.map_err(unavailable)?;
             let owner = row.filter(|row| row.end.is_none()).and_then(|row| row.owner);
             return Err(owner
@@ -189,8 +194,34 @@ impl Tracker {
         }
     }
 
+    /// Makes itself known to the other nodes, before the first client comes. Those that do not answer are named in the log.
+    pub async fn greet(&self) {
+        let Some(peers) = self.peers() else { return };
+        let own = self.inner.settings.key();
+        for name in self.inner.nodes.names().into_iter().filter(|name| **name != *own) {
+            let address = self.inner.nodes.address_of(&name);
+            let answered = match &address {
+                Some(address) => peers.ask(address, Question::Knows(Uuid::nil())).await,
+                None => None,
+            };
+            if answered.is_none() {
+                let address = address.as_deref().unwrap_or("no address");
+                tracing::warn!(
+                    node = &*name,
+                    address,
+                    "node {name} cannot be reached at {address}: its sessions cannot be served from here; set \
+                     node.address (--node-address) of each node to where the others reach it"
+                );
+            }
+        }
+    }
+
     /// Answers a question of another node's.
     pub async fn answer(&self, question: Question) -> bool {
+        if self.inner.nodes.is_alone() {
+            // Whoever asks has just come.
+            let _ = self.others(Timestamp::now()).await;
+        }
         match question {
             Question::Knows(id) => {
                 let session = self.inner.memory.session(SessionId::from_uuid(id));
@@ -227,9 +258,20 @@ impl Tracker {
         self.inner.memory.release(presence);
     }
 
-    /// Returns where the node of this name is reached.
-    pub(crate) fn address_of(&self, node: &str) -> Option<Arc<str>> {
-        self.inner.nodes.address_of(node)
+    /// Has a request answered at another node, for as long as that one is there.
+    pub(crate) async fn forward(
+        &self,
+        node: &Arc<str>,
+        request: Request<Bytes>,
+    ) -> Result<Response<PeerBody>, Unreached> {
+        let address = self.inner.nodes.address_of(node);
+        let (Some(peers), Some(address)) = (self.peers(), address) else {
+            return Err(Unreached::NotSent);
+        };
+        let gone = self.inner.nodes.gone(node);
+        let forwarded = gone.run_until_cancelled(peers.forward(&address, request)).await;
+        let response = forwarded.unwrap_or(Err(Unreached::Lost))?;
+        Ok(response.map(|body| while_there(body, gone)))
     }
 
     /// What was sent on to a node is not there.

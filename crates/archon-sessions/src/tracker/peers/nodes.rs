@@ -1,6 +1,6 @@
 //! What one node knows of the others, and whether they still expect it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use papaya::HashMap;
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::session::Timestamp;
@@ -29,6 +30,8 @@ pub(in crate::tracker) struct Nodes {
     /// Until when the others wait for this process. Held for single operations.
     expected_until: Mutex<Instant>,
     renewed: Notify,
+    /// What is cancelled when a node is gone, for those that are there. Held for single operations.
+    gone: Mutex<BTreeMap<Arc<str>, CancellationToken>>,
     /// At which nodes ids of sessions and connections were found.
     places: HashMap<Uuid, Arc<str>>,
 }
@@ -41,6 +44,7 @@ impl Nodes {
             is_alone: AtomicBool::new(true),
             expected_until: Mutex::new(Instant::now()),
             renewed: Notify::new(),
+            gone: Mutex::default(),
             places: HashMap::new(),
         }
     }
@@ -48,6 +52,24 @@ impl Nodes {
     pub(in crate::tracker) fn learn(&self, rows: Vec<NodeRow>, is_alone: bool) {
         *self.rows.write() = rows;
         self.is_alone.store(is_alone, Relaxed);
+        let present = self.names();
+        self.gone.lock().retain(|name, gone| {
+            let is_present = present.contains(name);
+            if !is_present {
+                gone.cancel();
+            }
+            is_present
+        });
+    }
+
+    /// Returns what is cancelled once a node is gone, as far as this one knows.
+    pub(in crate::tracker) fn gone(&self, name: &Arc<str>) -> CancellationToken {
+        if !self.is_present(name) {
+            let gone = CancellationToken::new();
+            gone.cancel();
+            return gone;
+        }
+        self.gone.lock().entry(name.clone()).or_default().clone()
     }
 
     /// The lease was renewed, at this moment at the earliest.
@@ -165,8 +187,15 @@ mod tests {
         nodes.is_at(here, &"a".into());
         nodes.is_at(gone, &"b".into());
         assert_eq!((nodes.place_of(here).as_deref(), nodes.place_of(gone)), (Some("a"), None));
+        assert!(nodes.gone(&"b".into()).is_cancelled());
+        let gone = nodes.gone(&"a".into());
+        assert!(!gone.is_cancelled());
         nodes.forget_place(here);
         assert_eq!(nodes.place_of(here), None);
         assert_eq!(nodes.address_of("a").as_deref(), Some("a#1.example:9"));
+        nodes.learn(vec![row("a#2", true)], true);
+        assert!(!gone.is_cancelled(), "it was restarted");
+        nodes.learn(Vec::new(), true);
+        assert!(gone.is_cancelled());
     }
 }
