@@ -101,7 +101,7 @@ def test_the_page_has_each_flag_and_variable_and_no_other():
 
 
 def test_the_page_of_errors_has_each_code_of_the_gateway():
-    codes = (ROOT / "crates/archon-sessions/src/layer/failure.rs").read_text()
+    codes = (ROOT / "crates/archon-sessions/src/protocol/codes.rs").read_text()
     known = set(re.findall(r"pub const \w+: i64 = (-31\d+);", codes))
     assert known
     assert set(re.findall(r"-310\d\d\b", ERRORS)) == known

@@ -28,11 +28,12 @@ mod restore;
 mod standing;
 mod whole;
 
+pub use crate::protocol::codes;
 pub use body::SessionBody;
 pub use current::{Annotate, CurrentSession};
 pub use edge::{AllowedHosts, Limits, PeerAddress};
 pub use exchange::{Exchange, Rebound, Repeatable};
-pub use failure::{BoxError, CallFailed, codes};
+pub use failure::{BoxError, CallFailed};
 pub use flow::{InnerRequest, InnerService};
 pub use reject::{error_response, json_response};
 

@@ -130,7 +130,10 @@ impl LegacyClients {
             _ => {}
         }
         let Some(envelope) = envelope(&request).await else {
-            return Err(failure(-32600, "the body is no single message".to_owned()));
+            return Err(failure(
+                codes::INVALID_REQUEST,
+                "the body is no single message".to_owned(),
+            ));
         };
         let id = match &envelope.kind {
             Kind::Request { id } => id.clone(),
@@ -161,7 +164,7 @@ impl LegacyClients {
             }
             method if is_of_one_era(method) => {
                 let message = format!("method `{method}` does not exist at this server");
-                Ok(refused(StatusCode::OK, Some(&id), -32601, &message))
+                Ok(refused(StatusCode::OK, Some(&id), codes::METHOD_NOT_FOUND, &message))
             }
             _ => self.pass(connection, request, envelope).await,
         }
@@ -212,7 +215,7 @@ fn done(id: &str) -> Answer {
 }
 
 fn invalid(id: &str, message: &str) -> Answer {
-    refused(StatusCode::OK, Some(id), -32602, message)
+    refused(StatusCode::OK, Some(id), codes::INVALID_PARAMS, message)
 }
 
 /// Returns a message as an answer. Errors too come with 200: other statuses speak of the connection.
