@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod config;
 mod dashboard;
+mod fd_passing;
 mod gateway;
 mod identity;
 mod keeper;
