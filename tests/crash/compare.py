@@ -14,7 +14,7 @@ from crash.books import Books, Call, Execution, Kill, Outcome, Row
 from crash.sessions import Chains, compare_sessions, place_fault
 from crash.violations import GATEWAY, RELAXED_S, Promise, Violation, Wrong
 
-# The gateway's own answers (crates/archon-sessions/src/layer/failure.rs).
+# The gateway's own answers (crates/archon-sessions/src/protocol/codes.rs).
 DID_NOT_RUN = -31001
 OUTCOME_UNKNOWN = -31002
 TIMED_OUT = -31003

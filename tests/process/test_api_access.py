@@ -161,10 +161,6 @@ def test_who_guesses_must_wait(closed):
             break
         assert (said.status, said.code) == (401, "invalid_token")
     assert said and said.status == 429 and int(said.headers["retry-after"]) >= 1
-    # The lines about it are bounded as well.
-    for _ in range(100):
-        api.ask("POST", "/login", {"token": "guess"})
-    assert closed.log().count("was turned away") <= 60
 
 
 def test_a_browser_logs_in_and_out(closed):

@@ -8,6 +8,7 @@ mod file;
 mod forwarding;
 mod reconnect;
 mod stdio;
+mod time;
 mod upstream;
 mod websocket;
 
@@ -24,12 +25,14 @@ pub use websocket::FeedLimits;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use archon_sessions::layer::{AllowedHosts, Limits};
 use archon_sessions::session::{Pattern, TimeoutRule};
 use archon_sessions::tracker::{self, AddressRate, Settings};
 use clap::ValueEnum;
 use serde::Deserialize;
+
+use time::Time;
 
 /// A configuration that has been checked.
 #[derive(Debug)]
@@ -265,14 +268,14 @@ impl Config {
         let database = overrides.db.as_ref().or(store.database.as_ref());
         let database: Database = database.map_or(database::DEFAULT, String::as_str).parse()?;
         let address = overrides.node_address.or(node.address);
-        let lease = seconds("node.lease_seconds", node.lease_seconds, LEASE)?;
+        let lease = Time::or(node.lease_seconds, LEASE);
         let node = node_name(overrides.node.or(node.name))?;
         let is_one_of_many = node.is_some() || matches!(database, Database::Postgres(_));
         let standard = if is_one_of_many { Duration::ZERO } else { KEEP_PORT };
         Ok(Self {
             mcp_port,
             server_port,
-            keep_port: seconds_if_any("server.keep_port_seconds", keep_port, standard)?,
+            keep_port: Time::or(keep_port, standard),
             database,
             node,
             node_address: is_one_of_many
@@ -286,12 +289,12 @@ impl Config {
                 lease: if is_one_of_many { lease } else { Settings::default().lease },
                 ..sessions.settings(&store, overrides.durability)?
             },
-            limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host]))?,
+            limits: limits.layer(AllowedHosts::loopback().and(hosts).and([&host])),
             listen: limits.listen()?,
             telemetry: telemetry.checked()?,
-            probe_every: health.probe_every()?,
+            probe_every: health.probe_every(),
             api,
-            feed: websocket.feed()?,
+            feed: websocket.feed(),
             log: LogConfig { format: overrides.log_format.or(log.format).unwrap_or_default() },
             host,
         })
@@ -333,20 +336,6 @@ fn node_name(name: Option<String>) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// Returns the seconds as a duration, if they make sense for this setting.
-fn seconds(name: &str, value: Option<f64>, default: Duration) -> anyhow::Result<Duration> {
-    let Some(value) = value else { return Ok(default) };
-    Duration::try_from_secs_f64(value)
-        .ok()
-        .filter(|duration| !duration.is_zero())
-        .with_context(|| format!("`{name}` must be a positive number of seconds, not {value}"))
-}
-
-/// As [`seconds`], where 0 means not at all.
-fn seconds_if_any(name: &str, value: Option<f64>, default: Duration) -> anyhow::Result<Duration> {
-    if value == Some(0.0) { Ok(Duration::ZERO) } else { seconds(name, value, default) }
-}
-
 impl file::Sessions {
     fn settings(
         self,
@@ -355,50 +344,18 @@ impl file::Sessions {
     ) -> anyhow::Result<Settings> {
         let standard = Settings::default();
         Ok(Settings {
-            // Those of other tables are put beside them.
-            new_sessions: standard.new_sessions,
-            lease: standard.lease,
-            peers: standard.peers,
-            address: standard.address,
-            place: standard.place,
-            idle_timeout: seconds(
-                "sessions.idle_timeout_seconds",
-                self.idle_timeout_seconds,
-                standard.idle_timeout,
-            )?,
-            absolute_timeout: self
-                .absolute_timeout_seconds
-                .map(|limit| {
-                    let name = "sessions.absolute_timeout_seconds";
-                    seconds(name, Some(limit), Duration::ZERO)
-                })
-                .transpose()?,
-            retention: store.retention()?,
-            idle_timeout_max: seconds(
-                "sessions.idle_timeout_seconds_max",
-                self.idle_timeout_seconds_max,
-                standard.idle_timeout_max,
-            )?,
+            idle_timeout: Time::or(self.idle_timeout_seconds, standard.idle_timeout),
+            absolute_timeout: self.absolute_timeout_seconds.map(|limit| limit.0),
+            retention: store.retention_days.map(|days| days.0),
+            idle_timeout_max: Time::or(self.idle_timeout_seconds_max, standard.idle_timeout_max),
             timeout_rules: self
                 .timeouts
                 .into_iter()
                 .map(file::TimeoutRule::rule)
                 .collect::<anyhow::Result<_>>()?,
-            reap_every: seconds(
-                "sessions.reap_every_seconds",
-                self.reap_every_seconds,
-                standard.reap_every,
-            )?,
-            resume_window: seconds(
-                "sessions.resume_window_seconds",
-                self.resume_window_seconds,
-                standard.resume_window,
-            )?,
-            call_timeout: seconds(
-                "sessions.call_timeout_seconds",
-                self.call_timeout_seconds,
-                standard.call_timeout,
-            )?,
+            reap_every: Time::or(self.reap_every_seconds, standard.reap_every),
+            resume_window: Time::or(self.resume_window_seconds, standard.resume_window),
+            call_timeout: Time::or(self.call_timeout_seconds, standard.call_timeout),
             calls_max: self.calls_max.unwrap_or(standard.calls_max),
             streams_max: self.streams_max.unwrap_or(standard.streams_max),
             sessions_max: self.sessions_max.unwrap_or(standard.sessions_max),
@@ -412,33 +369,18 @@ impl file::Sessions {
                 .events_bytes_per_client
                 .unwrap_or(standard.events_bytes_per_client),
             events_bytes_max: store.events_bytes_max.unwrap_or(standard.events_bytes_max),
-            events_age_max: seconds(
-                "store.events_seconds_max",
-                store.events_seconds_max,
-                standard.events_age_max,
-            )?,
-            guess_grace: standard.guess_grace,
-            reconnect: standard.reconnect,
-            node: standard.node,
-            predecessors: standard.predecessors,
-            observer: standard.observer,
+            events_age_max: Time::or(store.events_seconds_max, standard.events_age_max),
+            // Those of other tables are put beside them.
+            ..standard
         })
-    }
-}
-
-impl file::Store {
-    fn retention(&self) -> anyhow::Result<Option<Duration>> {
-        let Some(days) = self.retention_days else { return Ok(None) };
-        seconds("store.retention_days", Some(days * 86_400.0), Duration::ZERO).map(Some)
     }
 }
 
 impl file::Health {
     /// A server that is away is noticed within the time in which people look twice.
-    fn probe_every(&self) -> anyhow::Result<Option<Duration>> {
-        let standard = Duration::from_secs(30);
-        let every = seconds_if_any("health.probe_seconds", self.probe_seconds, standard)?;
-        Ok(Some(every).filter(|every| !every.is_zero()))
+    fn probe_every(&self) -> Option<Duration> {
+        let every = Time::or(self.probe_seconds, Duration::from_secs(30));
+        Some(every).filter(|every| !every.is_zero())
     }
 }
 
@@ -461,8 +403,7 @@ impl file::TimeoutRule {
         if self.client.is_none() && self.principal.is_none() && self.user.is_none() {
             bail!("a rule of `sessions.timeouts` names a `client`, a `principal`, or a `user`");
         }
-        let name = "sessions.timeouts.idle_timeout_seconds";
-        let idle_timeout = seconds(name, Some(self.idle_timeout_seconds), Duration::ZERO)?;
+        let idle_timeout = self.idle_timeout_seconds.0;
         let pattern = |text: Option<String>| text.as_deref().map(Pattern::new);
         let (client, principal) = (pattern(self.client), pattern(self.principal));
         Ok(TimeoutRule { client, principal, user: pattern(self.user), idle_timeout })
@@ -470,18 +411,14 @@ impl file::TimeoutRule {
 }
 
 impl file::Limits {
-    fn layer(&self, hosts: AllowedHosts) -> anyhow::Result<Limits> {
+    fn layer(&self, hosts: AllowedHosts) -> Limits {
         let standard = Limits::default();
-        Ok(Limits {
+        Limits {
             body_bytes_max: self.body_bytes_max.unwrap_or(standard.body_bytes_max),
-            body_time_max: seconds(
-                "limits.body_seconds_max",
-                self.body_seconds_max,
-                standard.body_time_max,
-            )?,
+            body_time_max: Time::or(self.body_seconds_max, standard.body_time_max),
             hosts,
             call_timeout: None,
-        })
+        }
     }
 
     fn new_sessions(&self) -> AddressRate {
@@ -494,7 +431,6 @@ impl file::Limits {
     }
 
     fn listen(&self) -> anyhow::Result<ListenLimits> {
-        let header_time = self.header_seconds_max;
         let connections_max = self.connections_max.unwrap_or(10_000);
         // Half of them stay for others. One proxy in front may need as many as it has clients.
         let per_address = self.connections_max_per_address.unwrap_or((connections_max / 2).max(1));
@@ -506,11 +442,7 @@ impl file::Limits {
             connections_max_per_address: per_address,
             limits_loopback: self.limit_loopback.unwrap_or_default(),
             // A connection that is kept open between two requests waits by the same clock.
-            header_time_max: seconds(
-                "limits.header_seconds_max",
-                header_time,
-                Duration::from_secs(60),
-            )?,
+            header_time_max: Time::or(self.header_seconds_max, Duration::from_secs(60)),
             headers_max: self.headers_max.unwrap_or(ListenLimits::HEADERS_MAX),
             header_bytes_max: self.header_bytes_max.unwrap_or(64 * 1024).max(8 * 1024),
         })

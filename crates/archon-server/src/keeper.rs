@@ -13,7 +13,7 @@
 mod client;
 mod protocol;
 
-pub use client::{FIRST_DESCRIPTOR, Tie, has_keeper, is_kept, release, start, take};
+pub use client::{Tie, has_keeper, is_kept, release, start, take};
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;

@@ -5,6 +5,7 @@ mod cli;
 mod cluster;
 mod config;
 mod dashboard;
+mod fd_passing;
 mod gateway;
 mod identity;
 mod keeper;

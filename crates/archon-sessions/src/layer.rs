@@ -29,12 +29,13 @@ mod restore;
 mod standing;
 mod whole;
 
+pub use crate::protocol::codes;
 pub use body::SessionBody;
 pub use current::{Annotate, CurrentSession};
 pub use edge::{AllowedHosts, Limits, PeerAddress};
 pub use elsewhere::Forwarded;
 pub use exchange::{Exchange, Rebound, Repeatable};
-pub use failure::{BoxError, CallFailed, codes};
+pub use failure::{BoxError, CallFailed};
 pub use flow::{InnerRequest, InnerService};
 pub use reject::{error_response, json_response};
 

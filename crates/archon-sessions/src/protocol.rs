@@ -5,6 +5,7 @@
 //! thing, is written as JSON-RPC writes it.
 
 pub mod answer;
+pub mod codes;
 mod depth;
 pub mod envelope;
 pub mod event_id;

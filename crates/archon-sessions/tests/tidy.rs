@@ -10,6 +10,7 @@ const ORDER: [&str; 7] = ["session", "protocol", "store", "events", "tracker", "
 /// The server's modules, from the ground up.
 const SERVER_ORDER: [&str; 14] = [
     "dashboard",
+    "fd_passing",
     "supervise",
     "tls",
     "keeper",
@@ -197,26 +198,50 @@ fn session_and_protocol_never_ask_the_clock() {
     }
 }
 
+/// Returns the lines of what is built, without tests, each after where it stands.
+fn code_lines() -> Vec<(String, String)> {
+    let (mut files, mut lines) = (Vec::new(), Vec::new());
+    rust_files(&root().join("crates"), &mut files);
+    for file in &files {
+        let path = file.to_string_lossy();
+        if !path.contains("/src/") || path.contains("tests") || path.ends_with("suite.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines().map(str::trim);
+        let code = (1u32..).zip(code).filter(|(_, line)| !line.starts_with("//"));
+        lines.extend(code.map(|(number, line)| (format!("{path}:{number}"), line.to_owned())));
+    }
+    lines
+}
+
 #[test]
 fn what_people_read_is_plain_english() {
-    let (mut files, mut complaints) = (Vec::new(), Vec::new());
-    rust_files(&root().join("crates"), &mut files);
-    let is_code = |file: &&PathBuf| {
-        let path = file.to_string_lossy();
-        path.contains("/src/") && !path.contains("tests") && !path.ends_with("suite.rs")
-    };
-    for file in files.iter().filter(is_code) {
-        let text = fs::read_to_string(file).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for (number, line) in (1u32..).zip(code.lines()) {
-            let line = line.trim();
-            let quoted = line.find('"').zip(line.rfind('"')).filter(|_| !line.starts_with("//"));
-            let Some((first, last)) = quoted else { continue };
-            // A string that goes on in the next line has one quote here.
-            let shown = if first < last { &line[first..last] } else { line };
-            let odd = ODD_WORDS.iter().filter(|word| shown.to_lowercase().contains(**word));
-            complaints.extend(odd.map(|word| format!("{}:{number}: {word}", file.display())));
-        }
+    let mut complaints = Vec::new();
+    for (place, line) in code_lines() {
+        let Some((first, last)) = line.find('"').zip(line.rfind('"')) else { continue };
+        // A string that goes on in the next line has one quote here.
+        let shown = if first < last { &line[first..last] } else { &line };
+        let odd = ODD_WORDS.iter().filter(|word| shown.to_lowercase().contains(**word));
+        complaints.extend(odd.map(|word| format!("{place}: {word}")));
     }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn error_codes_have_names() {
+    let is_code = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_literal = |line: &str| {
+        let codes = ["-31", "-32"].into_iter().flat_map(|code| line.match_indices(code));
+        let mut numbers = codes.filter_map(|(at, _)| line.get(at + 1..at + 6));
+        numbers.any(is_code)
+    };
+    // The client is a crate without the library, and names its few codes itself.
+    let is_elsewhere = |place: &str| {
+        !place.contains("protocol/codes.rs") && !place.contains("archon-sessions-client")
+    };
+    let literal =
+        code_lines().into_iter().filter(|(place, line)| is_elsewhere(place) && is_literal(line));
+    let complaints: Vec<_> = literal.map(|(place, line)| format!("{place}: {line}")).collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

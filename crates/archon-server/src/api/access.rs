@@ -2,7 +2,6 @@
 
 mod logins;
 mod sign_in;
-mod throttle;
 
 pub use sign_in::routes;
 
@@ -10,8 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use archon_sessions::layer::PeerAddress;
-use archon_sessions::session::{Principal, Timestamp};
-use archon_sessions::tracker::{Refused, Tracker};
+use archon_sessions::session::{Network, Principal, Timestamp};
+use archon_sessions::tracker::{KeyedRate, Refused, Tracker};
 use archon_sessions_api::access::Role;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, UPGRADE, USER_AGENT};
@@ -23,16 +22,19 @@ use axum::response::{IntoResponse, Response};
 use super::problem::ApiError;
 use crate::config::{ApiConfig, SecretDigest};
 use logins::{COOKIE_NAME, Logins};
-use throttle::Throttle;
 
 /// Characters of a token; ours have 43.
 const TOKEN_CHARS_MAX: usize = 1024;
+/// Wrong tokens of one address a minute: a person mistypes a few times.
+const FAILURES_MAX: u32 = 20;
 
 /// Decides who may use the API.
 pub struct Access {
     config: ApiConfig,
     logins: Logins,
-    throttle: Throttle,
+    /// Wrong tokens by address. Programs of this machine are limited too: they are told that they fail, and lose nothing by
+    /// it.
+    failures: KeyedRate<Option<Network>>,
     /// Where it is noted who may not.
     tracker: Option<Tracker>,
 }
@@ -57,13 +59,21 @@ enum Shown<'a> {
 impl Access {
     /// Returns what decides by this configuration, and tells the tracker who was turned away.
     pub fn new(config: ApiConfig, tracker: Option<Tracker>) -> Self {
-        Self { config, logins: Logins::default(), throttle: Throttle::default(), tracker }
+        let failures = KeyedRate::per_minute(FAILURES_MAX);
+        Self { config, logins: Logins::default(), failures, tracker }
     }
 
     /// Notes that a request was turned away: in the log, and in the record of refusals.
     pub fn turned_away(&self, headers: &HeaderMap, extensions: &Extensions, refusal: &ApiError) {
         let peer = peer_of(extensions);
-        self.throttle.log_refusal(peer, refusal.status(), refusal.code());
+        let (status, code) = (refusal.status().as_u16(), refusal.code());
+        let from = peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string());
+        tracing::warn!(
+            peer = from,
+            status,
+            code,
+            "a request to the API from {from} was turned away: {code}"
+        );
         if let Some(tracker) = &self.tracker {
             let refused = Refused {
                 cause: refusal.code(),
@@ -124,7 +134,7 @@ impl Access {
                 if known.digest == digest { Some(known) } else { found }
             });
         let Some(known) = found else {
-            if let Err(wait) = self.throttle.fail(peer) {
+            if let Err(wait) = self.failures.take(&peer.map(Network::of)) {
                 return Err(ApiError::new(
                     StatusCode::TOO_MANY_REQUESTS,
                     "rate_limited",

@@ -10,7 +10,8 @@ use jsonwebtoken::Algorithm;
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::{SecretDigest, seconds};
+use super::SecretDigest;
+use super::time::{Seconds, SecondsOrZero, Time};
 
 /// Clocks on the internet that are kept right at all are right within seconds; tokens live for minutes at least.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
@@ -105,8 +106,8 @@ pub struct Auth {
     audience: Option<OneOrMany>,
     jwks_url: Option<String>,
     algorithms: Option<Vec<Algorithm>>,
-    leeway_seconds: Option<f64>,
-    jwks_refresh_seconds: Option<f64>,
+    leeway_seconds: Option<SecondsOrZero>,
+    jwks_refresh_seconds: Option<Seconds>,
     tls_ca_file: Option<PathBuf>,
     required: Option<bool>,
     public_url: Option<String>,
@@ -182,24 +183,18 @@ impl Auth {
         if algorithms.is_empty() || !algorithms.iter().all(|one| ALGORITHMS.contains(one)) {
             bail!("`auth.algorithms` must be asymmetric ones: {ALGORITHMS:?}");
         }
-        let leeway = match self.leeway_seconds {
-            Some(0.0) => Duration::ZERO,
-            leeway => seconds("auth.leeway_seconds", leeway, CLOCK_LEEWAY)?,
-        };
+        let leeway = Time::or(self.leeway_seconds, CLOCK_LEEWAY);
         if leeway > CLOCK_LEEWAY_MAX {
             bail!("`auth.leeway_seconds` can be {} at most", CLOCK_LEEWAY_MAX.as_secs());
         }
-        let refresh = self.jwks_refresh_seconds;
-        let jwks_refresh = seconds("auth.jwks_refresh_seconds", refresh, JWKS_REFRESH)?;
-        let tls_ca_file = self.tls_ca_file;
         Ok(Some(IssuerConfig {
             name,
             audiences,
             jwks_url,
             algorithms,
             leeway,
-            jwks_refresh,
-            tls_ca_file,
+            jwks_refresh: Time::or(self.jwks_refresh_seconds, JWKS_REFRESH),
+            tls_ca_file: self.tls_ca_file,
         }))
     }
 }

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::auth::Auth;
+use super::time::{Days, Minutes, Seconds, SecondsOrZero};
 use super::{Crossing, Durability, LogFormat};
 
 /// The whole file. An unknown key is an error: a misspelt limit must not pass for a limit.
@@ -37,14 +38,14 @@ pub struct Server {
     pub host: Option<String>,
     pub mcp_port: Option<u16>,
     pub server_port: Option<u16>,
-    pub keep_port_seconds: Option<f64>,
+    pub keep_port_seconds: Option<SecondsOrZero>,
     pub allowed_hosts: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Health {
-    pub probe_seconds: Option<f64>,
+    pub probe_seconds: Option<SecondsOrZero>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -52,7 +53,7 @@ pub struct Health {
 pub struct Node {
     pub name: Option<String>,
     pub address: Option<String>,
-    pub lease_seconds: Option<f64>,
+    pub lease_seconds: Option<Seconds>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -76,23 +77,23 @@ pub struct ApiToken {
 pub struct Store {
     pub database: Option<String>,
     pub durability: Option<Durability>,
-    pub retention_days: Option<f64>,
+    pub retention_days: Option<Days>,
     pub events_bytes_per_client: Option<usize>,
     pub events_bytes_max: Option<usize>,
-    pub events_seconds_max: Option<f64>,
+    pub events_seconds_max: Option<Seconds>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sessions {
-    pub idle_timeout_seconds: Option<f64>,
-    pub absolute_timeout_seconds: Option<f64>,
-    pub idle_timeout_seconds_max: Option<f64>,
+    pub idle_timeout_seconds: Option<Seconds>,
+    pub absolute_timeout_seconds: Option<Seconds>,
+    pub idle_timeout_seconds_max: Option<Seconds>,
     pub timeouts: Vec<TimeoutRule>,
-    pub reap_every_seconds: Option<f64>,
-    pub resume_window_seconds: Option<f64>,
-    pub call_timeout_seconds: Option<f64>,
-    pub reconnect_token_minutes: Option<f64>,
+    pub reap_every_seconds: Option<Seconds>,
+    pub resume_window_seconds: Option<Seconds>,
+    pub call_timeout_seconds: Option<Seconds>,
+    pub reconnect_token_minutes: Option<Minutes>,
     pub reconnects_per_minute: Option<u32>,
     pub reconnects_per_minute_of_address: Option<u32>,
     pub calls_max: Option<u32>,
@@ -109,14 +110,14 @@ pub struct TimeoutRule {
     pub client: Option<String>,
     pub principal: Option<String>,
     pub user: Option<String>,
-    pub idle_timeout_seconds: f64,
+    pub idle_timeout_seconds: Seconds,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     pub body_bytes_max: Option<usize>,
-    pub body_seconds_max: Option<f64>,
+    pub body_seconds_max: Option<Seconds>,
     /// Its older name was of the one era that it counted.
     #[serde(alias = "initialize_per_second")]
     pub new_sessions_per_second: Option<u32>,
@@ -125,7 +126,7 @@ pub struct Limits {
     pub limit_loopback: Option<bool>,
     pub connections_max: Option<usize>,
     pub connections_max_per_address: Option<usize>,
-    pub header_seconds_max: Option<f64>,
+    pub header_seconds_max: Option<Seconds>,
     pub headers_max: Option<usize>,
     pub header_bytes_max: Option<usize>,
 }
@@ -135,7 +136,7 @@ pub struct Limits {
 pub struct WebSocket {
     pub listeners_max: Option<usize>,
     pub backlog_bytes: Option<usize>,
-    pub ping_seconds: Option<f64>,
+    pub ping_seconds: Option<Seconds>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -165,12 +166,12 @@ pub struct Upstream {
     pub trust_annotations: bool,
     #[serde(default)]
     pub bridge: Crossing,
-    pub call_timeout_seconds: Option<f64>,
+    pub call_timeout_seconds: Option<Seconds>,
     // One that is reached over HTTP:
     pub url: Option<String>,
     pub headers: Option<BTreeMap<String, String>>,
-    pub connect_timeout_seconds: Option<f64>,
-    pub restart_grace_seconds: Option<f64>,
+    pub connect_timeout_seconds: Option<Seconds>,
+    pub restart_grace_seconds: Option<SecondsOrZero>,
     pub tls_ca_file: Option<PathBuf>,
     pub forward_headers: Option<Vec<String>>,
     #[serde(default)]
@@ -183,9 +184,9 @@ pub struct Upstream {
     pub cwd: Option<PathBuf>,
     pub shared: Option<bool>,
     pub children_max: Option<usize>,
-    pub idle_shutdown_seconds: Option<f64>,
-    pub stop_seconds: Option<f64>,
-    pub start_timeout_seconds: Option<f64>,
+    pub idle_shutdown_seconds: Option<Seconds>,
+    pub stop_seconds: Option<Seconds>,
+    pub start_timeout_seconds: Option<Seconds>,
     pub message_bytes_max: Option<usize>,
 }
 

@@ -4,7 +4,8 @@ use anyhow::{Context, bail};
 use archon_sessions::session::TokenKey;
 use archon_sessions::tracker::{ReconnectRate, ReconnectSettings};
 
-use super::{file, seconds};
+use super::file;
+use super::time::Time;
 
 /// A secret shorter than that is a word that somebody may think of.
 const SECRET_BYTES_MIN: usize = 16;
@@ -53,21 +54,16 @@ impl file::Sessions {
             Some(secret) => Some(TokenKey::new(secret.as_bytes())),
             None => None,
         };
-        let minutes =
-            match &variables.expiry {
-                Some(text) => {
-                    let minutes = text.trim().parse::<f64>();
-                    Some(minutes.with_context(|| {
-                        format!("{EXPIRY} is a number of minutes, not {text:?}")
-                    })?)
-                }
-                None => self.reconnect_token_minutes,
-            };
-        let lifetime = minutes.map(|minutes| minutes * 60.0);
-        let name = format!("sessions.reconnect_token_minutes` or `{EXPIRY}");
+        let lifetime = match &variables.expiry {
+            Some(text) => Some(
+                text.parse()
+                    .with_context(|| format!("{EXPIRY} is a number of minutes, not {text:?}"))?,
+            ),
+            None => self.reconnect_token_minutes,
+        };
         Ok(ReconnectSettings {
             key,
-            token_lifetime: seconds(&name, lifetime, standard.token_lifetime)?,
+            token_lifetime: Time::or(lifetime, standard.token_lifetime),
             rate: ReconnectRate {
                 per_token: self.reconnects_per_minute.unwrap_or(rate.per_token),
                 per_address: self.reconnects_per_minute_of_address.unwrap_or(rate.per_address),

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::file;
+use super::time::Time;
 use super::upstream::RESTART_GRACE;
-use super::{file, seconds, seconds_if_any};
 
 /// A child per client, each some tens of megabytes if it runs on Node or Python.
 const CHILDREN_MAX: usize = 64;
@@ -125,30 +126,15 @@ pub(super) fn read(
     if upstream.children_max == Some(0) || upstream.message_bytes_max == Some(0) {
         bail!("upstreams.{name}: `children_max` and `message_bytes_max` must be positive");
     }
-    let time = |setting: &str, value, default| {
-        seconds(&format!("upstreams.{name}.{setting}"), value, default)
-    };
     Ok(StdioConfig {
         env: Environment(env),
         cwd: upstream.cwd,
         shared: upstream.shared.unwrap_or(standard.shared),
         children_max: upstream.children_max.unwrap_or(standard.children_max),
-        idle_shutdown: time(
-            "idle_shutdown_seconds",
-            upstream.idle_shutdown_seconds,
-            standard.idle_shutdown,
-        )?,
-        restart_grace: seconds_if_any(
-            &format!("upstreams.{name}.restart_grace_seconds"),
-            upstream.restart_grace_seconds,
-            standard.restart_grace,
-        )?,
-        stop_limit: time("stop_seconds", upstream.stop_seconds, standard.stop_limit)?,
-        start_timeout: time(
-            "start_timeout_seconds",
-            upstream.start_timeout_seconds,
-            standard.start_timeout,
-        )?,
+        idle_shutdown: Time::or(upstream.idle_shutdown_seconds, standard.idle_shutdown),
+        restart_grace: Time::or(upstream.restart_grace_seconds, standard.restart_grace),
+        stop_limit: Time::or(upstream.stop_seconds, standard.stop_limit),
+        start_timeout: Time::or(upstream.start_timeout_seconds, standard.start_timeout),
         message_bytes_max: upstream.message_bytes_max.unwrap_or(standard.message_bytes_max),
         command: standard.command,
     })

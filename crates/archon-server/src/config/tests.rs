@@ -289,6 +289,10 @@ fn mistakes_are_named() {
     for (toml, overrides, hint) in [
         ("[server]\nmcp_prot = 1", Overrides::default(), "mcp_prot"),
         ("[sessions]\nidle_timeout_seconds = -1", Overrides::default(), "idle_timeout_seconds"),
+        ("[sessions]\nidle_timeout_seconds = nan", Overrides::default(), "number of seconds, not"),
+        ("[sessions]\nreconnect_token_minutes = 1e300", Overrides::default(), "number of minutes"),
+        ("[store]\nretention_days = 0", Overrides::default(), "number of days, not 0"),
+        ("[health]\nprobe_seconds = -1", Overrides::default(), "number of seconds, or 0, not -1"),
         ("[upstreams.a]\nurl = \"ftp://x\"", Overrides::default(), "http"),
         ("[upstreams.\"a/b\"]\nurl = \"http://x\"", Overrides::default(), "a/b"),
         ("", flag("nonsense"), "NAME=URL"),
@@ -311,4 +315,44 @@ fn mistakes_are_named() {
         let error = format!("{:#}", load(toml, overrides).unwrap_err());
         assert!(error.contains(hint) && !error.contains("secret"), "{error}");
     }
+}
+
+#[test]
+fn the_page_of_settings_shows_the_defaults() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let shown = |toml: &str| {
+        let mut config = load(toml, Overrides::default()).expect(toml);
+        // It is random.
+        config.sessions.node = String::new().into();
+        format!("{config:?}")
+    };
+    let (mut table, mut compared) = (String::new(), 0);
+    for line in page.lines() {
+        if let Some(name) = line.strip_prefix("### `") {
+            // What is in a list has no default of its own.
+            let name = name.trim_end_matches('`');
+            table = if name.starts_with("[[") { String::new() } else { format!("{name}\n") };
+            if name == "[auth]" {
+                table += "issuer = \"https://issuer.example\"\n";
+            }
+        } else if line.starts_with("| setting, with `url`") {
+            table = "[upstreams.a]\nurl = \"http://a.example\"\n".into();
+        } else if line.starts_with("| setting, ") {
+            table = "[upstreams.a]\ncommand = \"a\"\n".into();
+        }
+        let code = |cell: &str| Some(cell.trim().strip_prefix('`')?.split_once('`')?.0.to_owned());
+        let mut cells = line.strip_prefix('|').unwrap_or_default().split(" |");
+        let (setting, default) = (cells.next().and_then(code), cells.nth(1).and_then(code));
+        let (Some(setting), Some(default)) = (setting, default) else { continue };
+        if !table.is_empty() {
+            assert_eq!(shown(&format!("{table}{setting} = {default}")), shown(&table), "{setting}");
+            if let Ok(number) = default.parse::<u64>() {
+                let other = format!("{table}{setting} = {}", number + 1);
+                assert_ne!(shown(&other), shown(&table), "{setting} is heeded");
+            }
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "{compared} defaults were found");
 }

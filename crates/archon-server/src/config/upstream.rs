@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use super::{Forwarding, StdioConfig, file, forwarding, seconds, seconds_if_any, stdio};
+use super::time::Time;
+use super::{Forwarding, StdioConfig, file, forwarding, stdio};
 
 /// Names become part of a path and of every row.
 const NAME_CHARS_MAX: usize = 64;
@@ -166,11 +167,7 @@ pub(super) fn from_file(
 }
 
 fn one(name: String, mut upstream: file::Upstream) -> anyhow::Result<UpstreamConfig> {
-    let call_setting = format!("upstreams.{name}.call_timeout_seconds");
-    let call_timeout = upstream
-        .call_timeout_seconds
-        .map(|own| seconds(&call_setting, Some(own), CONNECT_TIMEOUT))
-        .transpose()?;
+    let call_timeout = upstream.call_timeout_seconds.map(|own| own.0);
     let (trust_annotations, crossing) = (upstream.trust_annotations, upstream.bridge);
     let is_marked_default = upstream.default;
     let reached = match (upstream.url.take(), upstream.command.take()) {
@@ -228,14 +225,12 @@ fn http(name: &str, url: &str, upstream: file::Upstream) -> anyhow::Result<HttpC
              exclude each other"
         );
     }
-    let setting = format!("upstreams.{name}.connect_timeout_seconds");
-    let grace = format!("upstreams.{name}.restart_grace_seconds");
     Ok(HttpConfig {
         url: url.parse().with_context(|| format!("upstreams.{name}"))?,
         headers,
         forwarding,
-        connect_timeout: seconds(&setting, upstream.connect_timeout_seconds, CONNECT_TIMEOUT)?,
-        restart_grace: seconds_if_any(&grace, upstream.restart_grace_seconds, RESTART_GRACE)?,
+        connect_timeout: Time::or(upstream.connect_timeout_seconds, CONNECT_TIMEOUT),
+        restart_grace: Time::or(upstream.restart_grace_seconds, RESTART_GRACE),
         tls_ca_file: upstream.tls_ca_file,
     })
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{file, seconds};
+use super::file;
+use super::time::Time;
 
 /// Where the feed draws its lines.
 #[derive(Clone, Copy, Debug)]
@@ -16,15 +17,14 @@ pub struct FeedLimits {
 }
 
 impl file::WebSocket {
-    pub(super) fn feed(&self) -> anyhow::Result<FeedLimits> {
-        let ping = Duration::from_secs(20);
-        Ok(FeedLimits {
+    pub(super) fn feed(&self) -> FeedLimits {
+        FeedLimits {
             // Twice what a busy day has: people with a dashboard open.
             listeners_max: self.listeners_max.unwrap_or(2000),
             // Some seconds of five thousand events a second.
             backlog_bytes: self.backlog_bytes.unwrap_or(16 * 1024 * 1024),
             // Proxies close what is silent for a minute.
-            ping_every: seconds("websocket.ping_seconds", self.ping_seconds, ping)?,
-        })
+            ping_every: Time::or(self.ping_seconds, Duration::from_secs(20)),
+        }
     }
 }

@@ -17,7 +17,7 @@ use archon_sessions::protocol::Message;
 use archon_sessions::protocol::names::MCP_SESSION_ID;
 use archon_sessions::session::{ClientInfo, Era, SessionId};
 use http::header::HeaderValue;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 
 use super::catalog::Catalog;
 use super::eras::Speaks;
@@ -208,14 +208,15 @@ impl Bridge {
     }
 }
 
-/// Returns the refusal of `server/discover` by a server without it. -32022 says in so many words that the version is not
-/// spoken, but some clients of both eras (rmcp 3.9) take it for the end, and none does so with -32601; 404 is the status
-/// of both an unknown method (MCP 2026-07-28, Transports) and a server of the legacy era (Versioning, Backward
-/// Compatibility).
+/// Returns the refusal of `server/discover` by a server without it. `UNSUPPORTED_VERSION` would say that the version is not
+/// spoken, but some clients of both eras (rmcp 3.9) take it for the end, and none does so with `METHOD_NOT_FOUND`; its
+/// status is that of an unknown method (MCP 2026-07-28, Transports) and of a server of the legacy era (Versioning,
+/// Backward Compatibility).
 fn no_discovery(upstream: &str, asked: &str, spoken: &[String]) -> CallFailed {
     let unsupported = CallFailed::unsupported_version(upstream, asked, spoken);
     let message = format!("method `server/discover` does not exist: {}", unsupported.message);
-    CallFailed { code: -32601, status: StatusCode::NOT_FOUND, message, ..unsupported }
+    let code = codes::METHOD_NOT_FOUND;
+    CallFailed { code, status: codes::modern_status(Some(code)), message, ..unsupported }
 }
 
 /// Returns what a call's client is told whose stream has begun when the upstream's answer turns out to be none of the

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use archon_sessions::protocol::codes::{HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION};
 use archon_sessions::protocol::legacy;
 use archon_sessions::session::Era;
 use parking_lot::Mutex;
@@ -170,14 +171,14 @@ pub fn discovered(answer: &[u8]) -> Option<Speaks> {
         (Some(Discovered { supported }), _) if supported.iter().any(is_modern) => {
             Speaks::Modern(supported.into_iter().filter(is_modern).collect())
         }
-        (None, Some(Refused { code: -32022, data: Some(Data { supported }) })) => {
+        (None, Some(Refused { code: UNSUPPORTED_VERSION, data: Some(Data { supported }) })) => {
             if supported.iter().any(is_modern) {
                 Speaks::Modern(supported.into_iter().filter(is_modern).collect())
             } else {
                 Speaks::LegacyOnly(supported)
             }
         }
-        (None, Some(Refused { code: -32020 | -32021, .. })) => {
+        (None, Some(Refused { code: HEADER_MISMATCH | MISSING_CAPABILITY, .. })) => {
             Speaks::Modern(vec![Era::MODERN_SINCE.to_owned()])
         }
         _ => return None,

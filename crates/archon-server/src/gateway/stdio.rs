@@ -206,7 +206,7 @@ impl StdioUpstream {
             _ => {}
         }
         let Some(message) = &incoming.message else {
-            return Err(failure(-32700, "the body is no message".to_owned()));
+            return Err(failure(codes::PARSE_ERROR, "the body is no message".to_owned()));
         };
         match sender.era {
             Era::Modern => self.modern(child, incoming, message).await,

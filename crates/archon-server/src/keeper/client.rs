@@ -9,19 +9,17 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use command_fds::{CommandFdExt, FdMapping};
 
 use super::protocol::{
     JOIN, LEAVING, PREFIX, RELEASE, SERVING, TAKE, connect, listen, receive_socket,
 };
+use crate::fd_passing::bequeath;
 use crate::supervise::{HUGE_PAGES, THIS_PROGRAM};
 
 /// A keeper answers within a millisecond.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// Addresses of one port: a machine has a few.
 const ADDRESSES_MAX: usize = 16;
-/// The first inherited descriptor, by the protocol of systemd (`sd_listen_fds(3)`).
-pub const FIRST_DESCRIPTOR: i32 = 3;
 
 /// A gateway's connection to the keeper of its port. The keeper takes its end for the gateway's.
 #[derive(Debug)]
@@ -103,9 +101,6 @@ fn addresses(port: u16) -> Vec<SocketAddr> {
 /// If no process can be started, or the keeper's name is in use.
 pub fn start(listener: OwnedFd, address: SocketAddr, kept_for: Duration) -> anyhow::Result<Tie> {
     let asked = listen(address).context("its name is in use")?;
-    let descriptors = [listener, asked.into()].into_iter().zip(FIRST_DESCRIPTOR..);
-    let mappings: Vec<FdMapping> =
-        descriptors.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect();
     let mut command = Command::new(THIS_PROGRAM);
     command
         .arg0("archon")
@@ -113,12 +108,12 @@ pub fn start(listener: OwnedFd, address: SocketAddr, kept_for: Duration) -> anyh
         .args(["--milliseconds", &kept_for.as_millis().to_string()])
         // Nothing of ours is its business, least of all what is secret.
         .env_clear()
-        .env("LISTEN_FDS", mappings.len().to_string())
         .env(HUGE_PAGES, "0")
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    command.fd_mappings(mappings)?.spawn().context("could not start the process")?;
+    let sockets = [("kept", listener), ("asked", asked.into())];
+    bequeath(&mut command, sockets)?.spawn().context("could not start the process")?;
     Tie::join(address).context("it ended at once")
 }

@@ -1,19 +1,15 @@
 //! What gateways and the keeper of their ports say to each other: a byte each, and the socket itself.
 
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 
 use rustix::net::sockopt::socket_peercred;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg,
-    socket_with,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use rustix::process::geteuid;
+
+use crate::fd_passing::{self, RecvFlags};
 
 /// A gateway starts, and asks for the socket. The answer is the socket, or [`REFUSED`].
 pub const TAKE: u8 = b'T';
@@ -67,26 +63,12 @@ pub fn is_ours(stream: &UnixStream) -> bool {
 
 /// Sends a listening socket.
 pub fn send_socket(to: &UnixStream, listener: &TcpListener) -> std::io::Result<()> {
-    let sockets = [listener.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&sockets));
-    sendmsg(to, &[IoSlice::new(&[GRANTED])], &mut ancillary, SendFlags::NOSIGNAL)?;
+    fd_passing::send(to, &[GRANTED], &[listener.as_fd()])?;
     Ok(())
 }
 
 /// Receives one; `None` if it was refused.
 pub fn receive_socket(from: &UnixStream) -> std::io::Result<Option<TcpListener>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut word = [0];
-    let mut read = [IoSliceMut::new(&mut word)];
-    recvmsg(from, &mut read, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    let mut received = None;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(sockets) = message {
-            received = sockets.map(TcpListener::from).last();
-        }
-    }
-    Ok(received)
+    let (_, sockets) = fd_passing::receive(from, &mut [0], RecvFlags::empty())?;
+    Ok(sockets.into_iter().next().map(TcpListener::from))
 }

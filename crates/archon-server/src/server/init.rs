@@ -4,9 +4,7 @@
 //! hands the sockets over (`sd_listen_fds(3)`), hears which process serves (`sd_notify(3)`), passes signals on to it, buries
 //! orphans, and starts it again when it has crashed. It ends as the gateway ends by itself.
 
-use std::io;
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt as _;
@@ -15,7 +13,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
@@ -23,7 +20,7 @@ use signal_hook::iterator::Signals;
 use super::sockets::{API, Inherited, MCP, Sockets};
 use super::upgrade::program;
 use crate::config::Config;
-use crate::keeper::FIRST_DESCRIPTOR;
+use crate::fd_passing::bequeath;
 
 /// How long a gateway that has crashed rests: at first, and at most.
 const REST: Duration = Duration::from_millis(100);
@@ -124,22 +121,16 @@ impl Init {
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
-        let sockets: io::Result<Vec<OwnedFd>> =
-            self.sockets.iter().map(|socket| Ok(socket.try_clone()?.into())).collect();
-        let mappings = sockets?.into_iter().zip(FIRST_DESCRIPTOR..);
-        let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
-        let child = Command::new(&self.program)
+        let [mcp, api] = &self.sockets;
+        let sockets = [(MCP, mcp.try_clone()?.into()), (API, api.try_clone()?.into())];
+        let mut command = Command::new(&self.program);
+        command
             .args(std::env::args_os().skip(1))
-            .env("LISTEN_FDS", self.sockets.len().to_string())
-            .env("LISTEN_FDNAMES", format!("{MCP}:{API}"))
-            // Nobody knows it before the process is there. Absent, it means whoever reads it.
-            .env_remove("LISTEN_PID")
             .env("NOTIFY_SOCKET", &self.notes_at)
             // A terminal's signals are for us to pass on, once.
-            .process_group(0)
-            .fd_mappings(mappings.collect())?
-            .spawn()
-            .context("could not start the gateway")?;
+            .process_group(0);
+        let child =
+            bequeath(&mut command, sockets)?.spawn().context("could not start the gateway")?;
         self.gateway = Pid::from_raw(i32::try_from(child.id())?);
         self.started = Instant::now();
         Ok(())

@@ -7,8 +7,6 @@
 
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -18,13 +16,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use archon_sessions::session::Timestamp;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Database};
+use crate::fd_passing::{self, RecvFlags};
 
 /// What the names of these files end with.
 const ENDING: &str = ".lock";
@@ -131,28 +126,16 @@ impl Lease {
     /// # Errors
     /// If the socket is closed.
     pub fn send(&self, successor: &UnixStream) -> std::io::Result<()> {
-        let files = [self.file.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&files));
-        // Descriptors travel with at least one byte.
-        sendmsg(successor, &[IoSlice::new(b"\n")], &mut ancillary, SendFlags::empty())?;
+        fd_passing::send(successor, b"\n", &[self.file.as_fd()])?;
         Ok(())
     }
 }
 
 /// Reads what a predecessor has sent; `None` for one of a version that had no lease.
 fn receive(predecessor: &UnixStream) -> Option<File> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
     // It was sent before this process was started.
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    recvmsg(predecessor, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags).ok()?;
-    ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut received) => received.next().map(File::from),
-        _ => None,
-    })
+    let (_, files) = fd_passing::receive(predecessor, &mut [0], RecvFlags::DONTWAIT).ok()?;
+    files.into_iter().next().map(File::from)
 }
 
 /// A lease that is ours, or will be once a process that stops is gone.

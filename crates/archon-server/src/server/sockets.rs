@@ -17,7 +17,8 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use super::service_manager;
 use super::upgrade::note_predecessor;
 use crate::config::Config;
-use crate::keeper::{self, FIRST_DESCRIPTOR, Tie};
+use crate::fd_passing::FIRST_INHERITED;
+use crate::keeper::{self, Tie};
 
 /// Connections that wait while nobody accepts: clients reconnect within the second in which we recover, and a
 /// thousand of them is what a busy gateway has.
@@ -49,7 +50,7 @@ impl Inherited {
         let mut descriptors = ListenFd::from_env();
         let mut inherited = Self::default();
         for (index, place) in places(descriptors.len(), &names)?.into_iter().enumerate() {
-            let number = FIRST_DESCRIPTOR as usize + index;
+            let number = FIRST_INHERITED as usize + index;
             match place {
                 Place::Mcp => inherited.mcp = Some(listening(&mut descriptors, index)?),
                 Place::Api => inherited.api = Some(listening(&mut descriptors, index)?),
@@ -123,7 +124,7 @@ fn places(count: usize, names: &str) -> anyhow::Result<Vec<Place>> {
 
 fn listening(descriptors: &mut ListenFd, index: usize) -> anyhow::Result<StdListener> {
     let what = || {
-        let number = FIRST_DESCRIPTOR as usize + index;
+        let number = FIRST_INHERITED as usize + index;
         format!("the inherited descriptor {number} is not a listening TCP socket")
     };
     let listener = descriptors.take_tcp_listener(index).with_context(what)?;

@@ -12,7 +12,6 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, bail};
-use command_fds::{CommandFdExt, FdMapping};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 
@@ -22,8 +21,8 @@ use super::pid_file::{Outcome, PidFile};
 use super::service_manager;
 use super::signals::{Signals, Told};
 use super::sockets::{API, Kept, MCP, READY, Sockets};
+use crate::fd_passing::bequeath;
 use crate::gateway::Succession;
-use crate::keeper::FIRST_DESCRIPTOR;
 
 /// A successor has so long to get ready. Nobody waits for it: until then this process answers.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -235,21 +234,12 @@ impl Handover {
         if let Some(lease) = &self.held.lease {
             lease.send(&ours).context("could not hand over the lease")?;
         }
-        let handed_over = [(MCP, mcp), (API, api), (READY, theirs.into())];
-        let names = handed_over.each_ref().map(|(name, _)| *name).join(":");
-        let mappings = handed_over.into_iter().zip(FIRST_DESCRIPTOR..);
-        let mappings = mappings.map(|((_, parent_fd), child_fd)| FdMapping { parent_fd, child_fd });
-        let mappings: Vec<FdMapping> = mappings.collect();
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
-            .env("LISTEN_FDS", mappings.len().to_string())
-            .env("LISTEN_FDNAMES", names)
-            // Nobody knows it before the process is there. Absent, it means whoever reads it.
-            .env_remove("LISTEN_PID")
             .env(PREDECESSOR, std::process::id().to_string())
-            .env(EARLIER, lasting_predecessors())
-            .fd_mappings(mappings)?;
+            .env(EARLIER, lasting_predecessors());
+        bequeath(&mut command, [(MCP, mcp), (API, api), (READY, theirs.into())])?;
         let process = tokio::process::Command::from(command)
             .spawn()
             .with_context(|| format!("could not start {}", self.program.display()))?;

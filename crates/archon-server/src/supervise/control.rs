@@ -3,17 +3,14 @@
 //! The gateway first sends the command's three pipes, and later at most one line: `stop MILLISECONDS`.
 //! The supervisor says `started PID` and `ended HOW`, each once.
 
-use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
+
+use crate::fd_passing::{self, RecvFlags};
 
 /// A stop is a word and a number.
 const LINE_BYTES_MAX: u64 = 64;
@@ -49,28 +46,14 @@ impl Report {
 
 /// Hands over the command's standard input, output and error.
 pub fn send_pipes(control: &UnixStream, pipes: [BorrowedFd<'_>; PIPES]) -> std::io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PIPES))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&pipes));
-    // Descriptors travel with at least one byte.
-    sendmsg(control, &[IoSlice::new(b"\n")], &mut ancillary, SendFlags::empty())?;
+    fd_passing::send(control, b"\n", &pipes)?;
     Ok(())
 }
 
 pub(super) fn receive_pipes(control: &UnixStream) -> anyhow::Result<[OwnedFd; PIPES]> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PIPES))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let flags = RecvFlags::CMSG_CLOEXEC;
-    let read = recvmsg(control, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags)?;
-    if read.bytes == 0 {
+    let (read, pipes) = fd_passing::receive(control, &mut [0], RecvFlags::empty())?;
+    if read == 0 {
         bail!("the gateway is gone");
-    }
-    let mut pipes = Vec::new();
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            pipes.extend(received);
-        }
     }
     pipes.try_into().ok().context("there should be three")
 }

@@ -18,6 +18,7 @@ use super::flow::{Flow, InnerRequest, InnerService};
 use super::request::ours;
 use crate::protocol::Message;
 use crate::protocol::answer::Verdict;
+use crate::protocol::codes::{METHOD_NOT_FOUND, error_message};
 use crate::protocol::names::MCP_SESSION_ID;
 use crate::protocol::sse::{Events, Part, is_event_stream};
 
@@ -181,13 +182,11 @@ impl Asked {
 fn reply(message: &Bytes) -> Option<String> {
     let Ok(Message::Single(message)) = Message::parse(message) else { return None };
     let id = message.request_id()?;
-    let said = match &*message.method {
-        "ping" => r#""result":{}"#,
-        _ => {
-            r#""error":{"code":-32601,"message":"no client can be asked before its request is answered"}"#
-        }
-    };
-    Some(format!(r#"{{"jsonrpc":"2.0","id":{},{said}}}"#, &**id))
+    if &*message.method == "ping" {
+        return Some(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, &**id));
+    }
+    let why = "no client can be asked before its request is answered";
+    Some(error_message(Some(id), METHOD_NOT_FOUND, why, None))
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::protocol::codes::{self, error_message, modern_status};
 use crate::session::printable;
 use crate::store::Outcome;
 
@@ -14,28 +14,6 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Of an upstream's text that is no message, its beginning is told.
 const TEXT_CHARS_MAX: usize = 200;
-
-/// Our own JSON-RPC error codes. They keep clear of -32768 to -32000, which JSON-RPC and MCP reserve.
-pub mod codes {
-    /// The upstream could not be reached: the call did not run.
-    pub const UPSTREAM_UNREACHABLE: i64 = -31001;
-    /// The upstream was lost after the call was sent: it may have run.
-    pub const OUTCOME_UNKNOWN: i64 = -31002;
-    /// No answer in time: the call may still run.
-    pub const TIMED_OUT: i64 = -31003;
-    /// Too many calls or streams at once, or too many handshakes.
-    pub const TOO_MANY: i64 = -31004;
-    /// A session could not be looked up or made.
-    pub const SESSION_UNAVAILABLE: i64 = -31005;
-    /// The legacy handle is missing, unknown or ended.
-    pub const NO_SESSION: i64 = -31006;
-    /// `Host`, `Origin`, or the size of a body or of the answer to a handshake was refused.
-    pub const REFUSED: i64 = -31007;
-    /// The call ran and was answered, and the answer is no longer kept.
-    pub const ANSWER_GONE: i64 = -31008;
-    /// The request does not show who sends it, or what it shows is not good.
-    pub const UNAUTHENTICATED: i64 = -31009;
-}
 
 /// A call that the service behind the layer did not answer; the layer answers in its place.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +127,7 @@ impl CallFailed {
         Self::new(codes::TIMED_OUT, message, Outcome::Timeout)
     }
 
-    /// The upstream does not speak the client's version (MCP 2026-07-28, Versioning: -32022).
+    /// The upstream does not speak the client's version (MCP 2026-07-28, Versioning).
     pub fn unsupported_version(upstream: &str, requested: &str, supported: &[String]) -> Self {
         let message = format!(
             "upstream {upstream:?} does not speak {requested:?}; it speaks {}",
@@ -157,8 +135,9 @@ impl CallFailed {
         );
         let data = serde_json::json!({ "supported": supported, "requested": requested });
         let data = serde_json::value::to_raw_value(&data).ok();
-        let status = http::StatusCode::BAD_REQUEST;
-        Self { data, status, ..Self::new(-32022, message, Outcome::Error) }
+        let code = codes::UNSUPPORTED_VERSION;
+        let status = modern_status(Some(code));
+        Self { data, status, ..Self::new(code, message, Outcome::Error) }
     }
 }
 
@@ -166,33 +145,6 @@ impl From<Infallible> for CallFailed {
     fn from(never: Infallible) -> Self {
         match never {}
     }
-}
-
-#[derive(Serialize)]
-struct ErrorMessage<'a> {
-    jsonrpc: &'static str,
-    id: Option<&'a RawValue>,
-    error: ErrorObject<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorObject<'a> {
-    code: i64,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a RawValue>,
-}
-
-/// Returns a JSON-RPC error as text; `id` is JSON text, and becomes `null` if it is not.
-pub fn error_message(
-    id: Option<&str>,
-    code: i64,
-    message: &str,
-    data: Option<&RawValue>,
-) -> String {
-    let id: Option<&RawValue> = id.and_then(|id| serde_json::from_str(id).ok());
-    let error = ErrorObject { code, message, data };
-    serde_json::to_string(&ErrorMessage { jsonrpc: "2.0", id, error }).unwrap_or_default()
 }
 
 /// Returns an event that answers the request of this id (JSON text) with an error.

@@ -6,8 +6,9 @@ use http::{Response, StatusCode};
 
 use super::body::SessionBody;
 use super::edge::EdgeRefusal;
-use super::failure::{CallFailed, codes, error_message};
+use super::failure::CallFailed;
 use super::refused::mark;
+use crate::protocol::codes::{self, error_message};
 use crate::protocol::envelope::{EnvelopeError, Refused};
 use crate::protocol::modern::Invalid;
 use crate::store::Outcome;
@@ -61,7 +62,7 @@ pub(super) fn edge<B>(refusal: &EdgeRefusal) -> Response<SessionBody<B>> {
 pub(super) fn method_not_allowed<B>(allowed: &'static str) -> Response<SessionBody<B>> {
     let message = format!("this endpoint takes {allowed}");
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let mut response = error_response(status, None, -32600, &message);
+    let mut response = error_response(status, None, codes::INVALID_REQUEST, &message);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
@@ -69,27 +70,28 @@ pub(super) fn method_not_allowed<B>(allowed: &'static str) -> Response<SessionBo
 /// Answers a GET for which there is no stream. Clients take 405 for the end of their coming back, where an
 /// empty stream would have them ask again.
 pub(super) fn no_stream<B>(why: &str) -> Response<SessionBody<B>> {
-    let mut response = error_response(StatusCode::METHOD_NOT_ALLOWED, None, -32600, why);
+    let mut response =
+        error_response(StatusCode::METHOD_NOT_ALLOWED, None, codes::INVALID_REQUEST, why);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, DELETE"));
     response
 }
 
 pub(super) fn envelope<B>(Refused { error, id }: &Refused) -> Response<SessionBody<B>> {
     let code = match error {
-        EnvelopeError::Parse(_) => -32700,
-        EnvelopeError::Invalid(_) => -32600,
+        EnvelopeError::Parse(_) => codes::PARSE_ERROR,
+        EnvelopeError::Invalid(_) => codes::INVALID_REQUEST,
     };
     tracing::warn!("request refused: {error}");
     let (status, message) = (StatusCode::BAD_REQUEST, error.to_string());
     refuse(status, id.as_deref(), code, causes::MALFORMED, &message)
 }
 
-/// MCP 2026-07-28, Transports: -32020 for headers, -32602 for `_meta`, both with 400; -32601 with 404.
+/// MCP 2026-07-28, Transports: 400, and 404 for a method that is gone.
 pub(super) fn modern<B>(id: Option<&str>, invalid: &Invalid) -> Response<SessionBody<B>> {
     let (status, code) = match invalid {
-        Invalid::Header { .. } => (StatusCode::BAD_REQUEST, -32020),
-        Invalid::Meta(_) => (StatusCode::BAD_REQUEST, -32602),
-        Invalid::Removed(_) => (StatusCode::NOT_FOUND, -32601),
+        Invalid::Header { .. } => (StatusCode::BAD_REQUEST, codes::HEADER_MISMATCH),
+        Invalid::Meta(_) => (StatusCode::BAD_REQUEST, codes::INVALID_PARAMS),
+        Invalid::Removed(_) => (StatusCode::NOT_FOUND, codes::METHOD_NOT_FOUND),
     };
     tracing::warn!("request refused: {invalid}");
     refuse(status, id, code, causes::MALFORMED, &invalid.to_string())
@@ -97,7 +99,7 @@ pub(super) fn modern<B>(id: Option<&str>, invalid: &Invalid) -> Response<Session
 
 pub(super) fn batch<B>() -> Response<SessionBody<B>> {
     let message = "batches exist in protocol version 2025-03-26 only, and never hold initialize";
-    refuse(StatusCode::BAD_REQUEST, None, -32600, causes::MALFORMED, message)
+    refuse(StatusCode::BAD_REQUEST, None, codes::INVALID_REQUEST, causes::MALFORMED, message)
 }
 
 /// MCP 2025-11-25, Transports, Session Management: 400 without a handle, 404 for one that ended.

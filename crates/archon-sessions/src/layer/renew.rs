@@ -16,9 +16,10 @@ use tokio::time::Instant;
 
 use super::answer::opens_stream;
 use super::body::{Renew, Rest};
-use super::failure::{CallFailed, codes};
+use super::failure::CallFailed;
 use super::flow::{Flow, InnerRequest, InnerService};
 use super::restore::Answered;
+use crate::protocol::codes;
 use crate::protocol::names::{LAST_EVENT_ID, MCP_SESSION_ID};
 use crate::protocol::sse::is_event_stream;
 use crate::tracker::LiveConnection;

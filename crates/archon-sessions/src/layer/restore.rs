@@ -16,10 +16,11 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use super::exchange::{Exchange, Repeatable};
-use super::failure::{BoxError, CallFailed, codes};
+use super::failure::{BoxError, CallFailed};
 use super::flow::{Flow, InnerRequest, InnerService};
 use super::request::ours;
 use crate::protocol::answer::Verdict;
+use crate::protocol::codes;
 use crate::protocol::forgotten::{Asked, LinkState, REFUSAL_BYTES_MAX, is_refusal};
 use crate::protocol::names::{LAST_EVENT_ID, MCP_SESSION_ID};
 use crate::protocol::sse::is_event_stream;

@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::codes::METHOD_NOT_FOUND;
 use super::sse::{Events, Part};
 
 /// A refusal longer than this says more than that a session is unknown.
@@ -151,9 +152,7 @@ impl Said {
     }
 }
 
-/// JSON-RPC: the method does not exist. Whatever its name speaks of, that is no word on the session.
-const METHOD_NOT_FOUND: i64 = -32601;
-
+/// A method that does not exist is no word on the session, whatever its name speaks of.
 fn names_session((code, message): &(i64, Box<str>)) -> bool {
     *code != METHOD_NOT_FOUND && speaks_of_session(message)
 }

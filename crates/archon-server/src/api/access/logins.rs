@@ -1,11 +1,12 @@
 //! Logins of browsers: a random cookie that stands for a token, until it expires or this process ends.
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::ApiUser;
@@ -16,20 +17,26 @@ pub const COOKIE_NAME: &str = "archon_api";
 /// How long a login lasts: a working day.
 pub const LOGIN_LASTS: Duration = Duration::from_secs(12 * 60 * 60);
 /// Logins at a time: far more than a server has operators. The oldest makes room.
-const LOGINS_MAX: usize = 1000;
+const LOGINS_MAX: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Logins {
-    /// By the digest of the cookie, so that looking one up tells nothing of another. Held for single
-    /// operations, never across an await.
-    known: Mutex<HashMap<[u8; 32], Login>>,
+    /// By the digest of the cookie, so that looking one up tells nothing of another. In the order in which they began, which
+    /// is that of their ends. Held for single operations, never across an await.
+    known: Mutex<LruCache<[u8; 32], Login>>,
 }
 
 #[derive(Clone, Debug)]
 struct Login {
     user: ApiUser,
     until: Instant,
+}
+
+impl Default for Logins {
+    fn default() -> Self {
+        Self { known: Mutex::new(LruCache::sparse(LOGINS_MAX)) }
+    }
 }
 
 impl Logins {
@@ -42,15 +49,8 @@ impl Logins {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         provider.secure_random.fill(&mut bits).ok().context("could not get random bits")?;
         let value = BASE64_URL_SAFE_NO_PAD.encode(bits);
-        let now = Instant::now();
-        let mut known = self.known();
-        known.retain(|_, login| login.until > now);
-        if known.len() >= LOGINS_MAX {
-            let oldest = known.iter().min_by_key(|(_, login)| login.until).map(|(key, _)| *key);
-            oldest.and_then(|key| known.remove(&key));
-        }
-        let login = Login { user, until: now + LOGIN_LASTS };
-        known.insert(SecretDigest::of(value.as_bytes()).bytes(), login);
+        let login = Login { user, until: Instant::now() + LOGIN_LASTS };
+        self.known().put(SecretDigest::of(value.as_bytes()).bytes(), login);
         Ok(value)
     }
 
@@ -58,15 +58,18 @@ impl Logins {
     pub fn user(&self, cookie: &[u8]) -> Option<ApiUser> {
         let key = SecretDigest::of(cookie).bytes();
         let known = self.known();
-        known.get(&key).filter(|login| login.until > Instant::now()).map(|login| login.user.clone())
+        known
+            .peek(&key)
+            .filter(|login| login.until > Instant::now())
+            .map(|login| login.user.clone())
     }
 
     /// Ends a login.
     pub fn end(&self, cookie: &[u8]) {
-        self.known().remove(&SecretDigest::of(cookie).bytes());
+        self.known().pop(&SecretDigest::of(cookie).bytes());
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], Login>> {
+    fn known(&self) -> MutexGuard<'_, LruCache<[u8; 32], Login>> {
         self.known.lock()
     }
 }
@@ -84,9 +87,10 @@ mod tests {
         let first = logins.begin(user.clone()).unwrap();
         assert_eq!(logins.user(first.as_bytes()), Some(user.clone()));
         assert_eq!(logins.user(b"other"), None);
-        let last = (0..LOGINS_MAX).map(|_| logins.begin(user.clone()).unwrap()).last().unwrap();
+        let last =
+            (0..LOGINS_MAX.get()).map(|_| logins.begin(user.clone()).unwrap()).last().unwrap();
         assert_eq!(logins.user(first.as_bytes()), None, "it made room");
-        assert_eq!(logins.known().len(), LOGINS_MAX);
+        assert_eq!(logins.known().len(), LOGINS_MAX.get());
         logins.end(last.as_bytes());
         assert_eq!(logins.user(last.as_bytes()), None);
     }

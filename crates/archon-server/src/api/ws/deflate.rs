@@ -7,7 +7,7 @@
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use super::frame::{self, Opcode};
+use super::frame;
 
 /// The window that a decompressor is sure to have; a client that wants less gets plain frames.
 const WINDOW_BITS: &str = "15";
@@ -46,7 +46,7 @@ pub fn compressed<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>>
         message.clear();
         deflate(&mut compress, frame::payload(plain), &mut message)?;
         let message = message.strip_suffix(&TAIL)?;
-        frame::append_compressed(&mut out, Opcode::Text, message);
+        frame::append_compressed(&mut out, frame::TEXT, message);
     }
     Some(out)
 }
@@ -99,7 +99,7 @@ mod tests {
             let frames: Vec<_> = numbers
                 .map(|n| {
                     let mut frame = Vec::new();
-                    frame::append(&mut frame, Opcode::Text, text(n).as_bytes());
+                    frame::append(&mut frame, frame::TEXT, text(n).as_bytes());
                     frame
                 })
                 .collect();

@@ -15,7 +15,7 @@ use archon_sessions_api::sessions;
 use uuid::Uuid;
 
 use super::filter::Kind;
-use super::frame::{self, Opcode};
+use super::frame;
 use super::log::Chunks;
 use crate::api::wire;
 
@@ -39,7 +39,7 @@ pub fn append(
     let said = Frame { what, seq, session_id, timestamp: at.to_string() };
     // Types of ours with texts for keys always have a JSON form.
     let Ok(json) = serde_json::to_vec(&said) else { return };
-    frame::append(to, Opcode::Text, &json);
+    frame::append(to, frame::TEXT, &json);
 }
 
 fn on_wire(event: &Event, tracker: &Tracker) -> (Kind, FrameData) {

@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::feed::Seat;
 use super::filter::Wish;
-use super::frame::{self, ClientFrames, CloseCode, Opcode, Said};
+use super::frame::{self, ClientFrames, CloseCode, Said};
 use super::log::{Next, Place};
 
 /// The last frame is waited for so long.
@@ -99,7 +99,7 @@ impl Listener {
             let has_told_all = self.pending.is_empty();
             // What loses is taken up again in the next round: bytes are either read or written, or not.
             tokio::select! {
-                () = &mut closing => return End::Close(CloseCode::GoingAway),
+                () = &mut closing => return End::Close(CloseCode::Away),
                 written = write_some(&mut self.writer, &self.pending) => match written {
                     Ok(count) => self.forget(count),
                     Err(_) => return End::Gone,
@@ -126,7 +126,7 @@ impl Listener {
         self.pending.extend(self.pong.take());
         if std::mem::take(&mut self.is_ping_due) {
             let mut ping = Vec::new();
-            frame::append(&mut ping, Opcode::Ping, b"");
+            frame::append(&mut ping, frame::PING, b"");
             self.pending.push_back(ping.into());
         }
         loop {
@@ -156,7 +156,7 @@ impl Listener {
             Ok(None) => None,
             Ok(Some(Said::Ping(payload))) => {
                 let mut pong = Vec::new();
-                frame::append(&mut pong, Opcode::Pong, &payload);
+                frame::append(&mut pong, frame::PONG, &payload);
                 // Only the latest is answered, so that one that only asks does not fill our memory.
                 self.pong = Some(pong.into());
                 None

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
+use archon_sessions::protocol::codes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
 /// How long an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// The codes of errors that the gateway answers in an upstream's place.
-const GATEWAYS_OWN: std::ops::RangeInclusive<i64> = -31999..=-31000;
 /// What the sessions are called after.
 pub const CLIENT: &str = "archon-doctor";
 const LEGACY: &str = "2025-11-25";
@@ -62,7 +61,7 @@ impl McpClient {
         let answer = answer_in(&body).unwrap_or_default();
         let code = answer["error"]["code"].as_i64().unwrap_or(0);
         let why = answer["error"]["message"].as_str().unwrap_or("error");
-        ensure!(!GATEWAYS_OWN.contains(&code), "{code}: {why}");
+        ensure!(!codes::OWN.contains(&code), "{code}: {why}");
         Ok(())
     }
 

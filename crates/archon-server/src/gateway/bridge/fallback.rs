@@ -5,29 +5,29 @@
 //! of the modern era alone gives up instead; its two ways of asking are the same. So each is refused first. Who asks
 //! again later, and did no handshake meanwhile, has none: it is answered from then on.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use archon_sessions::layer::{Exchange, InnerRequest, PeerAddress};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::session::ClientInfo;
 use http::header::USER_AGENT;
+use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
 /// Clients remembered, forty bytes each. The one that was heard of least recently gives way, and is refused once more.
-const CLIENTS_MAX: usize = 1024;
+const CLIENTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// A client that falls back does so at once; two of a kind that start together are not one that asks again.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 /// A person who tries again does so within this; later the first refusal says nothing any more.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 
 /// See the module.
-#[derive(Default)]
 pub struct Fallbacks {
     hasher: RandomState,
     /// Held for single operations, never across an await.
-    clients: Mutex<HashMap<Client, Known>>,
+    clients: Mutex<LruCache<Client, Known>>,
 }
 
 /// A client: who authenticated, from where, with which program.
@@ -61,6 +61,13 @@ pub enum Verdict {
     Cross,
 }
 
+impl Default for Fallbacks {
+    fn default() -> Self {
+        let clients = Mutex::new(LruCache::sparse(CLIENTS_MAX));
+        Self { hasher: RandomState::new(), clients }
+    }
+}
+
 impl Fallbacks {
     /// Returns who sends a request.
     pub fn client(&self, request: &InnerRequest, info: &ClientInfo) -> Client {
@@ -73,12 +80,12 @@ impl Fallbacks {
 
     /// Notes that a client does a handshake.
     pub fn shakes_hands(&self, client: Client, now: Instant) {
-        self.note(client, Known { heard: now, state: State::SpeaksBoth });
+        self.clients().put(client, Known { heard: now, state: State::SpeaksBoth });
     }
 
     /// Returns what to say to a client's `server/discover`.
     pub fn discovers(&self, client: Client, now: Instant) -> Verdict {
-        let known = self.clients().get(&client).copied();
+        let known = self.clients().peek(&client).copied();
         let known = known.filter(|known| now.duration_since(known.heard) < REMEMBERED_FOR);
         let (state, verdict) = match known.map(|known| known.state) {
             None => (State::Refused(now), Verdict::FallBack),
@@ -89,22 +96,11 @@ impl Fallbacks {
             Some(State::Refused(_)) => (State::ModernOnly, Verdict::CrossFirst),
             Some(State::ModernOnly) => (State::ModernOnly, Verdict::Cross),
         };
-        self.note(client, Known { heard: now, state });
+        self.clients().put(client, Known { heard: now, state });
         verdict
     }
 
-    fn note(&self, client: Client, known: Known) {
-        let mut clients = self.clients();
-        if clients.len() >= CLIENTS_MAX && !clients.contains_key(&client) {
-            let oldest = clients.iter().min_by_key(|(_, known)| known.heard);
-            if let Some(oldest) = oldest.map(|(client, _)| *client) {
-                clients.remove(&oldest);
-            }
-        }
-        clients.insert(client, known);
-    }
-
-    fn clients(&self) -> MutexGuard<'_, HashMap<Client, Known>> {
+    fn clients(&self) -> MutexGuard<'_, LruCache<Client, Known>> {
         self.clients.lock()
     }
 }
@@ -147,10 +143,10 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let (fallbacks, start) = (Fallbacks::default(), Instant::now());
-        for n in 0..=CLIENTS_MAX as u64 {
+        for n in 0..=CLIENTS_MAX.get() as u64 {
             fallbacks.discovers(Client(n), start + Duration::from_millis(n));
         }
-        assert_eq!(fallbacks.clients().len(), CLIENTS_MAX);
-        assert!(!fallbacks.clients().contains_key(&Client(0)));
+        assert_eq!(fallbacks.clients().len(), CLIENTS_MAX.get());
+        assert!(!fallbacks.clients().contains(&Client(0)));
     }
 }

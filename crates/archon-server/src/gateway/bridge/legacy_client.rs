@@ -8,7 +8,7 @@ mod news;
 mod to_legacy;
 mod to_modern;
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use archon_sessions::layer::{CallFailed, Exchange, InnerRequest, codes};
@@ -17,6 +17,7 @@ use archon_sessions::protocol::{Envelope, Kind};
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{Method, StatusCode};
+use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -36,7 +37,7 @@ use meta::Meta;
 const LINK_PREFIX: &str = "archon-bridge-";
 /// Connections kept, about a kilobyte each. The one that was used least recently gives way, and is opened again by the
 /// layer when it is used.
-const CONNECTIONS_MAX: usize = 10_000;
+const CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// Those whose sessions have ended are taken out each time there are so many more.
 const SWEEP_EVERY: usize = 500;
@@ -50,10 +51,9 @@ pub struct LegacyClients {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     /// Held for single operations, never across an await.
-    open: Mutex<HashMap<Uuid, Arc<Connection>>>,
+    open: Mutex<LruCache<Uuid, Arc<Connection>>>,
 }
 
 /// Returns whether a link is of our making.
@@ -71,7 +71,8 @@ pub fn handshake(envelope: &Envelope) -> Option<(Object<'_>, String)> {
 impl LegacyClients {
     /// Returns the clients of an upstream: none yet.
     pub fn new(plain: Plain, catalog: Arc<Catalog>) -> Self {
-        Self { plain, catalog, shared: Arc::default() }
+        let open = Mutex::new(LruCache::sparse(CONNECTIONS_MAX));
+        Self { plain, catalog, shared: Arc::new(Shared { open }) }
     }
 
     /// Answers a handshake from what the upstream says to `server/discover`.
@@ -124,13 +125,16 @@ impl LegacyClients {
         match *request.method() {
             Method::GET => return Ok(news::stream(self.plain, connection, request)),
             Method::DELETE => {
-                self.open().remove(&link);
+                self.open().pop(&link);
                 return Ok(answer::empty(StatusCode::OK));
             }
             _ => {}
         }
         let Some(envelope) = envelope(&request).await else {
-            return Err(failure(-32600, "the body is no single message".to_owned()));
+            return Err(failure(
+                codes::INVALID_REQUEST,
+                "the body is no single message".to_owned(),
+            ));
         };
         let id = match &envelope.kind {
             Kind::Request { id } => id.clone(),
@@ -161,7 +165,7 @@ impl LegacyClients {
             }
             method if is_of_one_era(method) => {
                 let message = format!("method `{method}` does not exist at this server");
-                Ok(refused(StatusCode::OK, Some(&id), -32601, &message))
+                Ok(refused(StatusCode::OK, Some(&id), codes::METHOD_NOT_FOUND, &message))
             }
             _ => self.pass(connection, request, envelope).await,
         }
@@ -172,13 +176,7 @@ impl LegacyClients {
         if open.len().is_multiple_of(SWEEP_EVERY) {
             open.retain(|_, connection| !connection.is_forsaken());
         }
-        if open.len() >= CONNECTIONS_MAX {
-            let oldest = open.iter().min_by_key(|(_, connection)| connection.used());
-            if let Some(link) = oldest.map(|(link, _)| *link) {
-                open.remove(&link);
-            }
-        }
-        open.insert(link, Arc::new(connection));
+        open.put(link, Arc::new(connection));
     }
 
     /// The upstream does not take what the bridge says: it may be another one now.
@@ -190,7 +188,7 @@ impl LegacyClients {
         unknown()
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Connection>>> {
+    fn open(&self) -> MutexGuard<'_, LruCache<Uuid, Arc<Connection>>> {
         self.shared.open.lock()
     }
 }
@@ -212,7 +210,7 @@ fn done(id: &str) -> Answer {
 }
 
 fn invalid(id: &str, message: &str) -> Answer {
-    refused(StatusCode::OK, Some(id), -32602, message)
+    refused(StatusCode::OK, Some(id), codes::INVALID_PARAMS, message)
 }
 
 /// Returns a message as an answer. Errors too come with 200: other statuses speak of the connection.

@@ -18,7 +18,7 @@ mod to_modern;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archon_sessions::layer::{CallFailed, CurrentSession, Exchange, InnerRequest};
+use archon_sessions::layer::{CallFailed, CurrentSession, Exchange, InnerRequest, codes};
 use archon_sessions::protocol::Envelope;
 use archon_sessions::session::Era;
 use http::StatusCode;
@@ -104,7 +104,12 @@ impl ModernClients {
     /// Answers a request in front of a server that speaks only legacy versions.
     pub async fn call(self, request: InnerRequest) -> Result<Answer, CallFailed> {
         let Some(envelope) = envelope(&request).await else {
-            return Ok(refused(StatusCode::BAD_REQUEST, None, -32600, "the body is no message"));
+            return Ok(refused(
+                StatusCode::BAD_REQUEST,
+                None,
+                codes::INVALID_REQUEST,
+                "the body is no message",
+            ));
         };
         let Some(id) = envelope.request_id().cloned() else {
             // What a modern client only tells is about streams, and those end when they are closed.
@@ -124,7 +129,7 @@ impl ModernClients {
             "subscriptions/listen" => self.listen(request, envelope, &id).await,
             method if is_of_one_era(method) => {
                 let message = format!("method `{method}` does not exist at this server");
-                Ok(refused(StatusCode::NOT_FOUND, Some(&id), -32601, &message))
+                Ok(refused(StatusCode::NOT_FOUND, Some(&id), codes::METHOD_NOT_FOUND, &message))
             }
             _ => self.pass(request, envelope, id).await,
         }

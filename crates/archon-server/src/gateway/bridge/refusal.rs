@@ -1,5 +1,6 @@
 //! Looks whether an answer refuses its request, without taking anything from it.
 
+use archon_sessions::protocol::codes::{HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_VERSION};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -31,7 +32,7 @@ impl Refused {
     /// Returns whether it can only be of a server that knows no handshakes: they are no method of its, not its
     /// version, or lack headers that its own requests have.
     pub fn is_of_handshakes(self) -> bool {
-        matches!(self.code, Some(-32601 | -32022 | -32020))
+        matches!(self.code, Some(METHOD_NOT_FOUND | UNSUPPORTED_VERSION | HEADER_MISMATCH))
     }
 }
 

@@ -187,7 +187,10 @@ impl HttpUpstream {
         let body = asked.request.body().clone().collect().await;
         let Some(message) = Message::read(body.map(|body| body.to_bytes()).unwrap_or_default())
         else {
-            return Err(answer::failure(-32700, "the body is not a message".to_owned()));
+            return Err(answer::failure(
+                codes::PARSE_ERROR,
+                "the body is not a message".to_owned(),
+            ));
         };
         if message.kind == Kind::Request {
             return Ok(match self.send_old(&stream, asked, &message).await? {
@@ -215,7 +218,7 @@ impl HttpUpstream {
         let Some(admitted) = admitted else {
             let id = message.id.as_ref().map(|id| message.text(id));
             let why = "a request with this id or progress token is in flight already";
-            return Ok(Err(refused(StatusCode::BAD_REQUEST, id, -32600, why)));
+            return Ok(Err(refused(StatusCode::BAD_REQUEST, id, codes::INVALID_REQUEST, why)));
         };
         let pending = Pending::new(stream.clone(), admitted.number, mailbox);
         let id = message.id.as_ref().map(|id| message.text(id).to_owned());

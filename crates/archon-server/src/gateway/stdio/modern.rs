@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use archon_sessions::layer::CallFailed;
 use archon_sessions::protocol::Envelope;
+use archon_sessions::protocol::codes::modern_status;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
@@ -14,7 +15,7 @@ use super::table::Owner;
 use super::{Incoming, Sender, StdioUpstream};
 use crate::gateway::catalog::Page;
 use crate::gateway::wire::Answer;
-use crate::gateway::wire::answer::{self, KEEP_ALIVE, failure};
+use crate::gateway::wire::answer::{self, KEEP_ALIVE, mismatch};
 use crate::gateway::wire::message::{Kind, Message};
 use crate::gateway::wire::object::Object;
 
@@ -72,7 +73,7 @@ impl StdioUpstream {
                 let mailbox::Role::Answer(code) = event.role else {
                     return Ok(events::events(mailbox, pending));
                 };
-                Ok(answer::json(status_of(code), event.json))
+                Ok(answer::json(modern_status(code), event.json))
             }
             Ok(Next::Lost) => Err(CallFailed::lost(self.name())),
             // Its client has cancelled it, and wants no answer.
@@ -95,12 +96,8 @@ impl StdioUpstream {
             let ask = |cursor| self.list_tools(child, owner, meta, cursor);
             self.catalog.complete(self.children.config().start_timeout, ask).await;
         }
-        // MCP 2026-07-28, Transports: -32020 with 400.
         let params = envelope.params.as_deref().unwrap_or("{}");
-        self.catalog.check_mirrors(tool, headers, params).map_err(|wrong| CallFailed {
-            status: StatusCode::BAD_REQUEST,
-            ..failure(-32020, wrong)
-        })
+        self.catalog.check_mirrors(tool, headers, params).map_err(mismatch)
     }
 
     /// Asks for a page of the tools as the sender of a call with this `_meta` would; both are JSON text.
@@ -134,14 +131,5 @@ impl StdioUpstream {
         let (session, continues, presence) = (None, None, None);
         let ours = Sender { era, session, continues, presence, is_proven: false, is_ours: true };
         self.send(child, owner, &ours, message).await.ok()
-    }
-}
-
-/// MCP 2026-07-28, Transports: the errors that have an HTTP status of their own.
-fn status_of(code: Option<i64>) -> StatusCode {
-    match code {
-        Some(-32022..=-32020) => StatusCode::BAD_REQUEST,
-        Some(-32601) => StatusCode::NOT_FOUND,
-        _ => StatusCode::OK,
     }
 }

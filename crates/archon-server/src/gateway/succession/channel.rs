@@ -2,21 +2,16 @@
 //! descriptors (`SCM_RIGHTS`).
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-/// Descriptors of one frame: three pipes and a control socket.
-pub const FILES_MAX: usize = 4;
+use crate::fd_passing::{self, FILES_MAX, RecvFlags};
+
 /// Bytes of one frame: what a child with many connections has queued for them, or a line that it is in the middle of.
 pub const FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Read at a time.
@@ -55,7 +50,8 @@ pub async fn write(socket: &UnixStream, frame: &Frame) -> io::Result<()> {
     start.push(u8::try_from(frame.files.len()).map_err(|_| io::ErrorKind::InvalidInput)?);
     let files: Vec<BorrowedFd<'_>> = frame.files.iter().map(|file| file.as_fd()).collect();
     // Descriptors arrive with the first byte.
-    let written = socket.async_io(Interest::WRITABLE, || send(socket, &start, &files)).await?;
+    let send = || fd_passing::send(socket, &start, &files);
+    let written = socket.async_io(Interest::WRITABLE, send).await?;
     for mut rest in [&start[written..], &frame.head, &frame.body] {
         while !rest.is_empty() {
             socket.writable().await?;
@@ -67,16 +63,6 @@ pub async fn write(socket: &UnixStream, frame: &Frame) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn send(socket: &UnixStream, start: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !files.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(files));
-    }
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    Ok(sendmsg(socket, &[IoSlice::new(start)], &mut ancillary, flags)?)
 }
 
 /// Reads frames.
@@ -105,12 +91,13 @@ impl Reader {
             if let Some(frame) = self.cut()? {
                 return Ok(Some(frame));
             }
-            let Self { socket, chunk, files, .. } = self;
-            let read =
-                socket.async_io(Interest::READABLE, || receive(socket, chunk, files)).await?;
+            let Self { socket, chunk, .. } = self;
+            let receive = || fd_passing::receive(&*socket, chunk, RecvFlags::DONTWAIT);
+            let (read, files) = socket.async_io(Interest::READABLE, receive).await?;
             if read == 0 {
                 return Ok(None);
             }
+            self.files.extend(files);
             self.buffer.extend_from_slice(&self.chunk[..read]);
         }
     }
@@ -139,23 +126,6 @@ impl Reader {
         let files = self.files.drain(..usize::from(files)).collect();
         Ok(Some(Frame { head: head.freeze(), body: body.freeze(), files }))
     }
-}
-
-fn receive(
-    socket: &UnixStream,
-    chunk: &mut [u8],
-    files: &mut VecDeque<OwnedFd>,
-) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let read = recvmsg(socket, &mut [IoSliceMut::new(chunk)], &mut ancillary, flags)?;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            files.extend(received);
-        }
-    }
-    Ok(read.bytes)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use archon_sessions::layer::{CallFailed, codes};
+use archon_sessions::layer::CallFailed;
+use archon_sessions::protocol::codes::{self, modern_status};
 use archon_sessions::protocol::names::X_ACCEL_BUFFERING;
 use archon_sessions::store::Outcome;
 use bytes::Bytes;
@@ -50,6 +51,12 @@ pub fn refused(status: StatusCode, id: Option<&str>, code: i64, message: &str) -
 pub fn failure(code: i64, message: String) -> CallFailed {
     let (status, outcome) = (StatusCode::OK, Outcome::Error);
     CallFailed { code, message, data: None, status, outcome, is_repeatable: false }
+}
+
+/// Returns the failure of a call whose headers do not mirror its arguments (MCP 2026-07-28, Transports).
+pub fn mismatch(wrong: String) -> CallFailed {
+    let status = modern_status(Some(codes::HEADER_MISMATCH));
+    CallFailed { status, ..failure(codes::HEADER_MISMATCH, wrong) }
 }
 
 /// Returns the failure of a call that was not sent, since the upstream's command does not run.

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use archon_sessions::protocol::codes::INTERNAL_ERROR;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -72,7 +73,7 @@ impl Outer<'_> {
         }
         let error = self.error.filter(|error| error.get() != "null")?;
         let error: Option<Error> = serde_json::from_str(error.get()).ok();
-        Some(error.map_or(INTERNAL, |error| error.code))
+        Some(error.map_or(INTERNAL_ERROR, |error| error.code))
     }
 
     fn is_sound(&self) -> bool {
@@ -95,9 +96,6 @@ impl Outer<'_> {
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(value).map(Some)
 }
-
-/// JSON-RPC 2.0, Error object.
-const INTERNAL: i64 = -32603;
 
 #[derive(Default, Deserialize)]
 struct Params<'a> {
@@ -324,7 +322,7 @@ mod tests {
             ),
             (
                 r#"{"jsonrpc":"2.0","id":1,"error":"no"}"#,
-                Kind::Answer { code: Some(INTERNAL) },
+                Kind::Answer { code: Some(INTERNAL_ERROR) },
                 false,
             ),
             (

@@ -10,12 +10,12 @@
 //! | an id that is neither text nor a number | `null` |
 //! | a member twice | the last of them, as in JavaScript and Python |
 
+use archon_sessions::protocol::codes::INTERNAL_ERROR;
+
 use super::object::{Object, text};
 
 /// Servers' messages have five members. One with more than this is not taken apart.
 const MEMBERS_MAX: usize = 64;
-/// JSON-RPC 2.0, Error object: an internal error.
-const INTERNAL: &str = "-32603";
 
 /// Returns a message in the shape that clients read; `None` if it is not a message.
 pub fn shaped(json: &str) -> Option<String> {
@@ -44,7 +44,7 @@ pub fn shaped(json: &str) -> Option<String> {
     let error = error.map(|error| shaped_error(&error)).or_else(|| {
         let result = result.as_deref().filter(|result| !said_null && !result.starts_with('{'))?;
         Some(format!(
-            r#"{{"code":{INTERNAL},"message":"the server's result is not an object","data":{{"ran":"yes","result":{result}}}}}"#
+            r#"{{"code":{INTERNAL_ERROR},"message":"the server's result is not an object","data":{{"ran":"yes","result":{result}}}}}"#
         ))
     });
     match error {
@@ -77,7 +77,7 @@ pub fn is_error_sound(error: &str) -> bool {
 fn shaped_error(json: &str) -> String {
     let Some(mut error) = Object::read(json) else {
         let message = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
-        return format!(r#"{{"code":{INTERNAL},"message":{}}}"#, text(&message));
+        return format!(r#"{{"code":{INTERNAL_ERROR},"message":{}}}"#, text(&message));
     };
     let said = error.get("code").map(str::to_owned);
     let code = said.as_deref().and_then(code_of);
@@ -86,7 +86,7 @@ fn shaped_error(json: &str) -> String {
     {
         error.set("data", format!(r#"{{"code":{said}}}"#));
     }
-    error.set("code", code.map_or(INTERNAL.to_owned(), |code| code.to_string()));
+    error.set("code", code.unwrap_or(INTERNAL_ERROR).to_string());
     if error.text("message").is_none() {
         let message = text(error.get("message").filter(|said| *said != "null").unwrap_or(json));
         error.set("message", message);

@@ -40,7 +40,7 @@ impl LegacyClients {
         envelope: Envelope,
     ) -> Result<Answer, CallFailed> {
         let Some(id) = envelope.request_id().cloned() else {
-            return Err(failure(-32600, "a call has an id".to_owned()));
+            return Err(failure(codes::INVALID_REQUEST, "a call has an id".to_owned()));
         };
         if envelope.tool().is_some() {
             self.list_tools(&connection, &request).await;
@@ -254,7 +254,7 @@ impl Call {
         self.rounds += 1;
         if self.rounds > ROUNDS_MAX {
             let message = format!("the server asked more than {ROUNDS_MAX} times");
-            return Err(to_legacy::failed(&self.id, -32603, &message));
+            return Err(to_legacy::failed(&self.id, codes::INTERNAL_ERROR, &message));
         }
         if asked.questions.is_empty() {
             tokio::time::sleep(PAUSE).await;
@@ -299,7 +299,7 @@ impl Call {
                 }
                 Err(_) => {
                     let message = "a question was given up before it was answered";
-                    return Err(to_legacy::failed(&self.id, -32603, message));
+                    return Err(to_legacy::failed(&self.id, codes::INTERNAL_ERROR, message));
                 }
             }
         }

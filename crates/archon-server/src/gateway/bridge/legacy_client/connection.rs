@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use archon_sessions::protocol::Envelope;
 use archon_sessions::tracker::Presence;
@@ -34,7 +34,6 @@ pub struct Connection {
     changes: Vec<&'static str>,
     // The locks are held for single operations, never across an await.
     presence: Mutex<Option<Arc<Presence>>>,
-    used: Mutex<Instant>,
     level: Mutex<String>,
     asked: Mutex<Asked>,
     /// Calls in flight, as many as a session may have: some clients give the same id to several.
@@ -97,7 +96,6 @@ impl Connection {
             meta,
             changes: changes.collect(),
             presence: Mutex::default(),
-            used: Mutex::new(Instant::now()),
             level: Mutex::new(LEVEL.to_owned()),
             asked: Mutex::default(),
             calls: Mutex::default(),
@@ -108,17 +106,11 @@ impl Connection {
         }
     }
 
-    /// Notes that it is used, and whose it is.
+    /// Notes the session that uses it, if that is known.
     pub fn touch(&self, presence: Option<&Arc<Presence>>) {
-        *lock(&self.used) = Instant::now();
         if let Some(presence) = presence {
             *lock(&self.presence) = Some(presence.clone());
         }
-    }
-
-    /// Returns when it was last used.
-    pub fn used(&self) -> Instant {
-        *lock(&self.used)
     }
 
     /// Returns whether its session has ended.

@@ -1,6 +1,6 @@
 //! What a modern server says, as a legacy client expects it. Pure.
 
-use archon_sessions::protocol::legacy;
+use archon_sessions::protocol::{codes, legacy};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -14,9 +14,9 @@ pub enum Answered {
     Whole(Bytes),
     /// The server wants to know something first.
     Asks(Asked),
-    /// A header does not mirror its argument: the tools are not those that we know (-32020). It did not run.
+    /// A header does not mirror its argument: the tools are not those that we know. It did not run.
     Mismatch,
-    /// The server does not speak the modern era, or not any more (-32022). It did not run.
+    /// The server does not speak the modern era, or not any more. It did not run.
     Stranger,
 }
 
@@ -43,9 +43,9 @@ pub fn answered(message: &[u8], id: &str, method: &str) -> Answered {
     let whole = std::str::from_utf8(message).ok().and_then(Object::read).unwrap_or_default();
     let Some(result) = whole.get("result").and_then(Object::read) else {
         let error = whole.get("error").and_then(Object::read);
-        return match error.as_ref().and_then(|error| error.get("code")) {
-            Some("-32020") => Answered::Mismatch,
-            Some("-32022") => Answered::Stranger,
+        return match error.as_ref().and_then(code_of) {
+            Some(codes::HEADER_MISMATCH) => Answered::Mismatch,
+            Some(codes::UNSUPPORTED_VERSION) => Answered::Stranger,
             _ => Answered::Whole(error_of(whole, id, method)),
         };
     };
@@ -56,15 +56,18 @@ pub fn answered(message: &[u8], id: &str, method: &str) -> Answered {
             let message = format!(
                 "the server answered with a result of type {other:?}, which your protocol version lacks"
             );
-            Answered::Whole(failed(id, -32603, &message))
+            Answered::Whole(failed(id, codes::INTERNAL_ERROR, &message))
         }
     }
 }
 
 /// Returns a JSON-RPC error of ours.
 pub fn failed(id: &str, code: i64, message: &str) -> Bytes {
-    let message = text(message);
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}}}}}"#).into()
+    codes::error_message(Some(id), code, message, None).into()
+}
+
+fn code_of(error: &Object<'_>) -> Option<i64> {
+    error.get("code")?.parse().ok()
 }
 
 /// Returns an error of a server's for the client.
@@ -81,8 +84,9 @@ fn error_of(mut whole: Object<'_>, id: &str, method: &str) -> Bytes {
         data.is_some_and(|data| data.get("uri").is_some())
     };
     // A resource that is not found has a code of its own until 2025-11-25 (Resources, Error Handling).
-    if method == "resources/read" && error.get("code") == Some("-32602") && is_about_a_uri() {
-        error.set("code", "-32002");
+    let is_invalid = code_of(&error) == Some(codes::INVALID_PARAMS);
+    if method == "resources/read" && is_invalid && is_about_a_uri() {
+        error.set("code", codes::RESOURCE_NOT_FOUND.to_string());
     }
     let error = error.to_string();
     whole.set("error", error);

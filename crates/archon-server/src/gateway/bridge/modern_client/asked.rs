@@ -1,15 +1,17 @@
 //! Answers of our own to what a legacy server asks when no client can be asked. Pure.
 
+use archon_sessions::protocol::codes::{METHOD_NOT_FOUND, error_message};
+
 use crate::gateway::wire::message::Message;
-use crate::gateway::wire::object::text;
 
-/// What a server is told that asks what its client cannot do: the member of a JSON-RPC answer.
-pub const CANNOT_BE_ASKED: &str =
-    r#""error":{"code":-32601,"message":"the client cannot be asked this"}"#;
+/// Returns the answer to a request of this id with this result; both are JSON text.
+pub fn reply(id: &str, result: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+}
 
-/// Returns the answer to a request of this id (JSON text) with this member, `"result":…` or `"error":…`.
-pub fn reply(id: &str, said: &str) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},{said}}}"#)
+/// Returns the answer to a server that asks what its client cannot do; `id` is JSON text.
+pub fn cannot_be_asked(id: &str, why: &str) -> String {
+    error_message(Some(id), METHOD_NOT_FOUND, why, None)
 }
 
 /// Returns the answer to what a server asks where no client can be asked: to a ping that we are here, to all else an
@@ -18,10 +20,10 @@ pub fn unasked(message: &Message) -> Option<String> {
     let id = message.id.as_ref().map(|id| message.text(id))?;
     Some(match message.method.as_str() {
         "" => return None,
-        "ping" => reply(id, r#""result":{}"#),
+        "ping" => reply(id, "{}"),
         method => {
-            let why = text(&format!("no client can be asked `{method}` now: no call is in flight"));
-            reply(id, &format!(r#""error":{{"code":-32601,"message":{why}}}"#))
+            let why = format!("no client can be asked `{method}` now: no call is in flight");
+            cannot_be_asked(id, &why)
         }
     })
 }

@@ -11,7 +11,7 @@ use archon_sessions::tracker::{Presence, Proof};
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::asked::{CANNOT_BE_ASKED, reply, unasked};
+use super::asked::{cannot_be_asked, reply, unasked};
 use super::flight::{Flight, Next};
 use super::link::Link;
 use super::links::Leased;
@@ -21,7 +21,7 @@ use super::{ModernClients, to_modern};
 use crate::gateway::bridge::unanswered;
 use crate::gateway::catalog::{ASK_LIMIT, Page};
 use crate::gateway::wire::Answer;
-use crate::gateway::wire::answer::{self, KEEP_ALIVE, failure, refused};
+use crate::gateway::wire::answer::{self, KEEP_ALIVE, failure, mismatch, refused};
 use crate::gateway::wire::message::{Kind, Message};
 use crate::gateway::wire::object::{Object, text};
 use crate::gateway::wire::written::{self, Out};
@@ -118,11 +118,7 @@ impl ModernClients {
         };
         shared.catalog.complete(ASK_LIMIT, ask).await;
         let params = envelope.params.as_deref().unwrap_or("{}");
-        // MCP 2026-07-28, Transports: -32020 with 400.
-        shared.catalog.check_mirrors(tool, request.headers(), params).map_err(|wrong| CallFailed {
-            status: StatusCode::BAD_REQUEST,
-            ..failure(-32020, wrong)
-        })
+        shared.catalog.check_mirrors(tool, request.headers(), params).map_err(mismatch)
     }
 
     /// Goes on with a parked call: tells the upstream what its client said.
@@ -139,7 +135,7 @@ impl ModernClients {
             Ok(waiting) => waiting,
             Err(Lost::Invalid) => {
                 let message = "`requestState` is not that of this call";
-                return Ok(Err(refused(StatusCode::OK, Some(id), -32602, message)));
+                return Ok(Err(refused(StatusCode::OK, Some(id), codes::INVALID_PARAMS, message)));
             }
             Err(Lost::Gone) => {
                 let message = "the call that waited for this answer is gone: it took too long, or the \
@@ -160,7 +156,7 @@ impl ModernClients {
                 Err(_) => refused(StatusCode::OK, Some(id), codes::TOO_MANY, TOO_MANY),
             }));
         };
-        let said = reply(&waiting.asked, &format!(r#""result":{response}"#));
+        let said = reply(&waiting.asked, response);
         let mut flight = waiting.flight;
         flight.go_on(request);
         if flight.tell(said).await.is_err() {
@@ -320,7 +316,7 @@ impl Call {
             return self.park(message, id);
         }
         let said = match capability {
-            Some(_) => Some(reply(&id, CANNOT_BE_ASKED)),
+            Some(_) => Some(cannot_be_asked(&id, "the client cannot be asked this")),
             None => unasked(message),
         };
         if let (Some(flight), Some(said)) = (&mut self.flight, said) {

@@ -1,12 +1,14 @@
 //! Which session has which link.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use archon_sessions::session::SessionId;
 use archon_sessions::tracker::Presence;
+use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Shared;
@@ -15,16 +17,15 @@ use super::link::Link;
 use crate::gateway::wire::Answer;
 
 /// Links kept. The one that was used least recently gives way; its session has another when it needs one.
-const LINKS_MAX: usize = 10_000;
+const LINKS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// How long a link is kept that was not used while its session ended in silence: a client that comes back after lunch
 /// finds its state.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
 
 /// See the module.
-#[derive(Default)]
 pub struct Links {
     /// Held for single operations, never across an await.
-    slots: Mutex<HashMap<SessionId, Arc<Slot>>>,
+    slots: Mutex<LruCache<SessionId, Arc<Slot>>>,
     /// What a predecessor had for sessions whose clients have not come yet: as many as there may be links. Held for
     /// single operations.
     taken_over: Mutex<HashMap<SessionId, GivenLink>>,
@@ -50,6 +51,13 @@ impl Slot {
     }
 }
 
+impl Default for Links {
+    fn default() -> Self {
+        // Sparse, since most upstreams have far fewer links than they may.
+        Self { slots: Mutex::new(LruCache::sparse(LINKS_MAX)), taken_over: Mutex::default() }
+    }
+}
+
 impl Links {
     /// Returns a session's place; and a link that had to give way for it.
     pub fn slot(&self, presence: &Arc<Presence>) -> (Arc<Slot>, Option<Arc<Link>>) {
@@ -60,22 +68,16 @@ impl Links {
             return (slot.clone(), None);
         }
         // What the session had that this one continues is its own.
-        let before = presence.continues_from().and_then(|before| slots.remove(&before));
-        let link = before.as_ref().and_then(|slot| slot.take().ok().flatten());
-        if let (Some(before), None) = (before, &link) {
-            // It has none, or one is being opened for a request of it that is not over.
-            slots.insert(before.presence.id(), before);
-        }
-        let mut displaced = None;
-        if slots.len() >= LINKS_MAX {
-            let oldest = slots.iter().min_by_key(|(_, slot)| slot.used()).map(|(id, _)| *id);
-            let oldest = oldest.and_then(|id| slots.remove(&id));
-            displaced = oldest.and_then(|slot| slot.take().ok().flatten());
+        let before = presence.continues_from();
+        let link = before.and_then(|before| slots.peek(&before)?.take().ok().flatten());
+        if let (Some(before), Some(_)) = (before, &link) {
+            // Else it has none, or one is being opened for a request of it that is not over.
+            slots.pop(&before);
         }
         let (link, presence) = (tokio::sync::Mutex::new(link), presence.clone());
         let slot = Arc::new(Slot { link, presence, used: Mutex::new(now) });
-        slots.insert(slot.presence.id(), slot.clone());
-        (slot, displaced)
+        let displaced = slots.push(slot.presence.id(), slot.clone());
+        (slot, displaced.and_then(|(_, slot)| slot.take().ok().flatten()))
     }
 
     /// Takes out the links of sessions that have ended for good, and of those that ended and did not come back in time.
@@ -96,7 +98,7 @@ impl Links {
     /// Keeps what another process had, for a session that has no link here.
     pub fn take_over(&self, session: SessionId, link: GivenLink) {
         let mut taken_over = self.taken_over.lock();
-        if taken_over.len() < LINKS_MAX {
+        if taken_over.len() < LINKS_MAX.get() {
             taken_over.insert(session, link);
         }
     }
@@ -116,10 +118,11 @@ impl Links {
 
     /// Takes out all links.
     pub fn clear(&self) -> Vec<Arc<Link>> {
-        self.slots().drain().filter_map(|(_, slot)| slot.take().ok()?).collect()
+        let mut slots = self.slots();
+        std::iter::from_fn(|| slots.pop_lru()).filter_map(|(_, slot)| slot.take().ok()?).collect()
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Slot>>> {
+    fn slots(&self) -> MutexGuard<'_, LruCache<SessionId, Arc<Slot>>> {
         self.slots.lock()
     }
 }

@@ -1,8 +1,11 @@
 //! What a legacy server says, as a modern client expects it. Pure.
 
+use archon_sessions::protocol::codes;
 use archon_sessions::session::Era;
 use bytes::Bytes;
 use http::StatusCode;
+use serde_json::json;
+use serde_json::value::to_raw_value;
 
 use crate::gateway::wire::object::{Object, text};
 
@@ -64,18 +67,13 @@ pub fn answer(message: &[u8], id: &str, method: &str, initialized: &str) -> (Sta
 fn error(mut whole: Object<'_>) -> (StatusCode, Bytes) {
     let mut error = whole.get("error").and_then(Object::read).unwrap_or_default();
     // A resource that is not found has no code of its own any more (MCP 2026-07-28, Resources).
-    if error.get("code") == Some("-32002") {
-        error.set("code", "-32602");
+    let code = error.get("code").and_then(|code| code.parse().ok());
+    if code == Some(codes::RESOURCE_NOT_FOUND) {
+        error.set("code", codes::INVALID_PARAMS.to_string());
     }
-    // MCP 2026-07-28, Transports: the errors that have an HTTP status of their own.
-    let status = match error.get("code") {
-        Some("-32020" | "-32021" | "-32022") => StatusCode::BAD_REQUEST,
-        Some("-32601") => StatusCode::NOT_FOUND,
-        _ => StatusCode::OK,
-    };
     let error = error.to_string();
     whole.set("error", error);
-    (status, whole.to_string().into())
+    (codes::modern_status(code), whole.to_string().into())
 }
 
 /// Returns the answer that asks the client something: `requests` is JSON text.
@@ -87,14 +85,13 @@ pub fn input_required(id: &str, requests: &str, state: &str) -> Bytes {
     .into()
 }
 
-/// Returns the error for a client that cannot be asked this (MCP 2026-07-28: -32021), and its status.
+/// Returns the error for a client that cannot be asked this , and its status.
 pub fn missing_capability(id: &str, capability: &str) -> (StatusCode, Bytes) {
     let message = format!("the server asked for `{capability}`, which the client did not declare");
-    let message = text(&message);
-    let error = format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32021,"message":{message},"data":{{"requiredCapabilities":{{"{capability}":{{}}}}}}}}}}"#
-    );
-    (StatusCode::BAD_REQUEST, error.into())
+    let data = to_raw_value(&json!({ "requiredCapabilities": { (capability): {} } })).ok();
+    let code = codes::MISSING_CAPABILITY;
+    let error = codes::error_message(Some(id), code, &message, data.as_deref());
+    (codes::modern_status(Some(code)), error.into())
 }
 
 /// Returns the capability that a client must have to be asked something; `None` for what clients are not asked.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use archon_sessions::protocol::codes::{METHOD_NOT_FOUND, error_message};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +150,6 @@ pub fn refusal(question: &Message) -> Option<Bytes> {
 }
 
 fn no_client(id: &str) -> Bytes {
-    let error = r#"{"code":-32601,"message":"no client can be asked: none has a stream open or a call in flight"}"#;
-    message::line(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#).as_bytes())
+    let why = "no client can be asked: none has a stream open or a call in flight";
+    message::line(error_message(Some(id), METHOD_NOT_FOUND, why, None).as_bytes())
 }
