@@ -21,8 +21,6 @@ const USERS: u32 = 1000;
 /// Types of clients, the first ones most of the time.
 const CLIENTS: [&str; 8] =
     ["Claude Code", "Cursor", "VS Code", "Windsurf", "Codex", "Zed", "Gemini", "unknown-client"];
-/// Everything from here to the end of a migration sums up what is there.
-const SUMS_FOLLOW: &str = "-- From here on:";
 
 /// Fills a new database.
 pub fn generate(args: &GenerateArgs) -> Result<()> {
@@ -56,11 +54,6 @@ pub fn measure(args: &ReportsArgs) -> Result<()> {
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
-}
-
-/// Returns the statements of a migration that sum up what is there.
-fn sums(migration: &str) -> &str {
-    migration.find(SUMS_FOLLOW).map_or("", |at| &migration[at..])
 }
 
 /// Returns the types of clients as an SQL expression of a number from 0 to 99.

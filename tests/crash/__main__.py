@@ -1,4 +1,4 @@
-"""`python -m crash`, from tests/: kills for as long as it is told to, and says what was lost."""
+"""`python -m crash`, from tests/: kills for the requested time, and reports the losses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BETWEEN_S, BETWEEN_PAUSES_S = (0.2, 1.5), (0.2, 6.0)
 
 
 def main() -> int:
-    """Runs what the command line asks for; 1 if anything was wrong."""
+    """Runs what the command line asks for; 1 if a check failed."""
     parser = argparse.ArgumentParser(prog="crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="moments at which to kill")
     parser.add_argument("--seed", type=int, help="of an earlier run, to repeat its schedule")

@@ -73,7 +73,7 @@ class SessionNote:
 
 @dataclass(frozen=True)
 class Pause:
-    """A silence of a client, and what its server held for it on either side. "" is not known."""
+    """An idle time of a client, and what its server held for it before and after. "" is unknown."""
 
     client: str
     began_at: float  # when it asked what is held, before it fell silent
@@ -110,7 +110,7 @@ class ClientBook:
             self.reopened += 1
 
     def note_unanswered(self, client: str) -> None:
-        """Counts a handshake, or another request that is no call, that was not answered."""
+        """Counts a handshake, or another request that is not a call, that was not answered."""
         with self._lock:
             self.unanswered[client] += 1
 
@@ -179,7 +179,7 @@ class Books:
     panics: tuple[str, ...] = ()  # from the logs
 
     def save(self, directory: Path) -> None:
-        """Writes each book as JSON Lines, one file a book."""
+        """Writes each book as JSON Lines, one file per book."""
         lists: dict[str, Iterable[Any]] = {
             "calls": self.clients.calls,
             "notes": self.clients.sessions,

@@ -38,7 +38,7 @@ from crash.sender import PAUSE_S
 
 # Its own codes, for a connection that broke and for a call that it stopped waiting for.
 GAVE_UP = (types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT)
-# What it makes of an answer that is no message: a proxy's, in place of a gateway that is away.
+# Its error for an answer that is not a message: a proxy's, in place of a gateway that is away.
 NO_MESSAGE = "Server returned an error response"
 DISCOVER = "server/discover"
 # It comes back for an answer twice, a second apart, after each sign of life.
@@ -70,7 +70,7 @@ class Library:
     _quiet_since: float = field(default_factory=time.time)
 
     async def use(self, calls: int, is_over: Callable[[], bool]) -> None:
-        """Makes so many calls, or until it is over."""
+        """Makes this number of calls, or stops at the end of the run."""
         deadline = time.monotonic() + CONNECT_S
         while self._made < calls and not self.was_lost and not is_over():
             made = self._made
@@ -120,7 +120,7 @@ class Library:
             yield client
 
     async def _pause(self, client: mcp.Client) -> bool:
-        """Falls silent after a call, if that is due; and asks after a pause what is held."""
+        """Pauses after a call, if a pause is due; and asks after a pause what is held."""
         if not self.pauses:
             return False
         if self.pauses.asks_now(has_called=True):

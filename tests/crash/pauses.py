@@ -18,7 +18,7 @@ from crash.violations import GATEWAY
 
 IDLE_S = 2
 REAP_S = 0.2
-# Longer than a session may be silent. Shorter than the time between many kills, so that some pauses meet none.
+# Longer than the idle timeout. Shorter than the time between many kills, so that some pauses meet none.
 LASTS_S = (2.5, 4.5)
 # Of calls, those after which a client pauses, and of broken streams, those that it lets wait.
 SHARE = 0.06
@@ -42,15 +42,15 @@ class Pauses:
     _open: Pause | None = None
 
     def are_due(self) -> bool:
-        """Whether its client is to fall silent now."""
+        """Whether its client should pause now."""
         return self._open is None and self.chance.random() < SHARE
 
     def lets_stream_wait(self) -> bool:
-        """Whether its client is to fall silent before it resumes a stream."""
+        """Whether its client should pause before it resumes a stream."""
         return self.chance.random() < WAITS_SHARE
 
     def length(self) -> float:
-        """How many seconds the next one takes."""
+        """The seconds of the next pause."""
         return self.chance.uniform(*LASTS_S)
 
     def questions(self) -> list[Request]:
@@ -63,7 +63,7 @@ class Pauses:
         return [("tools/call", {"name": "update_resource", "arguments": {"uri": WATCHED}}), read]
 
     def begin(self, asked_at: float, session: str, held: str) -> None:
-        """Notes that its client falls silent now, having asked what is held."""
+        """Notes that its client pauses now, having asked what is held."""
         held = "" if held == UNTOUCHED else held
         # A gateway that is killed takes its children along, and forgets the links of its bridge.
         is_stored = self.is_legacy and not self.is_stdio

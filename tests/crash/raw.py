@@ -19,9 +19,9 @@ from process.wire import events
 
 # The longest that a call takes upstream.
 TAKES_MS_MAX = 300
-# A client that resumes and resumes gives up after so long.
+# A client that resumes and resumes gives up after this time.
 RESUME_S = 30
-# A handshake is tried again for so long.
+# A handshake is retried for this time.
 CONNECT_S = 60
 # Between two calls, at most; and after one that did not reach its upstream.
 THINKS_S, WAITS_S = 0.03, 0.3
@@ -31,7 +31,7 @@ TOOLS = (COUNT, COUNT_READ_ONLY)
 SESSION, HANDLE = "x-archon-session-id", "mcp-session-id"
 # An upstream may call a tool read-only that is not: a gateway must not take its word for it.
 READ_ONLY_SHARE = 0.1
-# The ids of requests that are no calls begin here.
+# The ids of requests other than calls begin here.
 QUESTIONS = 1_000_000
 
 Message = Mapping[str, Any]
@@ -61,7 +61,7 @@ class Draft:
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters of `tools/call`, of another size for each call of a client."""
+        """The parameters of `tools/call`, with a different size for each call of a client."""
         padding = self.number + self.more_padding
         arguments = {"key": self.key, "add": int(self.value), "ms": self.takes_ms}
         return {"name": self.tool, "arguments": {**arguments, "pad": "pad " * padding}}

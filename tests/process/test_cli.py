@@ -181,10 +181,6 @@ def test_migrate_says_what_is_missing_and_does_it(start_archon, tmp_path):
     assert gateway.stop() == 0
 
     with sqlite3.connect(db) as connection:
-        connection.execute("DELETE FROM _sqlx_migrations WHERE version > 1")
-    behind = archon("migrate", "--check", "--db", str(db), cwd=tmp_path).stdout
-    assert "0002 unfinished" in behind and "0001" not in behind
-    with sqlite3.connect(db) as connection:
         insert = "INSERT INTO _sqlx_migrations VALUES (9000, 'x', '', 1, x'00', 0)"
         connection.execute(insert)
     newer = archon("migrate", "--check", "--db", str(db), cwd=tmp_path, code=1).stderr

@@ -4,11 +4,12 @@ use anyhow::{Context, Result, ensure};
 use archon_sessions::store::postgres::{PostgresStore, PostgresUrl};
 use sqlx::{AssertSqlSafe, Executor, Row};
 
-use super::{TOOLS, USERS, client_of, sums};
+use super::{TOOLS, USERS, client_of};
 use crate::args::GenerateArgs;
 
-const MIGRATION: &str =
-    include_str!("../../../crates/archon-sessions/migrations/postgres/0003_usage.sql");
+/// What also sums up tables that are taken over.
+const SUMS: &str =
+    include_str!("../../../crates/archon-sessions/src/store/postgres/takeover/sums.sql");
 /// Indexes of requests that are no keys.
 const MADE_AGAIN: &str = "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
     WHERE indrelid IN ('archon_mcp_sessions'::regclass, 'archon_mcp_requests'::regclass) AND NOT indisprimary";
@@ -36,7 +37,7 @@ pub(super) async fn fill(url: &PostgresUrl, args: &GenerateArgs) -> Result<()> {
         steps.push(row.try_get::<&str, _>(1)?.replace(" ON ONLY ", " ON "));
     }
     steps.push("ANALYZE archon_mcp_sessions; ANALYZE archon_mcp_requests".to_owned());
-    steps.push(sums(MIGRATION).to_owned());
+    steps.push(SUMS.to_owned());
     // Checked once as a whole, instead of row by row.
     steps.push(
         "ALTER TABLE archon_mcp_requests ADD FOREIGN KEY (session_id) REFERENCES archon_mcp_sessions;

@@ -6,11 +6,9 @@ use anyhow::{Context, Result, ensure};
 use archon_sessions::store::sqlite::SqliteStore;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
-use super::{TOOLS, USERS, client_of, sums};
+use super::{TOOLS, USERS, client_of};
 use crate::args::GenerateArgs;
 
-const MIGRATION: &str =
-    include_str!("../../../crates/archon-sessions/migrations/sqlite/0004_usage.sql");
 /// What is made again at the end.
 const MADE_AGAIN: &str = "SELECT type, name, sql FROM sqlite_schema
     WHERE type IN ('index', 'trigger') AND sql IS NOT NULL
@@ -36,7 +34,7 @@ pub(super) async fn fill(path: &Path, args: &GenerateArgs) -> Result<()> {
     let (triggers, indexes): (Vec<_>, Vec<_>) =
         made_again.into_iter().partition(|(kind, _, _)| kind == "trigger");
     steps.extend(indexes.into_iter().map(|(_, _, sql)| sql));
-    steps.push(sums(MIGRATION).to_owned());
+    steps.push(include_str!("sqlite/sums.sql").to_owned());
     steps.extend(triggers.into_iter().map(|(_, _, sql)| sql));
     steps.push("PRAGMA journal_mode = WAL".to_owned());
     for step in steps {

@@ -7,8 +7,8 @@
 //! keeper closes the socket and ends.
 //!
 //! It runs in a process group of its own, so that neither a terminal's signals nor those for the gateway's group end it. It
-//! accepts nothing, and speaks only to processes of its own user. The API's port has none: whoever asks there is
-//! better told at once that the gateway is down.
+//! accepts nothing, and speaks only to processes of its own user. The API's port has no keeper: its callers should learn
+//! at once that the gateway is down.
 
 mod client;
 mod protocol;
@@ -40,12 +40,12 @@ pub struct KeepPort {
 }
 
 impl KeepPort {
-    /// Runs until there is nothing to keep.
+    /// Runs until no socket is left to keep.
     ///
     /// # Errors
-    /// If the inherited descriptors are not what they should be.
+    /// If the inherited descriptors are not a listening socket and a Unix socket.
     pub fn run(self) -> anyhow::Result<()> {
-        // So that it keeps no file system busy.
+        // A working directory would keep its file system busy.
         std::env::set_current_dir("/")?;
         let mut descriptors = ListenFd::from_env();
         let listener = descriptors.take_tcp_listener(0)?.context("no listening socket")?;
@@ -54,7 +54,7 @@ impl KeepPort {
     }
 }
 
-/// What a connected process has said of itself.
+/// The state that a connected process has reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Nothing yet.
@@ -65,26 +65,26 @@ enum Phase {
     Serving,
     /// It accepts no more.
     Leaving,
-    /// Its connection is to be closed.
+    /// The connection can be closed.
     Gone,
 }
 
-/// A gateway, or a process that would be one.
+/// A connected gateway, or a process that is starting as one.
 #[derive(Debug)]
 struct Gateway {
     connection: UnixStream,
     phase: Phase,
 }
 
-/// A listening socket and who uses it. The socket is the first to be closed.
+/// A listening socket and its users. The socket is the first field, so that it is closed first.
 #[derive(Debug)]
 struct Port {
     listener: TcpListener,
     asked: UnixListener,
     gateways: Vec<Gateway>,
     kept_for: Duration,
-    /// When the last gateway that had been ready ended, and the time after that is over. One that never got ready does not
-    /// extend it: it may never do so.
+    /// The deadline: the end of the last gateway that was ready, plus the time to keep the port. A gateway that never gets ready
+    /// does not extend it.
     until: Instant,
     is_released: bool,
 }
@@ -100,7 +100,7 @@ impl Port {
         Ok(Self { listener, asked, gateways: Vec::new(), kept_for, until, is_released: false })
     }
 
-    /// Keeps it until it is given up.
+    /// Keeps the socket until the deadline, or until a gateway asks to close it.
     fn keep(mut self) -> anyhow::Result<()> {
         while self.turn() {
             let left =
@@ -114,10 +114,10 @@ impl Port {
         Ok(())
     }
 
-    /// Does what there is to do; returns false once there is nothing to keep.
+    /// Handles pending messages; returns false when no socket is left to keep.
     fn turn(&mut self) -> bool {
         self.admit();
-        // What gateways say of themselves, and their ends, come before what others ask, who may have waited for that.
+        // State reports and disconnects come before questions, which may be waiting for them.
         let mut asking = Vec::new();
         for (index, gateway) in self.gateways.iter_mut().enumerate() {
             let was_ready = gateway.is_ready();
@@ -160,7 +160,7 @@ impl Port {
         self.gateways.iter().any(uses)
     }
 
-    /// Returns how long the port is kept from now on, if that depends on time alone.
+    /// Returns the remaining time to keep the port, if only time decides.
     fn left(&self) -> Option<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
         self.gateways.is_empty().then_some(left)
@@ -186,7 +186,7 @@ impl Gateway {
         matches!(self.phase, Phase::Serving | Phase::Leaving)
     }
 
-    /// Reads what it says of itself, up to a question or its end.
+    /// Reads its state reports, up to a question or its disconnect.
     fn hear(&mut self) -> Heard {
         loop {
             let mut word = [0];
@@ -213,7 +213,7 @@ impl Gateway {
             self.phase = Phase::Gone;
             return false;
         }
-        // Who asked for the end is told by the end of its connection, which comes after that of the socket.
+        // The process that asked for the close sees its connection close, after the socket was closed.
         let is_released = word == RELEASE;
         if !is_released {
             let is_sent = send_socket(&self.connection, listener).is_ok();
@@ -239,7 +239,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let asked = protocol::listen(address).expect("a name");
         let port = Port::new(listener, asked, kept_for).expect("a port");
-        // A keeper that begins without a gateway may end at once.
+        // A keeper that starts without a gateway may exit at once.
         let gateway = Tie::join(address).expect("a name");
         let keeper = std::thread::spawn(move || port.keep().expect("kept"));
         (address, gateway, keeper)

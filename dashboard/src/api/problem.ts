@@ -28,8 +28,8 @@ export class Problem extends Error {
     return new Problem(
       0,
       'unreachable',
-      'the server does not answer',
-      'It may be restarting. This page goes on trying by itself.',
+      'the server is not responding',
+      'It may be restarting. This page retries automatically.',
     );
   }
 }

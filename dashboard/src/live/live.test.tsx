@@ -40,7 +40,7 @@ it('says that it polls when the socket is lost, and goes live again when told to
   await screen.findByText('live');
   act(() => sockets.latest.drop());
   expect(await screen.findByText('polling')).toBeDefined();
-  await person.click(screen.getByRole('button', { name: 'Go live now' }));
+  await person.click(screen.getByRole('button', { name: 'Reconnect now' }));
   expect(sockets.opened).toHaveLength(2);
   act(() => sockets.latest.say(snapshotFrame(world)));
   expect(await screen.findByText('live')).toBeDefined();

@@ -21,7 +21,7 @@ export function reasonWord(reason: string): string {
 /** What an operator may give as a reason, and what it means for the client. */
 export const END_REASONS: Record<EndReason, { word: string; meaning: string }> = {
   operator: { word: 'Ended by an operator', meaning: 'Its handles stop working at once.' },
-  client_disconnect: { word: 'The client has gone', meaning: 'Its handles stop working at once.' },
-  error: { word: 'It cannot go on', meaning: 'Its client may go on in a session that continues it.' },
-  server_shutdown: { word: 'The server is gone for good', meaning: 'Its handles stop working at once.' },
+  client_disconnect: { word: 'Client left', meaning: 'Its handles stop working at once.' },
+  error: { word: 'Error', meaning: 'Its client can continue in a new session.' },
+  server_shutdown: { word: 'Server shut down', meaning: 'Its handles stop working at once.' },
 };

@@ -87,7 +87,7 @@ export const CONNECTED: Column<Session> = {
 
 export const LASTED: Column<Session> = {
   id: 'duration',
-  name: 'Lasted',
+  name: 'Duration',
   align: 'number',
   cell: (row) => <Lasted session={row} />,
 };
@@ -95,7 +95,7 @@ export const LASTED: Column<Session> = {
 /** How long nothing was heard of it, or not at all any more. */
 export const SILENT: Column<Session> = {
   id: 'silent',
-  name: 'Silent for',
+  name: 'Idle for',
   align: 'number',
   cell: (row) => <Ago time={row.last_activity} />,
 };

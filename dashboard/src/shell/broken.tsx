@@ -5,7 +5,7 @@ import { Empty, Failure } from '@/parts/answers';
 
 export function Missing() {
   return (
-    <Empty title="There is no such page.">
+    <Empty title="Page not found.">
       <Link to="/">Go to the overview</Link>
     </Empty>
   );

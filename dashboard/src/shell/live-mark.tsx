@@ -14,7 +14,7 @@ const SHOWN: Record<Connection['phase'], { tone: Tone; word: string; meaning: st
     meaning:
       'The live connection failed. Figures are fetched every 10 s, every 30 s while this tab is hidden.',
   },
-  retrying: { tone: 'warn', word: 'polling', meaning: 'Trying the live connection again.' },
+  retrying: { tone: 'warn', word: 'polling', meaning: 'Retrying the live connection.' },
 };
 
 export function LiveMark() {
@@ -29,7 +29,7 @@ export function LiveMark() {
         <>
           <NextTry at={connection.retryAt} />
           <Button variant="subtle" size="compact-xs" onClick={connection.retryNow}>
-            Go live now
+            Reconnect now
           </Button>
         </>
       )}
@@ -40,5 +40,5 @@ export function LiveMark() {
 function NextTry({ at }: { at: number }) {
   const now = useNow();
   const seconds = Math.max(0, Math.ceil((at - now) / 1_000));
-  return <span className="quiet live-next">tries again in {seconds} s</span>;
+  return <span className="quiet live-next">retry in {seconds} s</span>;
 }

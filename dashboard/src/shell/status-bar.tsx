@@ -55,7 +55,7 @@ function States({ status, isOld, at }: { status: ServiceStatus; isOld: boolean; 
       <li>
         <Mark
           tone={isOld ? 'bad' : 'good'}
-          word={isOld ? 'server does not answer' : `server ${status.version}`}
+          word={isOld ? 'server not responding' : `server ${status.version}`}
         />
       </li>
       <li title={status.store.reason ?? undefined}>
@@ -82,13 +82,13 @@ function upstreamsShown({ upstreams }: ServiceStatus): { tone: Tone; word: strin
   const named = (status: string) => all.filter(([, of]) => of.status === status).map(([name]) => name);
   const [down, unknown] = [named('down'), named('unknown')];
   if (down.length > 0) return { tone: 'bad', word: `upstream down: ${down.join(', ')}` };
-  if (unknown.length > 0) return { tone: 'quiet', word: `upstream not seen yet: ${unknown.join(', ')}` };
+  if (unknown.length > 0) return { tone: 'quiet', word: `upstream not contacted yet: ${unknown.join(', ')}` };
   return { tone: 'good', word: `${all.length} ${all.length === 1 ? 'upstream' : 'upstreams'}` };
 }
 
 function storeShown({ store }: ServiceStatus): { tone: Tone; word: string } {
   if (store.status !== 'healthy') return { tone: 'bad', word: 'store unavailable' };
   if (store.queued_rows >= QUEUED_MANY)
-    return { tone: 'warn', word: `store catches up: ${whole(store.queued_rows)} rows` };
+    return { tone: 'warn', word: `store behind: ${whole(store.queued_rows)} queued rows` };
   return { tone: 'good', word: 'store' };
 }

@@ -133,7 +133,7 @@ it('changes a price, from a day on', async () => {
   await desk.open('/costs');
   await desk.page.getByRole('button', { name: 'Change the price of gpt-5', exact: true }).click();
   const dialog = desk.page.getByRole('dialog');
-  await dialog.getByLabel(/tokens in/).fill('4.2');
+  await dialog.getByLabel(/input tokens/).fill('4.2');
   await dialog.getByLabel('Holds from').fill('2026-01-02');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await dialog.waitFor({ state: 'detached' });

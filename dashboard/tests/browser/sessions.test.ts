@@ -33,7 +33,7 @@ it('ends several at once, for a reason, and nothing before the answer', async ()
 
   await desk.page.getByRole('button', { name: 'End 2…' }).click();
   await dialog.getByRole('combobox', { name: 'Reason' }).click();
-  await dialog.getByRole('option', { name: 'The client has gone' }).click();
+  await dialog.getByRole('option', { name: 'Client left' }).click();
   await dialog.getByRole('button', { name: 'End 2 sessions' }).click();
   await dialog.waitFor({ state: 'detached' });
   const ended = await Promise.all(leaving.map(({ id }) => ask(`/sessions/${id}`)));

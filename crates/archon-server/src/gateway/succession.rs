@@ -1,9 +1,9 @@
-//! What a process holds for a session goes to its successor: the children of stdio upstreams with all that they know, and
-//! the links of modern clients at legacy servers.
+//! Hands the state of sessions over to the successor process: the children of stdio upstreams with their state, and the
+//! links of modern clients at legacy servers.
 //!
-//! A child is at one process at a time. While both are there, a request that comes to the process which does not have its
+//! A child belongs to one process at a time. While both run, a request that comes to the process which does not have its
 //! child is passed on to the one that has it, over the socket between them, and is answered from there ([`Peer::relay`]):
-//! so it runs once, wherever it came in, and nothing waits for anything. The predecessor hands a child over
+//! so it runs once, whichever process received it, and neither process waits. The predecessor hands a child over
 //! ([`Children::give`](super::stdio)) in a moment in which no call is in flight at it, at the latest when its own
 //! connections have ended; from then on requests that still come on its old connections are passed on to the successor,
 //! as are its handshakes. A call that is in flight is answered by the process that began it.
@@ -11,7 +11,7 @@
 //! When the predecessor dies in the middle, its successor has what was handed over. The rest ended with it, and clients
 //! get what they get after a crash: what was passed on and is not answered may have run.
 //!
-//! A process that does not know all this says nothing on the socket, and closes it: each then keeps its own children, as
+//! A process without this protocol sends nothing on the socket, and closes it: each then keeps its own children, as
 //! processes of different [versions](said::VERSION) do.
 
 mod channel;
@@ -37,10 +37,10 @@ use self::channel::Frame;
 use self::peer::{Household, Served};
 use super::Upstream;
 
-/// How often a process that leaves looks which of its children can go.
+/// How often a draining process checks which of its children can be handed over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The other processes of this gateway, for as long as they are there: what an upstream asks.
+/// The other processes of this gateway while they run, as upstreams see them.
 #[derive(Default)]
 pub struct Peers {
     predecessor: OnceLock<Arc<Peer>>,
@@ -85,7 +85,7 @@ pub struct Succession(Arc<State>);
 struct State {
     tracker: Tracker,
     upstreams: Vec<Upstream>,
-    /// Whom everything goes to, whether or not it has said a word yet.
+    /// The successor, whether or not its first message has arrived.
     successor: OnceLock<Arc<Peer>>,
     giving: OnceLock<AbortOnDropHandle<()>>,
 }
@@ -103,7 +103,7 @@ impl Succession {
         Self(Arc::new(State { tracker, upstreams, successor, giving }))
     }
 
-    /// Takes over what the process at the other end of this socket has. Call when it knows that this one is ready, and
+    /// Takes over the state of the process at the other end of this socket. Call when it knows that this one is ready, and
     /// before the first request.
     pub fn follow(&self, predecessor: StdUnixStream) {
         let socket =
@@ -119,7 +119,7 @@ impl Succession {
         }
     }
 
-    /// Begins to hand over what this process has to the one at the other end of this socket, which is ready.
+    /// Begins to hand over the state of this process to the one at the other end of this socket, which is ready.
     pub fn precede(&self, successor: UnixStream) {
         let state = self.0.clone();
         let first = move |peer: &Arc<Peer>| {
@@ -146,12 +146,12 @@ impl Succession {
         let _ = self.0.giving.set(AbortOnDropHandle::new(tokio::spawn(giving)));
     }
 
-    /// Waits until a successor has all that it can have. Call when no connection is open any more; to be bounded by the
-    /// caller, since a call may still be in flight whose client has left.
+    /// Waits until a successor has everything that can be handed over. Call when no connection is open any more, with a
+    /// time limit, since a call may still be in flight whose client has left.
     pub async fn finish(&self) {
         let upstreams = &self.0.upstreams;
         let Some(peer) = self.0.successor.get() else { return };
-        // Without a connection, this process may be here before its successor has said a word.
+        // Without open connections, this process may get here before its successor's first message.
         if !peer.is_open().await {
             return;
         }

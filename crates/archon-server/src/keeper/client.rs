@@ -21,12 +21,12 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// Addresses of one port: a machine has a few.
 const ADDRESSES_MAX: usize = 16;
 
-/// A gateway's connection to the keeper of its port. The keeper takes its end for the gateway's.
+/// A gateway's connection to the keeper of its port. The keeper treats its end as the gateway's.
 #[derive(Debug)]
 pub struct Tie(UnixStream);
 
 impl Tie {
-    /// Says that this process serves at an address whose socket it has; `None` if the socket has no keeper.
+    /// Reports that this process serves at an address whose socket it has; `None` if the socket has no keeper.
     pub fn join(address: SocketAddr) -> Option<Self> {
         let tie = Self(connect(address).ok()?);
         tie.0.set_write_timeout(Some(ANSWER_LIMIT)).ok()?;
@@ -34,12 +34,12 @@ impl Tie {
         Some(tie)
     }
 
-    /// Says that this process, which has taken the socket, accepts connections.
+    /// Reports that this process, which has taken the socket, accepts connections.
     pub fn serving(&self) {
         self.say(SERVING);
     }
 
-    /// Says that it accepts no more; returns whether somebody keeps the port.
+    /// Reports that it accepts no more connections; returns whether a keeper holds the port.
     pub fn leaving(&self) -> bool {
         self.say(LEAVING)
     }
@@ -63,13 +63,13 @@ pub fn take(address: SocketAddr) -> Option<(TcpListener, Tie)> {
     is_it.then_some((listener, tie))
 }
 
-/// Returns whether a socket of this port is kept that no gateway uses.
+/// Returns whether a keeper holds a socket of this port that no gateway uses.
 pub fn is_kept(port: u16) -> bool {
     addresses(port).into_iter().any(|address| take(address).is_some())
 }
 
-/// Has the sockets of this port closed that are kept and that no gateway uses; returns once that is done. One at another
-/// address is in the way of a socket of ours as well.
+/// Asks keepers to close the sockets of this port that no gateway uses, and waits until they are closed. A socket at another
+/// address of the port can also prevent ours from binding.
 pub fn release(port: u16) {
     for address in addresses(port) {
         let Ok(connection) = connect(address) else { continue };
@@ -82,7 +82,7 @@ pub fn release(port: u16) {
     }
 }
 
-/// Returns whether there is a keeper of this port, though it may be another user's.
+/// Returns whether this port has a keeper, which may belong to another user.
 pub fn has_keeper(port: u16) -> bool {
     !addresses(port).is_empty()
 }
@@ -106,7 +106,7 @@ pub fn start(listener: OwnedFd, address: SocketAddr, kept_for: Duration) -> anyh
         .arg0("archon")
         .arg("keep-port")
         .args(["--milliseconds", &kept_for.as_millis().to_string()])
-        // Nothing of ours is its business, least of all what is secret.
+        // It needs nothing from our environment, which may hold secrets.
         .env_clear()
         .env(HUGE_PAGES, "0")
         .process_group(0)

@@ -1,4 +1,4 @@
-//! What gateways and the keeper of their ports say to each other: a byte each, and the socket itself.
+//! The protocol between gateways and the keepers of their ports: one byte per message, and the socket itself.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
@@ -19,29 +19,29 @@ pub const JOIN: u8 = b'J';
 pub const SERVING: u8 = b'S';
 /// The gateway accepts no more connections: another one may take the socket.
 pub const LEAVING: u8 = b'L';
-/// The port is to be closed, if no gateway uses it.
+/// Close the port, if no gateway uses it.
 pub const RELEASE: u8 = b'R';
 /// A gateway uses the port.
 pub const REFUSED: u8 = b'-';
-/// Stands beside a socket.
+/// Accompanies a socket.
 const GRANTED: u8 = b'+';
 
-/// What the names of keepers' Unix sockets begin with. The number is that of this protocol.
+/// The prefix of the names of keepers' Unix sockets. The number is the protocol's version.
 pub const PREFIX: &str = "archon-keeper-1/";
 
 /// Listens under the name of an address.
 ///
 /// # Errors
-/// If another process does.
+/// If another process already listens there.
 pub fn listen(address: SocketAddr) -> std::io::Result<UnixListener> {
     UnixListener::bind_addr(&name(address)?)
 }
 
-/// Connects to the keeper of an address, if it is of our own user. Waits for nothing: anybody can use its name, or fill its
+/// Connects to the keeper of an address, if it is of our own user. Never waits: any process can use the name, or fill the
 /// queue.
 ///
 /// # Errors
-/// If there is none, or it has no room.
+/// If there is no keeper, or its queue is full.
 pub fn connect(address: SocketAddr) -> std::io::Result<UnixStream> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -56,7 +56,7 @@ fn name(address: SocketAddr) -> std::io::Result<UnixAddress> {
     UnixAddress::from_abstract_name(format!("{PREFIX}{address}"))
 }
 
-/// Returns true if the other end is of our own user, or root's: anybody can use a name.
+/// Returns true if the other end is of our own user, or root's: any process can use a name.
 pub fn is_ours(stream: &UnixStream) -> bool {
     socket_peercred(stream).is_ok_and(|peer| peer.uid == geteuid() || peer.uid.is_root())
 }

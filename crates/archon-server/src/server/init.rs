@@ -1,8 +1,8 @@
 //! `archon serve` as process 1 of a container: holds the listening sockets and runs the gateway as a child.
 //!
 //! A container ends with its process 1, and its port closes with it. So process 1 does what systemd does for a service: it
-//! hands the sockets over (`sd_listen_fds(3)`), hears which process serves (`sd_notify(3)`), passes signals on to it, buries
-//! orphans, and starts it again when it has crashed. It ends as the gateway ends by itself.
+//! hands the sockets over (`sd_listen_fds(3)`), learns which process serves (`sd_notify(3)`), forwards signals to it, reaps
+//! orphans, and restarts it after a crash. When the gateway exits by itself, it exits with the same status.
 
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
@@ -22,14 +22,14 @@ use super::upgrade::program;
 use crate::config::Config;
 use crate::fd_passing::bequeath;
 
-/// How long a gateway that has crashed rests: at first, and at most.
+/// The pause before a restart after a crash: the first, and the longest.
 const REST: Duration = Duration::from_millis(100);
 const REST_MAX: Duration = Duration::from_secs(5);
 /// A gateway that served for longer than this has not crashed at its start.
 const SETTLED: Duration = Duration::from_secs(10);
-/// Starts that crash one after another, before the container's own restarts are left to deal with it.
+/// Crashes at start in a row, after which this process exits and leaves restarts to the container's policy.
 const CRASHES_MAX: u32 = 5;
-/// How often a signal to stop is looked for meanwhile.
+/// How often the pause checks for a signal to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The exit status of a process that SIGTERM ended.
 const STOPPED: u8 = 143;
@@ -78,11 +78,11 @@ impl Init {
         })
     }
 
-    /// Runs the gateway until it ends by itself, or crashes again and again; returns its exit status, by the convention of
+    /// Runs the gateway until it exits by itself, or crashes repeatedly at start; returns its exit status, by the convention of
     /// shells.
     ///
     /// # Errors
-    /// If it cannot be started, or signals cannot be heard.
+    /// If it cannot be started, or signals cannot be received.
     pub fn run(mut self) -> anyhow::Result<u8> {
         let mut signals = Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
         self.start()?;
@@ -106,7 +106,7 @@ impl Init {
         }
     }
 
-    /// Waits before the next start; returns true if told to stop meanwhile.
+    /// Waits before the next start; returns true if a signal to stop arrives meanwhile.
     fn rest(&mut self, signals: &mut Signals, rest: Duration) -> bool {
         let until = Instant::now() + rest;
         while Instant::now() < until {
@@ -155,12 +155,12 @@ impl Init {
         let is_for_it = matches!(signal, SIGTERM | SIGINT) || (signal == SIGUSR2 && self.is_ready);
         let signal = Signal::from_named_raw(signal).filter(|_| is_for_it);
         if let (Some(gateway), Some(signal)) = (self.gateway, signal) {
-            // One that has just ended is buried next.
+            // One that has just ended is reaped next.
             let _ = kill_process(gateway, signal);
         }
     }
 
-    /// Buries all that has ended, ours or orphans that became ours; returns how the gateway ended, if it has.
+    /// Reaps all ended children, including adopted orphans; returns how the gateway ended, if it has.
     fn bury(&mut self) -> Option<WaitStatus> {
         let mut ended = None;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
@@ -172,7 +172,7 @@ impl Init {
         ended
     }
 
-    /// Decides what follows from the gateway's end.
+    /// Decides what follows the gateway's end.
     fn next(&mut self, status: WaitStatus) -> Next {
         let signal = status.terminating_signal();
         let code = status.exit_status().or(signal.map(|signal| 128 + signal)).unwrap_or(1);

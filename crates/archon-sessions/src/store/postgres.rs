@@ -32,10 +32,10 @@ use const_format::concatcp;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::query::Query;
-use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor, PgConnection, Row};
 use tokio::sync::Mutex;
 
-use super::steps::{self, SchemaStep};
+use super::steps::{self, Earlier, SchemaStep, Taken};
 use super::usage::slices;
 use super::{
     Batch, NodeRow, OpenCall, Price, Pruning, SessionStore, StoreError, StoredEvent, TokenUse,
@@ -510,45 +510,50 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
     transaction.execute(FORGET_NAMES).await?;
     transaction.execute(MIGRATION_LOCK).await?;
     takeover::take_over(&mut transaction, &migrator).await?;
+    let taken = taken(&mut transaction).await?;
+    if EARLIER.are_taken(&taken).map_err(|source| refused(source, &migrator))? {
+        let replacement = EARLIER.replacement(&migrator, BYTES);
+        transaction.execute(AssertSqlSafe(replacement)).await?;
+    }
     migrator.run(&mut *transaction).await.map_err(|source| refused(source, &migrator))?;
     transaction.execute(FORGET_NAMES).await?;
     transaction.commit().await?;
     Ok(())
 }
 
+const EARLIER: Earlier = Earlier {
+    count: 11,
+    first: "ac74e33551073a17663654c69f35fee3ab7fcde11c085f3659c3bd254c0ab453f4ed1d0b1d36fda6aef71b806a6a98e8",
+    last: "b231573c3d0aaf5b07e9c1f0cc114f24fc95ebf20c2603db45a8230f8a98a259290861c37db93868097d237ea3e06d64",
+};
+/// How a literal of bytes begins.
+const BYTES: &str = r"'\x";
+
 fn migrator() -> Migrator {
-    const FILES: &[steps::File] = steps::files!(
-        "postgres",
-        "0001_sessions.sql",
-        "0002_lifecycle.sql",
-        "0003_usage.sql",
-        "0004_upstreams.sql",
-        "0005_sorting.sql",
-        "0006_session_days.sql",
-        "0007_minutes.sql",
-        "0008_written_by_others.sql",
-        "0009_client_keys.sql",
-        "0010_tools_of_upstreams.sql",
-        "0011_refusals.sql",
-        "0012_owners.sql",
-    );
+    const FILES: &[steps::File] = steps::files!("postgres", "0001_sessions.sql", "0002_owners.sql");
     steps::migrator(FILES)
 }
 
-/// Reads which steps were taken in texts without values, which may be sent on any connection of a pooler's.
 async fn missing_steps(connection: &mut PgConnection) -> Result<Vec<SchemaStep>, StoreError> {
-    const IS_THERE: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
-    let mut taken = Vec::new();
-    if sqlx::raw_sql(IS_THERE).fetch_one(&mut *connection).await?.try_get(0)? {
-        for row in sqlx::raw_sql(steps::TAKEN).fetch_all(&mut *connection).await? {
-            taken.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-        }
-    }
-    let known = migrator();
-    let mut steps = steps::missing(&known, &taken).map_err(|source| refused(source, &known))?;
+    let (known, taken) = (migrator(), taken(connection).await?);
+    let mut steps =
+        steps::missing(&known, &EARLIER, &taken).map_err(|source| refused(source, &known))?;
     takeover::describe(&mut steps, &takeover::strangers(connection).await?);
     Ok(steps)
 }
+
+/// Reads which steps were taken in texts without values, which may be sent on any connection of a pooler's.
+async fn taken(connection: &mut PgConnection) -> Result<Vec<Taken>, sqlx::Error> {
+    const IS_THERE: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+    if !sqlx::raw_sql(IS_THERE).fetch_one(&mut *connection).await?.try_get::<bool, _>(0)? {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::raw_sql(steps::TAKEN).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}
+
+/// What to do about a schema that cannot be used.
+const WAY_OUT: &str = "restore a copy from before, or give this version a database of its own";
 
 fn refused(source: MigrateError, known: &Migrator) -> StoreError {
     let source = match source {
@@ -564,7 +569,8 @@ fn refused(source: MigrateError, known: &Migrator) -> StoreError {
                  version that made it, or give this one a database of its own"
             )
         }
-        _ => "restore a copy from before, or give this version a database of its own".to_owned(),
+        MigrateError::VersionTooOld(taken, _) => EARLIER.advice(*taken, WAY_OUT),
+        _ => WAY_OUT.to_owned(),
     };
     StoreError::Schema { advice, source: source.into() }
 }

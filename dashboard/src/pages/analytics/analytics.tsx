@@ -59,12 +59,12 @@ export function AnalyticsView() {
 
 function Daily({ trends }: { trends: Analytics['trends'] }) {
   return (
-    <Panel title="Requests a day" aside="days in UTC">
+    <Panel title="Requests per day" aside="days in UTC">
       {isEmpty(trends.daily) ? (
         <Empty title="No requests in this period." />
       ) : (
         <ColumnsChart
-          label={`Requests on each of ${trends.daily.length} days, and the share that succeeded`}
+          label={`Requests and success rate per day, ${trends.daily.length} days`}
           rows={trends.daily}
           at={(day) => utcDay(day.date)}
           columns={{ name: 'Requests', value: (day) => day.requests, show: short }}
@@ -86,7 +86,7 @@ function Hourly({ trends }: { trends: Analytics['trends'] }) {
         <Empty title="No requests in this period." />
       ) : (
         <ColumnsChart
-          label="Requests by hour of the day, and how long they took on average"
+          label="Requests and average duration by hour of the day"
           rows={trends.hourly}
           at={(hour) => `${String(hour.hour).padStart(2, '0')}:00`}
           columns={{ name: 'Requests', value: (hour) => hour.requests, show: short }}

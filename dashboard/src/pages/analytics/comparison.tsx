@@ -11,7 +11,7 @@ interface ComparisonProps {
 export function Comparison({ comparison, days }: ComparisonProps) {
   const before = days === 1 ? 'the day before' : `the ${days} days before`;
   return (
-    <Figures label={`This period against ${before}`}>
+    <Figures label={`This period compared with ${before}`}>
       <Compared name="Requests" change={comparison.requests} show={short} before={before} />
       <Compared
         name="Succeeded"
@@ -37,7 +37,7 @@ function Compared({ name, change, show, before }: ComparedProps) {
 }
 
 function said({ change_percent, previous }: Change, show: (value: number) => string, before: string): string {
-  if (change_percent === null) return `nothing in ${before}`;
+  if (change_percent === null) return `no data for ${before}`;
   return `${moved(change_percent)} ${before} (${show(previous)})`;
 }
 

@@ -6,7 +6,7 @@ it('changes a price after asking for both figures', async () => {
   const { person, asked } = show('/costs');
   await person.click(await screen.findByRole('button', { name: 'Change the price of gpt-5' }));
   const dialog = await screen.findByRole('dialog', { name: 'Price of gpt-5' });
-  const input = within(dialog).getByLabelText(/tokens in/);
+  const input = within(dialog).getByLabelText(/input tokens/);
   await person.clear(input);
   expect(within(dialog).getByRole('button', { name: 'Save' })).toHaveProperty('disabled', true);
   await person.type(input, '2');

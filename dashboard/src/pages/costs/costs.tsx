@@ -55,14 +55,14 @@ export function Costs() {
                 note={`${whole(summary.unique_sessions)} sessions`}
               />
             </Figures>
-            <Panel title="Cost a day" aside="days in UTC">
+            <Panel title="Cost per day" aside="days in UTC">
               <Answer query={trends}>
                 {({ trends: { daily } }) =>
                   daily.every(({ requests }) => requests === 0) ? (
                     <Empty title="No requests in this period." />
                   ) : (
                     <ColumnsChart
-                      label={`Estimated cost on each of ${daily.length} days`}
+                      label={`Estimated cost per day, ${daily.length} days`}
                       rows={daily}
                       at={(day) => utcDay(day.date)}
                       columns={{ name: 'Estimated cost', value: (day) => day.cost, show: dollars }}

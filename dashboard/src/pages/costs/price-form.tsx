@@ -75,8 +75,8 @@ export function PriceForm({ price, close }: PriceFormProps) {
           </>
         )}
         <NumberInput
-          label="Dollars per million tokens in"
-          description="What the model reads: results of tools."
+          label="US dollars per million input tokens"
+          description="Model input: tool results."
           required
           min={0}
           max={PRICE_MAX}
@@ -86,8 +86,8 @@ export function PriceForm({ price, close }: PriceFormProps) {
           onChange={setInput}
         />
         <NumberInput
-          label="Dollars per million tokens out"
-          description="What the model writes: calls of tools."
+          label="US dollars per million output tokens"
+          description="Model output: tool calls."
           required
           min={0}
           max={PRICE_MAX}
@@ -99,7 +99,7 @@ export function PriceForm({ price, close }: PriceFormProps) {
         <TextInput
           type="date"
           label="Holds from"
-          description="Today if left empty. What was estimated before stays as it is."
+          description="Default: today. Earlier estimates do not change."
           value={from}
           onChange={(event) => setFrom(event.currentTarget.value)}
         />

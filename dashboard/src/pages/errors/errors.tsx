@@ -52,7 +52,7 @@ export function ErrorsView() {
       <Answer query={query} rows={12}>
         {({ errors: rows, summary, next_cursor }) => (
           <>
-            <Figures label="All that is kept">
+            <Figures label="All stored requests">
               <Figure
                 name="Errors"
                 value={whole(summary.error_count)}
@@ -63,14 +63,14 @@ export function ErrorsView() {
                 value={whole(summary.timeout_count)}
                 tone={summary.timeout_count > 0 ? 'warn' : undefined}
               />
-              <Figure name="Of all requests" value={percent(summary.error_rate_percent, 2)} />
+              <Figure name="Share of all requests" value={percent(summary.error_rate_percent, 2)} />
               <Figure
-                name="Since the last one"
+                name="Since the last failure"
                 value={summary.last_error_at === null ? NOTHING : <Ago time={summary.last_error_at} />}
               />
             </Figures>
             <Panel
-              title="What went wrong"
+              title="Failed requests"
               aside={
                 <div className="filters">
                   <SegmentedControl
@@ -97,14 +97,12 @@ export function ErrorsView() {
               isFlush
             >
               <DataTable
-                label="Requests that went wrong"
+                label="Failed requests"
                 columns={COLUMNS}
                 rows={rows}
                 rowId={(row) => String(row.id)}
                 empty={
-                  <Empty title="Nothing went wrong.">
-                    Errors of tools and calls without an answer show here.
-                  </Empty>
+                  <Empty title="No failed requests.">Tool errors and unanswered calls appear here.</Empty>
                 }
               />
               <TurnPages

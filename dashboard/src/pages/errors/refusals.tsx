@@ -25,17 +25,17 @@ const COLUMNS: readonly Column<Refusal>[] = [
 export function Refusals() {
   const query = useQuery({ ...refusals({ limit: ROWS }), ...usePolling() });
   return (
-    <Panel title="Turned away" isFlush>
+    <Panel title="Refused requests" isFlush>
       <Answer query={query} rows={4}>
         {({ refusals: rows }) => (
           <DataTable
-            label="Requests that were turned away"
+            label="Refused requests"
             columns={COLUMNS}
             rows={rows}
             rowId={(row) => `${row.minute} ${row.cause} ${row.upstream} ${row.peer}`}
             empty={
-              <Empty title="Nobody was turned away.">
-                Failed handshakes, unknown sessions and bad credentials show here, minute by minute.
+              <Empty title="No refused requests.">
+                Failed handshakes, unknown sessions and invalid credentials appear here, grouped by minute.
               </Empty>
             }
           />

@@ -145,17 +145,17 @@ function Lines({ data, search, turn, back }: LinesProps) {
         rowId={(line) => String(line.id)}
         empty={
           searched_back_to !== null ? (
-            <Empty title="No request matches so far.">Go on with Next: there are older ones.</Empty>
+            <Empty title="No matching requests so far.">Choose Next to search older requests.</Empty>
           ) : isFiltered ? (
-            <Empty title="No request matches.">Search looks at methods, tools and error messages.</Empty>
+            <Empty title="No matching requests.">Search covers methods, tools and error messages.</Empty>
           ) : (
-            <Empty title="No request yet." />
+            <Empty title="No requests yet." />
           )
         }
       />
       {searched_back_to !== null && (
         <p className="quiet logs-searched">
-          Searched back to <When time={searched_back_to} />; Next goes on there.
+          Searched back to <When time={searched_back_to} />; Next continues from there.
         </p>
       )}
       <TurnPages

@@ -18,9 +18,9 @@ export function Ages({ ages }: { ages: Ages }) {
   return (
     <Panel title="Idle time of active sessions" aside="since the last activity">
       {total === 0 ? (
-        <Empty title="Nobody is connected.">Clients show here as soon as they call.</Empty>
+        <Empty title="No active sessions.">Clients appear here with their first call.</Empty>
       ) : (
-        <Bars label="Active sessions by silence" bars={bars} of={total} />
+        <Bars label="Active sessions by idle time" bars={bars} of={total} />
       )}
     </Panel>
   );

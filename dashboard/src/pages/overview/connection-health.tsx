@@ -10,7 +10,7 @@ export function ConnectionHealth({ health }: { health: SessionsHealth['connectio
   return (
     <Panel title="Connections" aside="last 24 hours">
       <Facts>
-        <Fact name="Sessions begun">{whole(health.total_sessions_24h)}</Fact>
+        <Fact name="New sessions">{whole(health.total_sessions_24h)}</Fact>
         <Fact name="Per hour">{health.sessions_per_hour.toLocaleString()}</Fact>
         <Fact name="Average duration">{hasAny ? span(health.avg_duration_seconds) : NOTHING}</Fact>
         <Fact name="Ended">{hasAny ? percent(health.disconnect_rate_percent) : NOTHING}</Fact>

@@ -22,10 +22,10 @@ export function Happening() {
   return (
     <Panel title="Happening now" aside={<Link to="/logs">All requests</Link>} isFlush>
       {events.length === 0 ? (
-        <Empty title={phase === 'live' ? 'Quiet.' : 'Not live.'}>
+        <Empty title={phase === 'live' ? 'No activity.' : 'Not live.'}>
           {phase === 'live'
-            ? 'Calls and sessions show here as they happen.'
-            : 'Events show here once the live connection is back.'}
+            ? 'Calls and sessions appear here as they happen.'
+            : 'Events appear here when the live connection is back.'}
         </Empty>
       ) : (
         <ol className="events">

@@ -29,7 +29,7 @@ export function NowFigures({ health }: { health: SessionsHealth }) {
             </Link>
           }
         />
-        <Figure name="Sessions in all" value={whole(total)} />
+        <Figure name="Total sessions" value={whole(total)} />
         <Figure name="Calls per second" value={pulse ? rate(pulse.perSecond) : NOTHING} note="last minute" />
         <Figure
           name="Failed calls"

@@ -11,7 +11,7 @@ export function PulseStrip({ pulse }: { pulse: Pulse | undefined }) {
   const most = Math.max(0, ...seconds.map(({ calls }) => calls));
   const tall = (calls: number) => (HEIGHT * calls) / Math.max(TOP_MIN, most);
   return (
-    <figure className="pulse" aria-label={`Calls in each second of the last minute: at most ${most}`}>
+    <figure className="pulse" aria-label={`Calls per second in the last minute (peak ${most})`}>
       <svg
         viewBox={`0 0 ${Math.max(1, seconds.length)} ${HEIGHT}`}
         preserveAspectRatio="none"

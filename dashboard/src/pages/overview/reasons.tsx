@@ -17,7 +17,7 @@ export function Reasons() {
       <Answer query={query}>
         {({ statistics }) => {
           const reasons = Object.entries(statistics.disconnect_reasons).sort((a, b) => b[1] - a[1]);
-          if (reasons.length === 0) return <Empty title="No session ended." />;
+          if (reasons.length === 0) return <Empty title="No ended sessions." />;
           return (
             <Bars
               label="Ended sessions by reason"

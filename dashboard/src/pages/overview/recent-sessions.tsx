@@ -28,7 +28,7 @@ export function RecentSessions() {
             rows={page.sessions}
             rowId={(row) => row.session_id}
             empty={
-              <Empty title="No session yet.">
+              <Empty title="No sessions yet.">
                 <Link to="/connect">Connect a client</Link> to see the first one here.
               </Empty>
             }

@@ -33,9 +33,9 @@ export function Warnings() {
   const lines = data?.logs ?? [];
   if (lines.length === 0) return null;
   return (
-    <Panel title="Warnings of the server" aside="the latest" isFlush>
+    <Panel title="Server warnings" aside="the latest" isFlush>
       <DataTable
-        label="Warnings of the server"
+        label="Server warnings"
         columns={COLUMNS}
         rows={lines.slice(-SHOWN_MAX).reverse()}
         rowId={(line) => `${line.timestamp} ${line.message}`}

@@ -14,9 +14,9 @@ import './chain.css';
 export function Chain({ page: { session, chain, reconnect_attempts: attempts } }: { page: SessionPage }) {
   const isAlone = chain.before.length === 0 && chain.after.length === 0;
   return (
-    <Panel title="Chain" aside="sessions that continue each other">
+    <Panel title="Chain" aside="earlier and later sessions of this client">
       {isAlone ? (
-        <Empty title="This session stands alone.">
+        <Empty title="No related sessions.">
           A client that comes back after an idle timeout gets a session that continues its last one.
         </Empty>
       ) : (

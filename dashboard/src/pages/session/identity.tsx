@@ -32,16 +32,14 @@ export function Identity({ session, losesState }: { session: Session; losesState
         </Fact>
         <Fact name="Capabilities">{capabilities.length === 0 ? NOTHING : capabilities.join(', ')}</Fact>
         {losesState && (
-          <Fact name="State at its server">
-            Not kept between calls: the client keeps no cookies and sends no client key.
+          <Fact name="Upstream state">
+            Not kept between calls: the client stores no cookies and sends no client key.
           </Fact>
         )}
         <Fact name="Connected">{moment(session.connected_at)}</Fact>
         {session.disconnected_at && <Fact name="Ended">{moment(session.disconnected_at)}</Fact>}
         <Fact name="Idle timeout">{span(session.idle_timeout_seconds)}</Fact>
-        {session.reconnect_count > 0 && (
-          <Fact name="Taken back by its client">{session.reconnect_count} times</Fact>
-        )}
+        {session.reconnect_count > 0 && <Fact name="Reconnected">{session.reconnect_count} times</Fact>}
       </Facts>
     </Panel>
   );

@@ -39,7 +39,7 @@ export function RequestTable({ requests, earlier }: RequestTableProps) {
         rows={shown}
         rowId={(request) => String(request.id)}
         sorting={[{ id: 'when', desc: true }]}
-        empty={<Empty title="No requests here." />}
+        empty={<Empty title="No requests in this range." />}
       />
       {requests.length <= count && earlier}
       {requests.length > count && (

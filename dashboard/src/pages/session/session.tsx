@@ -80,7 +80,7 @@ function Shown({ page }: { page: SessionPage }) {
           zoom={setRange}
         />
       </Panel>
-      <Panel title="Requests" aside={range ? 'those of the timeline’s part' : 'the latest first'} isFlush>
+      <Panel title="Requests" aside={range ? 'in the selected range' : 'latest first'} isFlush>
         <RequestTable requests={within} earlier={range === undefined && <Earlier known={known} />} />
       </Panel>
       {isEnding && (

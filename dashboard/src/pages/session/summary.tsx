@@ -16,13 +16,13 @@ export function Summary({ session, summary }: { session: Session; summary: Sessi
   return (
     <Figures label="This session">
       <Figure
-        name={isActive ? 'Connected for' : 'Lasted'}
+        name={isActive ? 'Connected for' : 'Duration'}
         value={lasted === null ? NOTHING : span(lasted)}
         note={isActive ? undefined : reasonWords(session.disconnect_reason)}
       />
       {isActive && (
         <Figure
-          name="Silent for"
+          name="Idle for"
           value={<Ago time={session.last_activity} />}
           note={`ends after ${span(session.idle_timeout_seconds)}`}
         />

@@ -12,7 +12,7 @@ interface TimelineControlsProps {
 export function TimelineControls({ shown, whole, isZoomed, zoom }: TimelineControlsProps) {
   return (
     <div className="timeline-foot">
-      <fieldset className="timeline-buttons" aria-label="Part of the timeline">
+      <fieldset className="timeline-buttons" aria-label="Timeline range">
         <Button variant="default" onClick={() => zoom(scaled(shown, 0.5, whole))}>
           Zoom in
         </Button>

@@ -69,7 +69,7 @@ export function Timeline({ session, requests, attempts, range, zoom }: TimelineP
           role="img"
           // biome-ignore lint/a11y/noNoninteractiveTabindex: keys zoom and move it, as its description says
           tabIndex={0}
-          aria-label={`${requests.length} requests over time by duration. Keys: + and − zoom, arrows move, 0 shows all. The table below lists them.`}
+          aria-label={`${requests.length} requests over time by duration. Keys: + and − zoom, arrow keys move, 0 resets. The same requests are in the table below.`}
           onPointerDown={(event) => {
             event.currentTarget.setPointerCapture(event.pointerId);
             setDrag({ from: at(event), to: at(event) });

@@ -43,7 +43,7 @@ function Chip({ name, clear }: { name: string; clear: () => void }) {
   return (
     <span className="chip">
       <span className="cut">{name}</span>
-      <CloseButton size="xs" aria-label={`Show not only ${name}`} onClick={clear} />
+      <CloseButton size="xs" aria-label={`Clear filter: ${name}`} onClick={clear} />
     </span>
   );
 }

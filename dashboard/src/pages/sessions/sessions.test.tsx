@@ -111,5 +111,5 @@ it('says what is wrong in the words of the API', async () => {
 
 it('says that nothing matches, and where it looked', async () => {
   show('/sessions?q=nobody-has-this-name');
-  expect(await screen.findByText('No session matches.')).toBeDefined();
+  expect(await screen.findByText('No matching sessions.')).toBeDefined();
 });

@@ -114,12 +114,14 @@ function NothingFound({ search }: { search: SessionsSearch }) {
   const isFiltered = search.q || search.client || search.user;
   if (isFiltered) {
     return (
-      <Empty title="No session matches.">Search looks at clients, users and the beginnings of ids.</Empty>
+      <Empty title="No matching sessions.">
+        Search covers clients, users and the first characters of ids.
+      </Empty>
     );
   }
   return search.status === 'disconnected' || search.status === 'all' ? (
-    <Empty title="No session yet." />
+    <Empty title="No sessions yet." />
   ) : (
-    <Empty title="Nobody is connected now.">Choose “All” to see those that have ended.</Empty>
+    <Empty title="No active sessions.">Choose “All” to see ended sessions.</Empty>
   );
 }

@@ -37,7 +37,7 @@ export function Tools() {
         <Answer query={times}>
           {({ response_times }) =>
             response_times.by_tool.every((tool) => tool.p99 === 0) ? (
-              <Empty title="No call of a tool was answered in this period." />
+              <Empty title="No answered tool calls in this period." />
             ) : (
               <PercentilesChart tools={response_times.by_tool.slice(0, COMPARED_MAX)} />
             )
@@ -53,7 +53,7 @@ export function Tools() {
               rows={tools}
               rowId={toolId}
               sorting={[{ id: 'count', desc: true }]}
-              empty={<Empty title="No tool was called in this period.">Choose a longer one.</Empty>}
+              empty={<Empty title="No tool calls in this period.">Choose a longer period.</Empty>}
             />
           )}
         </Answer>

@@ -24,7 +24,7 @@ const START: usize = 9;
 pub struct Frame {
     /// JSON.
     pub head: Bytes,
-    /// What is too large, or too much of anything, to be JSON.
+    /// Data that is too large, or not suitable, for JSON.
     pub body: Bytes,
     /// Descriptors, which are the reader's own from then on.
     pub files: Vec<OwnedFd>,
@@ -40,7 +40,7 @@ impl Frame {
 /// Writes a frame. Not to be dropped before it is done.
 ///
 /// # Errors
-/// If the other process is gone.
+/// If the other process has ended.
 pub async fn write(socket: &UnixStream, frame: &Frame) -> io::Result<()> {
     let mut start = Vec::with_capacity(START);
     for length in [frame.head.len(), frame.body.len()] {
@@ -76,7 +76,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Returns a reader of what the other process writes to this socket.
+    /// Returns a reader of the frames that the other process writes to this socket.
     pub fn new(socket: Arc<UnixStream>) -> Self {
         let (buffer, files, chunk) = (BytesMut::new(), VecDeque::new(), vec![0; CHUNK]);
         Self { socket, buffer, files, chunk, has_begun: false }
@@ -85,7 +85,7 @@ impl Reader {
     /// Returns the next frame; `None` at the end. Nothing is lost when this is dropped before it is done.
     ///
     /// # Errors
-    /// If what comes is no frame.
+    /// If the data is not a frame.
     pub async fn next(&mut self) -> io::Result<Option<Frame>> {
         loop {
             if let Some(frame) = self.cut()? {

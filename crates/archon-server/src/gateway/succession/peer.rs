@@ -1,4 +1,4 @@
-//! The process that came before this one, or the one that comes after it: what is asked of it, and what it asks.
+//! The predecessor or the successor of this process: our requests to it, and its requests to us.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -22,14 +22,14 @@ use super::channel::{self, Frame, Reader};
 use super::said::{Asked, Headers, Said, VERSION};
 use crate::gateway::wire::{Answer, GatewayBody};
 
-/// How long its first word may take: it is a process that runs, on a machine that may be busy.
+/// The time limit of its first message: it is a running process, on a machine that may be busy.
 const HELLO_LIMIT: Duration = Duration::from_secs(20);
 /// Bytes of one part of a stream.
 const PART_BYTES_MAX: usize = 1024 * 1024;
 /// What is kept of an answer on its way: its head, a part, its end. The next part is sent when one was taken.
 const EVENTS_MAX: usize = 4;
 
-/// What is done with what a peer says.
+/// Handles the messages of a peer.
 pub trait Household: Send + Sync + 'static {
     /// Answers a request of its clients; `None` if what it is for is not here.
     fn answer(&self, from: Origin, upstream: String, asked: Asked, body: Bytes) -> Served;
@@ -53,10 +53,10 @@ pub enum Origin {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It has not said a word yet.
+    /// Its first message has not arrived.
     Silent,
     Open,
-    /// It is gone, or has never heard of all this.
+    /// It has ended, or does not have this protocol.
     Closed,
 }
 
@@ -75,7 +75,7 @@ pub struct Peer {
 
 enum Outgoing {
     Frame(Frame),
-    /// Told once all before it is written.
+    /// Notified when everything before it is written.
     Flush(oneshot::Sender<()>),
 }
 
@@ -128,7 +128,7 @@ impl Peer {
                     std::future::pending().await
                 }
             };
-            // What a process says that took too long for its first word concerns nobody.
+            // Messages of a process whose first one came too late are dropped.
             tokio::select! {
                 () = reader.read(socket, &household, first) => {}
                 () = limit => {}
@@ -143,7 +143,7 @@ impl Peer {
         self.role
     }
 
-    /// Waits until it has said its first word; returns whether one can speak with it.
+    /// Waits for its first message; returns whether it has this protocol.
     pub async fn is_open(&self) -> bool {
         let mut state = self.state.subscribe();
         let state = state.wait_for(|state| *state != State::Silent).await;
@@ -166,13 +166,13 @@ impl Peer {
         self.send(said, Bytes::new(), Vec::new());
     }
 
-    /// Says something with which bytes and descriptors go; false if it is too much, or nobody hears it any more.
+    /// Sends a message with bytes and descriptors; false if it is too large, or the peer has ended.
     pub fn send(&self, said: &Said, body: Bytes, files: Vec<std::os::fd::OwnedFd>) -> bool {
         let frame = Frame { head: said.head(), body, files };
         frame.fits() && self.outgoing.send(Outgoing::Frame(frame)).is_ok()
     }
 
-    /// Waits until all that was said is written, or nobody hears it any more.
+    /// Waits until all messages are written, or the peer has ended.
     pub async fn flush(&self) {
         let (written, is_written) = oneshot::channel();
         if self.outgoing.send(Outgoing::Flush(written)).is_ok() {
@@ -332,7 +332,7 @@ impl Peer {
         self.serving().insert(number, serving.clone());
         let peer = self.clone();
         tokio::spawn(async move {
-            // When nobody reads it any more, its stream is dropped, as that of any client that leaves.
+            // Without a reader its stream is dropped, as that of any client that leaves.
             let Serving { room, gone } = serving;
             gone.run_until_cancelled(peer.send_answer(number, answer, &room)).await;
             peer.serving().remove(&number);
@@ -372,7 +372,7 @@ impl Peer {
         self.say(&Said::End { number, is_broken: false });
     }
 
-    /// Notes that it is gone: its requests are nobody's any more, and ours are lost.
+    /// Notes that it has ended: its requests have no reader any more, and ours are lost.
     fn close(&self) {
         self.state.send_replace(State::Closed);
         self.asked().clear();
@@ -397,7 +397,7 @@ async fn write(
     mut state: watch::Receiver<State>,
 ) {
     loop {
-        // Nothing is lost when it is gone: there is nobody to write to.
+        // Nothing is lost when the peer has ended: there is no reader.
         let outgoing = tokio::select! {
             outgoing = queue.recv() => outgoing,
             _ = state.wait_for(|state| *state == State::Closed) => return,
@@ -414,7 +414,7 @@ async fn write(
     }
 }
 
-/// A request of ours; when it is dropped before its end, the other process is told that nobody waits for it.
+/// A request of ours; when it is dropped before its end, the other process is notified that nothing waits for it.
 struct Question {
     peer: Arc<Peer>,
     number: u64,

@@ -1,4 +1,4 @@
-//! What predecessor and successor say to each other.
+//! The messages between predecessor and successor.
 
 use archon_sessions::layer::CallFailed;
 use archon_sessions::store::Outcome;
@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 use super::super::bridge::GivenLink;
 use super::super::stdio::ChildState;
 
-/// The version of all this. Processes of different versions hand no child over.
+/// The version of the protocol. Processes of different versions hand no children over.
 pub const VERSION: u32 = 1;
 
-/// The head of a frame. What a later version may say besides is passed over.
+/// The head of a frame. Messages that only a later version knows are ignored.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Said {
@@ -71,7 +71,7 @@ pub enum Said {
         /// The request's.
         number: u64,
     },
-    /// Nobody reads the answer any more.
+    /// The answer has no reader any more.
     Leave {
         /// The request's.
         number: u64,
@@ -108,7 +108,7 @@ pub enum Said {
         /// The versions.
         versions: Vec<String>,
     },
-    /// Something of a later version.
+    /// A message of a later version.
     #[serde(other)]
     Other,
 }

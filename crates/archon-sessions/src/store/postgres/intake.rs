@@ -1,6 +1,6 @@
 //! Counts requests that others than the gateway wrote, with SQL.
 //!
-//! A trigger notes them (`migrations/postgres/0008_written_by_others.sql`); whoever reads sums comes by here first, which
+//! A trigger notes them (`migrations/postgres/0001_sessions.sql`); whoever reads sums comes by here first, which
 //! costs one look into an empty table. Sessions need none of this: triggers count them, whoever writes them.
 
 use std::sync::atomic::Ordering::Relaxed;

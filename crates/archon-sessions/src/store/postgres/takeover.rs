@@ -6,9 +6,9 @@ use const_format::concatcp;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 
-use crate::store::{SchemaStep, StoreError};
+use crate::store::{SchemaStep, StoreError, steps};
 
-/// The schema that tables are brought to; all later ones follow.
+/// The step that the tables are adapted to; all later ones follow.
 const FIRST: i64 = 1;
 const TABLES: &str = "'archon_mcp_sessions', 'archon_mcp_requests', 'archon_llm_pricing'";
 /// The first schema's words, and what they are where a table may be there.
@@ -86,7 +86,8 @@ async fn adapt(connection: &mut PgConnection, migrator: &Migrator) -> Result<(),
     let sql = if_missing(first.sql.as_str(), kind == "r");
     connection.execute(AssertSqlSafe(sql)).await?;
     connection.execute(include_str!("takeover/return.sql")).await?;
-    let checksum: String = first.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+    connection.execute(include_str!("takeover/sums.sql")).await?;
+    let checksum = steps::hex(&first.checksum);
     let is_taken = format!(
         "CREATE TABLE IF NOT EXISTS _sqlx_migrations (
              version BIGINT PRIMARY KEY, description TEXT NOT NULL,

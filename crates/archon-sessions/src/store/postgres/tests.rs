@@ -1,9 +1,9 @@
 //! What only this backend must show.
 
-use sqlx::{AssertSqlSafe, Executor, FromRow};
+use sqlx::FromRow;
 
 use super::*;
-use crate::store::reports::{Days, Reports};
+use crate::store::reports::Reports;
 use crate::store::suite::{at, connection, request, session};
 
 async fn open() -> PostgresStore {
@@ -174,28 +174,38 @@ async fn nothing_is_prepared_where_a_pooler_is_in_between() {
 }
 
 #[tokio::test]
-async fn a_database_of_an_older_schema_is_migrated_with_its_rows() {
+async fn a_database_that_took_all_earlier_steps_opens_with_its_rows() {
     let url = server::new_database("").await;
-    let mut older = migrator();
-    older.migrations = older.iter().take(2).cloned().collect();
-    let mut connection = url.options().unwrap().connect().await.unwrap();
-    older.run(&mut connection).await.unwrap();
-    let id = "3f2b8c1e-0000-4000-8000-000000000001";
-    let row = format!(
-        "INSERT INTO archon_mcp_sessions (session_id, client_type, connected_at, last_activity, status)
-         VALUES ('{id}', 'Cursor', '2026-01-11T00:20:45Z', '2026-01-11T00:20:45Z', 'active');
-         INSERT INTO archon_mcp_requests (session_id, method, timestamp, duration_ms, status, upstream)
-         SELECT '{id}', 'tools/list', '2026-01-11T00:20:45Z', 1, 'error', 'up ' || (12 - n) / 2
-         FROM generate_series(1, 12) n"
-    );
-    connection.execute(AssertSqlSafe(row)).await.unwrap();
     let store = PostgresStore::open(&url).await.unwrap();
-    let record = store.session_record(id.parse().unwrap()).await.unwrap().unwrap();
-    assert_eq!((record.totals.requests, record.totals.errors), (12, 12));
-    let usage = store.usage(Days::until(record.session.last_activity, 1)).await.unwrap();
-    assert_eq!((usage.total.requests, usage.sessions), (12, 1));
-    assert_eq!(record.upstreams, ["up 5", "up 4", "up 3", "up 2", "up 1", "up 0"]);
+    let first = session();
+    let requests = vec![request(first.id)];
+    let batch = Batch { created: vec![first.clone()], requests, ..Batch::default() };
+    store.apply(&batch).await.unwrap();
     store.close().await;
+    let mut connection = url.options().unwrap().connect().await.unwrap();
+    let earlier = steps::as_of_earlier(&EARLIER, EARLIER.count, BYTES);
+    connection.execute(AssertSqlSafe(earlier)).await.unwrap();
+    assert_eq!(PostgresStore::missing_steps(&url).await.unwrap(), []);
+    for _ in 0..2 {
+        let store = PostgresStore::open(&url).await.unwrap();
+        let record = store.session_record(first.id).await.unwrap().unwrap();
+        assert_eq!(record.totals.requests, 1);
+        let taken = taken(&mut connection).await.unwrap();
+        assert_eq!(taken.iter().map(|step| step.0).collect::<Vec<_>>(), [1]);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_took_some_earlier_steps_is_refused() {
+    let url = server::new_database("").await;
+    PostgresStore::open(&url).await.unwrap().close().await;
+    let mut connection = url.options().unwrap().connect().await.unwrap();
+    let earlier = steps::as_of_earlier(&EARLIER, 4, BYTES);
+    connection.execute(AssertSqlSafe(earlier)).await.unwrap();
+    let refusal = PostgresStore::open(&url).await.err().unwrap().to_string();
+    assert!(refusal.contains("has 4 of its 11 steps") && refusal.contains(WAY_OUT), "{refusal}");
+    assert_eq!(taken(&mut connection).await.unwrap().len(), 4, "nothing was changed");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Takes in rows that others than the gateway wrote, with SQL.
 //!
 //! SQLite has no type for a time: `datetime('now')`, `unixepoch()` and what the guides show are accepted, and are in no
-//! order with ours. Triggers mark such rows (`migrations/sqlite/0009_written_by_others.sql`); whoever reads sessions or
+//! order with ours. Triggers mark such rows (`migrations/sqlite/0001_sessions.sql`); whoever reads sessions or
 //! requests comes by here first, which costs one look into two empty indexes. Here their times and ids are written in
 //! our form, and they are counted. A row that cannot be read is marked, named in the log, and left out from then on.
 

@@ -5,28 +5,20 @@ use std::sync::LazyLock;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Executor, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqliteConnection};
 
 use crate::store::StoreError;
-use crate::store::steps::{self, SchemaStep, Taken};
+use crate::store::steps::{self, Earlier, SchemaStep, Taken};
 
 pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| steps::migrator(FILES));
-const FILES: &[steps::File] = steps::files!(
-    "sqlite",
-    "0001_sessions.sql",
-    "0002_unfinished.sql",
-    "0003_lifecycle.sql",
-    "0004_usage.sql",
-    "0005_upstreams.sql",
-    "0006_sorting.sql",
-    "0007_session_days.sql",
-    "0008_minutes.sql",
-    "0009_written_by_others.sql",
-    "0010_client_keys.sql",
-    "0011_tools_of_upstreams.sql",
-    "0012_refusals.sql",
-    "0013_owners.sql",
-);
+const FILES: &[steps::File] = steps::files!("sqlite", "0001_sessions.sql", "0002_owners.sql");
+const EARLIER: Earlier = Earlier {
+    count: 12,
+    first: "73b18af339f056978683bf9b0ac3350fbf1a015d18bda59ab0d7b7643b800c970c997a90341dcd09e8e14d342115ef2d",
+    last: "da59be654120128cbaf7bed66083cff8da7f76e10f620ca3bd7f5b4af9131a34bc7a6c61857ebfe38f759675368417a6",
+};
+/// How a literal of bytes begins.
+const BYTES: &str = "x'";
 
 /// What to do about a schema that cannot be used.
 const WAY_OUT: &str = "restore a copy from before, or move the database away to begin a new one";
@@ -37,6 +29,15 @@ const WAY_OUT: &str = "restore a copy from before, or move the database away to 
 /// # Errors
 /// If the schema is not one to go on from; it is left as it is then.
 pub(super) async fn bring_up_to_date(writer: &mut SqliteConnection) -> Result<(), StoreError> {
+    match EARLIER.are_taken(&taken(writer).await?) {
+        Ok(true) => {
+            let replacement = EARLIER.replacement(&MIGRATIONS, BYTES);
+            let sql = format!("BEGIN IMMEDIATE; {replacement}; COMMIT");
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *writer).await?;
+        }
+        Ok(false) => {}
+        Err(source) => return Err(refused(source, writer).await),
+    }
     // `run` would be the public way, but from within an async trait's method the compiler cannot see its
     // future to be `Send`.
     if let Err(source) = MIGRATIONS.run_direct(None, &mut *writer, false).await {
@@ -44,7 +45,7 @@ pub(super) async fn bring_up_to_date(writer: &mut SqliteConnection) -> Result<()
     }
     let own = Signature::OWN;
     if Signature::read(writer).await?.0 < own.0 {
-        writer.execute(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", own.0))).await?;
+        writer.execute(AssertSqlSafe(format!("PRAGMA user_version = {}", own.0))).await?;
     }
     Ok(())
 }
@@ -54,22 +55,27 @@ pub(super) async fn bring_up_to_date(writer: &mut SqliteConnection) -> Result<()
 /// # Errors
 /// If its schema is not one to go on from.
 pub(super) async fn missing(path: &Path) -> Result<Vec<SchemaStep>, StoreError> {
-    const IS_NEW: &str = "SELECT count(*) = 0 FROM sqlite_master WHERE name = '_sqlx_migrations'";
-    let mut taken: Vec<Taken> = Vec::new();
     if !path.exists() {
-        return steps::missing(&MIGRATIONS, &taken).map_err(|source| StoreError::Schema {
+        return steps::missing(&MIGRATIONS, &EARLIER, &[]).map_err(|source| StoreError::Schema {
             advice: WAY_OUT.to_owned(),
             source: source.into(),
         });
     }
     let mut file = SqliteConnectOptions::new().filename(path).read_only(true).connect().await?;
-    if !sqlx::query_scalar::<_, bool>(IS_NEW).fetch_one(&mut file).await? {
-        taken = sqlx::query_as(steps::TAKEN).fetch_all(&mut file).await?;
-    }
-    match steps::missing(&MIGRATIONS, &taken) {
+    let taken = taken(&mut file).await?;
+    match steps::missing(&MIGRATIONS, &EARLIER, &taken) {
         Ok(steps) => Ok(steps),
         Err(source) => Err(refused(source, &mut file).await),
     }
+}
+
+/// Returns the steps that a file went through.
+async fn taken(connection: &mut SqliteConnection) -> Result<Vec<Taken>, sqlx::Error> {
+    const IS_NEW: &str = "SELECT count(*) = 0 FROM sqlite_master WHERE name = '_sqlx_migrations'";
+    if sqlx::query_scalar::<_, bool>(IS_NEW).fetch_one(&mut *connection).await? {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(steps::TAKEN).fetch_all(connection).await
 }
 
 async fn refused(source: MigrateError, writer: &mut SqliteConnection) -> StoreError {
@@ -83,6 +89,7 @@ async fn refused(source: MigrateError, writer: &mut SqliteConnection) -> StoreEr
                 Signature::OWN
             )
         }
+        MigrateError::VersionTooOld(taken, _) => EARLIER.advice(*taken, WAY_OUT),
         MigrateError::VersionMismatch(schema) => {
             format!("schema {schema} in it is not the one that {} has; {WAY_OUT}", Signature::OWN)
         }
@@ -137,23 +144,18 @@ const fn digits(text: &str) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
     use std::path::Path;
 
     use sqlx::Connection as _;
 
     use super::*;
-    use crate::store::reports::Days;
     use crate::store::sqlite::SqliteStore;
     use crate::store::{Reports, SessionStore};
 
-    /// A database as the first schema left it, with a session, its connection and a request.
-    async fn of_the_first_schema(path: &Path) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
-        let mut connection = options.connect().await.unwrap();
-        let first = MIGRATIONS.iter().take(1).cloned().collect();
-        let first = Migrator { migrations: Cow::Owned(first), ..Migrator::DEFAULT };
-        first.run(&mut connection).await.unwrap();
+    /// A database with a session, its connection and a request, changed by this SQL.
+    async fn used(path: &Path, change: String) {
+        SqliteStore::open(path).await.unwrap().close().await;
+        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
         let rows = "
             INSERT INTO archon_mcp_sessions
                 (session_id, client_type, connected_at, last_activity, status)
@@ -167,7 +169,8 @@ mod tests {
             VALUES ('3f2b8c1e-0000-4000-8000-000000000001', 'tools/list',
                 '2026-01-11T00:20:45.123456Z', 1, 'success', 'demo')";
         sqlx::raw_sql(rows).execute(&mut connection).await.unwrap();
-        connection
+        sqlx::raw_sql(AssertSqlSafe(change)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     async fn refusal(path: &Path) -> String {
@@ -175,38 +178,46 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_of_the_first_schema_is_migrated_with_its_rows() {
+    async fn a_database_that_took_all_earlier_steps_opens_with_its_rows() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        of_the_first_schema(&path).await.close().await.unwrap();
-        let store = SqliteStore::open(&path).await.unwrap();
-        let (sessions, connections) = store.active().await.unwrap();
-        assert_eq!((sessions.len(), connections.len()), (1, 1));
-        assert_eq!((sessions[0].client.kind(), &connections[0].setup), ("unknown-client", &None));
-        let requests: i64 = sqlx::query_scalar("SELECT count(*) FROM archon_mcp_requests")
-            .fetch_one(&store.pool())
-            .await
-            .unwrap();
-        assert_eq!((requests, store.open_calls().await.unwrap().len()), (1, 0));
-        // What was there before the sums is in them.
-        let usage = store.usage(Days::until(sessions[0].last_activity, 90)).await.unwrap();
-        assert_eq!((usage.total.requests, usage.sessions, usage.by_tool.len()), (1, 1, 1));
-        let record = store.session_record(sessions[0].id).await.unwrap().unwrap();
-        assert_eq!((record.totals.requests, record.upstreams), (1, vec!["demo".to_owned()]));
-        let health = store.session_health(sessions[0].last_activity).await.unwrap();
-        assert_eq!((health.active, health.ended), (1, 0));
-        store.close().await;
+        used(&path, steps::as_of_earlier(&EARLIER, EARLIER.count, BYTES)).await;
+        assert_eq!(missing(&path).await.unwrap(), []);
+        for _ in 0..2 {
+            let store = SqliteStore::open(&path).await.unwrap();
+            let (sessions, connections) = store.active().await.unwrap();
+            assert_eq!((sessions.len(), connections.len()), (1, 1));
+            let record = store.session_record(sessions[0].id).await.unwrap().unwrap();
+            assert_eq!(record.totals.requests, 1);
+            let mut connection = store.pool().acquire().await.unwrap();
+            let taken = taken(&mut connection).await.unwrap();
+            let versions: Vec<_> = taken.iter().map(|step| step.0).collect();
+            assert_eq!(versions, [1]);
+            drop(connection);
+            store.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_took_some_earlier_steps_is_refused_and_left_alone() {
+        for count in [1, 5, EARLIER.count - 1] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.db");
+            used(&path, steps::as_of_earlier(&EARLIER, count, BYTES)).await;
+            let refusal = refusal(&path).await;
+            assert!(refusal.contains(&format!("has {count} of its 12 steps")), "{refusal}");
+            assert!(refusal.contains("open it once") && refusal.contains(WAY_OUT), "{refusal}");
+            assert!(missing(&path).await.is_err());
+        }
     }
 
     #[tokio::test]
     async fn a_database_of_a_newer_version_is_refused_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        let mut connection = of_the_first_schema(&path).await;
         let newer = "INSERT INTO _sqlx_migrations VALUES (9001, 'x', '', TRUE, x'00', 0);
                      PRAGMA user_version = 7002001";
-        sqlx::raw_sql(newer).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+        used(&path, newer.to_owned()).await;
         let before = std::fs::read(&path).unwrap();
         let refusal = refusal(&path).await;
         assert!(refusal.contains("made by archon 7.2.1, with schema 9001"), "{refusal}");
@@ -222,14 +233,12 @@ mod tests {
                 "UPDATE _sqlx_migrations SET success = FALSE",
                 "the step to schema 1 was not finished",
             ),
-            ("CREATE TABLE archon_mcp_calls (x)", "the step to schema 2 was not finished"),
+            ("DELETE FROM _sqlx_migrations", "the step to schema 1 was not finished"),
             ("UPDATE _sqlx_migrations SET checksum = x'00'", "schema 1 in it is not the one"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("x.db");
-            let mut connection = of_the_first_schema(&path).await;
-            sqlx::raw_sql(broken).execute(&mut connection).await.unwrap();
-            connection.close().await.unwrap();
+            used(&path, broken.to_owned()).await;
             let refusal = refusal(&path).await;
             assert!(refusal.contains(expected) && refusal.contains(WAY_OUT), "{refusal}");
         }

@@ -1,4 +1,4 @@
--- Adapts tables that are there before our first schema, so that all later ones can follow. It runs in the transaction of the
+-- Adapts tables that are there before our first step, so that it and all later ones can follow. It runs in the transaction of the
 -- migration: whatever does not fit leaves everything as it was.
 
 -- Types can be changed only where no view and no policy is in the way: those are put aside, and come back at the end.
@@ -110,7 +110,16 @@ ALTER TABLE IF EXISTS archon_mcp_sessions
     ADD COLUMN IF NOT EXISTS continues UUID,
     ADD COLUMN IF NOT EXISTS idle_timeout_seconds BIGINT NOT NULL DEFAULT 300,
     ADD COLUMN IF NOT EXISTS revision BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS fingerprint TEXT;
+    ADD COLUMN IF NOT EXISTS fingerprint TEXT,
+    ADD COLUMN IF NOT EXISTS total_requests BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS total_errors BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS total_timeouts BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS total_prompt_tokens BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS total_completion_tokens BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS total_cost_micros BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS upstreams TEXT[] NOT NULL DEFAULT '{}',
+    ADD COLUMN IF NOT EXISTS last_request_day TIMESTAMPTZ,
+    ADD COLUMN IF NOT EXISTS client_key_hash TEXT;
 
 ALTER TABLE IF EXISTS archon_mcp_requests
     ADD COLUMN IF NOT EXISTS method TEXT,
@@ -144,10 +153,11 @@ BEGIN
                 ELSE least(greatest(extract(epoch FROM disconnected_at - connected_at), 0), 2147483647)::integer END,
             reconnect_count = coalesce(reconnect_count, 0);
         ALTER TABLE archon_mcp_sessions
-            ALTER COLUMN client_type SET NOT NULL,
-            ALTER COLUMN connected_at SET NOT NULL,
-            ALTER COLUMN last_activity SET NOT NULL,
-            ALTER COLUMN status SET NOT NULL,
+            ALTER COLUMN session_id SET DEFAULT gen_random_uuid(),
+            ALTER COLUMN client_type SET NOT NULL, ALTER COLUMN client_type SET DEFAULT 'unknown-client',
+            ALTER COLUMN connected_at SET NOT NULL, ALTER COLUMN connected_at SET DEFAULT now(),
+            ALTER COLUMN last_activity SET NOT NULL, ALTER COLUMN last_activity SET DEFAULT now(),
+            ALTER COLUMN status SET NOT NULL, ALTER COLUMN status SET DEFAULT 'active',
             ALTER COLUMN reconnect_count SET NOT NULL,
             ALTER COLUMN reconnect_count SET DEFAULT 0,
             ADD CONSTRAINT archon_mcp_sessions_status_check CHECK (status IN ('active', 'disconnected', 'expired'));
@@ -171,9 +181,9 @@ BEGIN
             ALTER COLUMN prompt_tokens SET NOT NULL, ALTER COLUMN prompt_tokens SET DEFAULT 0,
             ALTER COLUMN completion_tokens SET NOT NULL, ALTER COLUMN completion_tokens SET DEFAULT 0,
             ALTER COLUMN estimated_cost SET NOT NULL, ALTER COLUMN estimated_cost SET DEFAULT 0,
-            ALTER COLUMN timestamp SET NOT NULL,
-            ALTER COLUMN duration_ms SET NOT NULL,
-            ALTER COLUMN status SET NOT NULL,
+            ALTER COLUMN timestamp SET NOT NULL, ALTER COLUMN timestamp SET DEFAULT now(),
+            ALTER COLUMN duration_ms SET NOT NULL, ALTER COLUMN duration_ms SET DEFAULT 0,
+            ALTER COLUMN status SET NOT NULL, ALTER COLUMN status SET DEFAULT 'success',
             ADD CONSTRAINT archon_mcp_requests_status_check CHECK (status IN ('success', 'error', 'timeout'));
         -- Ours are numbered in the order in which they came.
         IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'archon_mcp_requests'::regclass AND attname = 'id') THEN

@@ -1,1 +1,0 @@
-import{C as e,v as t}from"./panel-BDiJlGIi.js";import{K as n}from"./index-7N-bb05P.js";import{r}from"./react-CvdC6zOt.js";var i=r(),a=t(t=>{let r=e([`Input`,`InputWrapper`,`TextInput`],null,t);return(0,i.jsx)(n,{component:`input`,...r,__staticSelector:`TextInput`})});a.classes=n.classes,a.displayName=`@mantine/core/TextInput`;export{a as t};

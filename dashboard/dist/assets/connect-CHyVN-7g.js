@@ -1,0 +1,31 @@
+import{r as e}from"./rolldown-runtime-XKyaHtl9.js";import{t}from"./Select-LL-uwPVJ.js";import{t as n}from"./TextInput-B74zdk66.js";import{S as r}from"./tanstack-BtWB1bzn.js";import{i,r as a}from"./react-CvdC6zOt.js";import{dt as o,i as s,n as c,t as l}from"./panel-Dm39-k7q.js";import{t as u}from"./client-mark-D7XGFzrH.js";import{t as d}from"./copy-text-CSvDxSn3.js";var f=e(i(),1),p=`X-Archon-Client-Key`,m=32,h=[{agent:`ClaudeCode`,name:`Claude Code`,place:"Run this in your project; with `--scope user` it is for all of them, with `--scope project` for all who share it:",text:(e,t,n)=>`claude mcp add --transport http ${t} ${T(e)} --header '${p}: ${n}'`},{agent:`ClaudeDesktop`,name:`Claude Desktop`,place:`Put this into claude_desktop_config.json (Settings, Developer, Edit Config) and start Claude Desktop again; it needs Node:`,text:(e,t,n)=>b(`mcpServers`,t,{args:x(e,n),command:`npx`})},{agent:`Cursor`,name:`Cursor`,place:`Put this into ~/.cursor/mcp.json, or .cursor/mcp.json in a project:`,text:(e,t,n)=>b(`mcpServers`,t,{headers:y(n),url:e})},{agent:`VsCode`,name:`VS Code`,place:"Put this into .vscode/mcp.json, or where `MCP: Open User Configuration` leads:",text:(e,t,n)=>b(`servers`,t,{headers:y(n),type:`http`,url:e})},{agent:`Windsurf`,name:`Windsurf`,place:`Put this into ~/.codeium/windsurf/mcp_config.json:`,text:(e,t,n)=>b(`mcpServers`,t,{headers:y(n),serverUrl:e})},{agent:`Codex`,name:`Codex`,place:`Put this into ~/.codex/config.toml:`,text:(e,t,n)=>`[mcp_servers.${t}]\nurl = ${JSON.stringify(e)}\nhttp_headers = { "${p}" = "${n}" }`},{agent:`Gemini`,name:`Gemini CLI`,place:`Put this into ~/.gemini/settings.json, or .gemini/settings.json in a project:`,text:(e,t,n)=>b(`mcpServers`,t,{headers:y(n),httpUrl:e})},{agent:`Zed`,name:`Zed`,place:"Put this into Zed's settings.json (`zed: open settings file`):",text:(e,t,n)=>b(`context_servers`,t,{headers:y(n),url:e})},{agent:`Inspector`,name:`Inspector`,place:"Run this (or `archon inspect`); it needs Node:",text:e=>`npx @modelcontextprotocol/inspector --transport http --server-url ${T(e)}`},{agent:`Curl`,name:`curl`,place:`Run this; its answer's Mcp-Session-Id goes into the next request's header:`,text:S},{agent:`Rust`,name:`Rust`,place:"A main.rs, with `cargo add` for what its first lines name:",text:C},{agent:`Python`,name:`Python`,place:"A script, after `pip install archon-sessions`:",text:w}];function g(e,t,n){return h.map(({text:r,...i})=>({...i,text:r(e,t,n(i.agent))}))}function _(){let e=new Map(h.map(({agent:e})=>[e,v()]));return t=>e.get(t)??``}function v(){let e=crypto.getRandomValues(new Uint8Array(m));return Array.from(e,e=>e.toString(16).padStart(2,`0`)).join(``)}function y(e){return{[p]:e}}function b(e,t,n){return JSON.stringify({[e]:{[t]:n}},null,2)}function x(e,t){return[`-y`,`mcp-remote`,e,...e.startsWith(`http://`)?[`--allow-http`]:[],`--header`,`${p}:${t}`]}function S(e){let t=JSON.stringify({id:1,jsonrpc:`2.0`,method:`initialize`,params:{capabilities:{},clientInfo:{name:`curl`,version:`1`},protocolVersion:`2025-11-25`}});return[`curl -i ${T(e)} \\`,`  -H 'Content-Type: application/json' \\`,`  -H 'Accept: application/json, text/event-stream' \\`,`  -d '${t}'`].join(`
+`)}function C(e){return`// cargo add anyhow serde_json
+// cargo add archon-sessions-client
+// cargo add tokio --features full
+use archon_sessions_client::Client;
+use serde_json::json;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let client = Client::connect(${JSON.stringify(e)}).await?;
+    for tool in client.list_tools().await? {
+        println!("{}", tool.name);
+    }
+    let health = client.call_tool("health_check", json!({})).await?;
+    println!("{:?}", health.structured_content);
+    client.close().await;
+    Ok(())
+}`}function w(e){return`import asyncio
+
+from archon_sessions import MCPClient
+
+
+async def main() -> None:
+    async with MCPClient(base_url=${JSON.stringify(e)}) as client:
+        for tool in await client.list_tools():
+            print(tool.name)
+        health = await client.call_tool("health_check")
+        print(health.structured_content)
+
+
+asyncio.run(main())`}function T(e){return/^[\w@%+=:,./-]+$/.test(e)?e:`'${e.replaceAll(`'`,`'\\''`)}'`}var E=a();function D(){let e=r(o);return(0,E.jsxs)(E.Fragment,{children:[(0,E.jsx)(l,{name:`Connect a client`}),(0,E.jsx)(s,{query:e,rows:8,children:e=>(0,E.jsx)(O,{settings:e})})]})}function O({settings:e}){let[r,i]=(0,f.useState)(()=>A(window.location,e.port)),[a,o]=(0,f.useState)(e.path),[s]=(0,f.useState)(_),[l,p]=(0,f.useState)(`ClaudeCode`),m=r.replace(/\/+$/,``),h=a===e.path?`archon`:a.split(`/`).at(-1)??`archon`,v=g(m+a,h,s),y=v.find(({agent:e})=>e===l)??v[0];return(0,E.jsxs)(E.Fragment,{children:[(0,E.jsx)(c,{title:`Endpoint`,aside:`where clients reach this gateway`,children:(0,E.jsxs)(`div`,{className:`connect-endpoint`,children:[(0,E.jsx)(n,{label:`Address`,description:`As clients see it: behind a proxy it is another one`,value:r,onChange:e=>i(e.currentTarget.value),spellCheck:!1}),(0,E.jsx)(t,{label:`Server`,description:`The first one is also at ${e.path}`,data:[{value:e.path,label:`default (${e.path})`},...e.upstreams.map(e=>({value:e.path,label:`${e.name} (${e.path})`}))],value:a,onChange:t=>o(t??e.path),allowDeselect:!1})]})}),(0,E.jsxs)(`div`,{className:`connect`,children:[(0,E.jsx)(`nav`,{className:`connect-agents`,"aria-label":`Clients`,children:v.map(({agent:e,name:t})=>(0,E.jsxs)(`button`,{type:`button`,className:`connect-agent`,"aria-pressed":e===y?.agent,onClick:()=>p(e),children:[(0,E.jsx)(u,{type:t}),t]},e))}),y&&(0,E.jsxs)(c,{title:y.name,aside:(0,E.jsx)(d,{text:y.text}),children:[(0,E.jsx)(`p`,{className:`connect-place`,children:k(y.place)}),(0,E.jsx)(`section`,{className:`connect-text`,tabIndex:0,"aria-label":`For ${y.name}`,children:(0,E.jsx)(`pre`,{children:y.text})})]})]})]})}function k(e){return e.split("`").map((e,t)=>t%2==1?(0,E.jsx)(`code`,{children:e},e):e)}function A({protocol:e,hostname:t},n){return`${e}//${t}:${n}`}export{D as Connect,A as mcpOrigin};

@@ -1,1 +1,0 @@
-import{S as e}from"./tanstack-BtWB1bzn.js";import{dt as t}from"./panel-BDiJlGIi.js";import{r as n}from"./react-CvdC6zOt.js";var r=n();function i(){let{data:n}=e(t);return(0,r.jsxs)(`span`,{className:`quiet`,children:[`cost: results at the input price`,n?.pricing_model?` of ${n.pricing_model}`:``,`, arguments at its output price`]})}export{i as t};
