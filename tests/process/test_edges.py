@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
+import itertools
 import json
 import socket
 from urllib.parse import urlsplit
@@ -14,7 +14,6 @@ import rows
 from harness import Processes
 from wire import (
     JSON_HEADERS,
-    Answer,
     LegacyClient,
     ModernClient,
     encoded,
@@ -26,30 +25,6 @@ from wire import (
 )
 
 MIB = 1024 * 1024
-
-# A row of each kind; `protocol/envelope.rs` has the table. How -32700 (no JSON, or JSON that two readers could read in
-# two ways) and -32600 (no message of JSON-RPC 2.0) are told apart is the specification's (JSON-RPC 2.0, 5.1). An error
-# carries the id where it can be read.
-BAD_BODIES: dict[str, tuple[int, int | None, bytes]] = {
-    "empty": (-32700, None, b""),
-    "cut off": (-32700, 1, b'{"jsonrpc":"2.0","id":1,"method":"tools/li'),
-    "invalid UTF-8": (-32700, 1, b'{"jsonrpc":"2.0","id":1,"method":"\xff\xfe"}'),
-    "nested objects": (
-        -32700,
-        1,
-        b'{"jsonrpc":"2.0","id":1,"method":"x","params":' + b'{"a":' * 10_000,
-    ),
-    "nested lists": (-32700, None, b"[" * 10_000 + b"]" * 10_000),
-    "an id twice": (-32700, None, b'{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}'),
-    "a null id": (-32600, None, b'{"jsonrpc":"2.0","id":null,"method":"ping"}'),
-    "a huge text as id": (
-        -32600,
-        None,
-        b'{"jsonrpc":"2.0","id":"%s","method":"ping"}' % (b"x" * 100_000),
-    ),
-    "a list as params": (-32600, 1, b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[1]}'),
-    "a batch of today": (-32600, None, b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]'),
-}
 
 
 @pytest.fixture(scope="module")
@@ -82,28 +57,19 @@ def exchange(url: str, request: bytes, timeout_s: float = 30) -> bytes:
     return received
 
 
-@pytest.mark.parametrize("kind", BAD_BODIES)
-def test_a_bad_body_is_refused_in_the_protocols_own_form(healthy, kind):
-    code, id, body = BAD_BODIES[kind]
+# Rust has the tables of which these are rows: `layer/refused.rs` and `layer/forms.rs` among the library's tests, and
+# what stands beside `layer/edge.rs`.
+
+
+def test_a_bad_body_is_refused_in_the_protocols_own_form(healthy):
     client = LegacyClient.connect(healthy.url)
+    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/li'
     answer = send(healthy.url, "POST", body, client.headers())
-    assert answer.status == 400
-    assert answer.headers["content-type"] == "application/json"
-    assert (answer.message["jsonrpc"], answer.message["id"]) == ("2.0", id)
-    assert answer.error["code"] == code
-    assert 0 < len(answer.error["message"]) < 500
+    assert (answer.status, answer.message["id"], answer.error["code"]) == (400, 1, -32700)
 
 
-def test_two_readers_of_a_meta_cannot_differ(healthy):
-    client = ModernClient(healthy.url)
-    version = b'"io.modelcontextprotocol/protocolVersion"'
-    body = client.body("tools/list").replace(version, version + b':"2025-11-25",' + version)
-    answer = send(healthy.url, "POST", body, client.headers("tools/list"))
-    assert (answer.status, answer.error["code"]) == (400, -32700)
-
-
-@pytest.mark.parametrize("id", [0, -1, 2**62, "", "a", 'ü\n"\\', "x" * 200])
-def test_an_id_comes_back_as_it_was(healthy, id):
+def test_an_id_comes_back_as_it_was(healthy):
+    id = 'ü\n"\\'
     client = LegacyClient.connect(healthy.url)
     body = encoded(message("tools/call", {"name": "echo", "arguments": {"text": "x"}}, id))
     answer = send(healthy.url, "POST", body, client.headers())
@@ -111,10 +77,9 @@ def test_an_id_comes_back_as_it_was(healthy, id):
     assert LegacyClient.connect(healthy.url).call("session_info").result
 
 
-@pytest.mark.parametrize(
-    "text", ["\x00", "a\x00b", "🎉" * 1000, "\u2028\u202e", "</script>", "'; --"]
-)
-def test_any_text_passes_and_is_written(healthy, text):
+def test_any_text_passes_and_is_written(healthy):
+    # The name of the client takes the first twenty characters.
+    text = "\x00a\x00b🎉\u2028\u202e</script>'; --" + "🎉" * 1000
     client = LegacyClient.connect(healthy.url, name="odd " + text[:20])
     assert client.text("echo", text=text) == text
     refused = client.call(f"no such tool {text[:50]}")
@@ -155,60 +120,29 @@ def test_a_client_of_2025_03_26_may_batch(start_everything, start_fixture, start
     assert (refused.status, refused.error["code"]) == (400, -32600)
 
 
-HOSTS = [
-    "evil.example",
-    "127.0.0.1.evil.example",
-    "localhost.evil.example:80",
-    "",
-    "[::1",
-    "0.0.0.0",
-]
-ORIGINS = ["http://evil.example", "https://127.0.0.1.evil.example", "null", "", "file://"]
-
-
-@pytest.mark.parametrize("era", ["legacy", "modern"])
-@pytest.mark.parametrize(
-    "header",
-    [("host", host) for host in HOSTS] + [("origin", origin) for origin in ORIGINS],
-    ids=lambda header: "=".join(header),
-)
-def test_a_foreign_host_or_origin_is_forbidden(healthy, era, header):
-    foreign = dict([header])
-    if era == "legacy":
-        client = LegacyClient.connect(healthy.url)
-        answers = [
-            client.call("echo", {"text": "x"}, foreign),
-            send(healthy.url, "POST", encoded(initialize()), {**JSON_HEADERS, **foreign}),
-            send(healthy.url, "GET", b"", client.headers(foreign)),
-            send(healthy.url, "DELETE", b"", client.headers(foreign)),
-        ]
-    else:
-        modern = ModernClient(healthy.url)
-        answers = [
-            modern.request("server/discover", headers=foreign),
-            modern.call("echo", {"text": "x"}, foreign),
-        ]
-    for answer in answers:
+def test_a_foreign_host_or_origin_is_forbidden(healthy):
+    client, modern = LegacyClient.connect(healthy.url), ModernClient(healthy.url)
+    for answer in (
+        client.call("echo", {"text": "x"}, {"host": "evil.example"}),
+        modern.call("echo", {"text": "x"}, {"origin": "http://evil.example"}),
+    ):
         assert answer.status == 403
-        assert answer.error["message"]
         assert (answer.session, answer.handle, answer.cookie) == (None, None, None)
 
 
-@pytest.mark.parametrize("path", ["/health", "/nothing", "/mcp/nothing"])
-@pytest.mark.parametrize("port", ["mcp", "api"])
-def test_a_foreign_page_learns_nothing_on_any_path(healthy, path, port):
-    base = healthy.url.removesuffix("/mcp") if port == "mcp" else healthy.api_url
-    for foreign in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
-        answer = send(base + path, "GET", b"", foreign)
+def test_a_foreign_page_learns_nothing_on_any_path(healthy):
+    bases = (healthy.url.removesuffix("/mcp"), healthy.api_url)
+    paths = ("/health", "/nothing", "/mcp/nothing")
+    foreign = ({"host": "evil.example"}, {"origin": "http://evil.example"})
+    for base, path, header in itertools.product(bases, paths, foreign):
+        answer = send(base + path, "GET", b"", header)
         assert answer.status == 403
         assert b"fixture" not in answer.body and b"uptime" not in answer.body
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8051"])
-def test_our_own_names_are_let_in(healthy, host):
-    answer = ModernClient(healthy.url).call(
-        "echo", {"text": "x"}, {"host": host, "origin": "http://localhost:5173"}
-    )
+def test_our_own_names_are_let_in(healthy):
+    names = {"host": "[::1]:8051", "origin": "http://localhost:5173"}
+    answer = ModernClient(healthy.url).call("echo", {"text": "x"}, names)
     assert answer.text == "x"
 
 
@@ -219,36 +153,23 @@ def test_other_names_are_let_in_where_the_operator_says_so(start_archon):
     assert client.call("find_projects", headers={"host": "evil.example"}).status == 403
 
 
-def test_two_hosts_are_one_too_many(healthy):
-    host = urlsplit(healthy.url).netloc
-    client = ModernClient(healthy.url)
-    body = client.body("server/discover")
-    for hosts in ((host, "evil.example"), ("evil.example", host)):
-        lines = ["POST /mcp HTTP/1.1", "connection: close", f"content-length: {len(body)}"]
-        lines += [f"host: {host}" for host in hosts]
-        lines += [f"{name}: {value}" for name, value in client.headers("server/discover").items()]
-        got = exchange(healthy.url, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)
-        assert got.split()[1] in (b"400", b"403"), got
-
-
 def test_a_request_without_a_host_is_forbidden(healthy):
     got = exchange(healthy.url, b"POST /mcp HTTP/1.0\r\ncontent-length: 2\r\n\r\n{}")
     assert got.split()[1] in (b"400", b"403"), got
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW"])
-def test_another_method_is_not_allowed(healthy, method):
-    answer = send(healthy.url, method)
+def test_another_method_is_not_allowed(healthy):
+    answer = send(healthy.url, "OPTIONS")
     assert answer.status == 405
     assert answer.headers["allow"] == "POST, GET, DELETE"
 
 
-@pytest.mark.parametrize("path", ["/", "/mcpx", "/mcp/no/such", "/mcp/..", "/mcp/%2e%2e", "/MCP"])
-def test_an_unknown_path_says_where_to_go(healthy, path):
-    url = healthy.url.removesuffix("/mcp") + path
-    answer = send(url, "POST", encoded(initialize()), JSON_HEADERS)
-    assert answer.status == 404
-    assert "/mcp" in answer.error["message"]
+def test_an_unknown_path_says_where_to_go(healthy):
+    for path in ("/", "/mcpx", "/mcp/no/such", "/mcp/..", "/mcp/%2e%2e", "/MCP"):
+        url = healthy.url.removesuffix("/mcp") + path
+        answer = send(url, "POST", encoded(initialize()), JSON_HEADERS)
+        assert answer.status == 404, path
+        assert "/mcp" in answer.error["message"], path
 
 
 def oversized(size: int) -> bytes:
@@ -267,17 +188,6 @@ def test_a_body_may_have_four_mebibytes_and_no_more(healthy):
     refused = post_by_hand(healthy.url, client.headers(), oversized(4 * MIB + 1))
     assert refused.status == 413
     assert "4194304 bytes" in refused.error["message"]
-
-
-def test_a_body_of_unknown_length_is_held_to_the_same_limit(healthy):
-    client = LegacyClient.connect(healthy.url)
-    body = oversized(4 * MIB + 1)
-    chunks = b"".join(
-        b"%x\r\n%s\r\n" % (len(chunk), chunk)
-        for chunk in (body[at : at + 65536] for at in range(0, len(body), 65536))
-    )
-    refused = post_by_hand(healthy.url, client.headers(), chunks + b"0\r\n\r\n", "transfer-encoding: chunked")
-    assert refused.status == 413
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])

@@ -6,6 +6,8 @@
 mod forgotten;
 #[path = "layer/forms.rs"]
 mod forms;
+#[path = "layer/limits.rs"]
+mod limits;
 #[path = "layer/patience.rs"]
 mod patience;
 #[path = "layer/refused.rs"]
@@ -401,14 +403,25 @@ async fn discovery_makes_no_session() {
 }
 
 #[tokio::test]
-async fn modern_headers_must_match_the_body() {
+async fn a_modern_request_needs_no_name_and_legacy_ids_mean_nothing_in_it() {
     let setup = Setup::new().await;
-    let mut lying = modern("tools/call", "echo");
-    lying.headers_mut().insert("mcp-name", "mirror".parse().unwrap());
-    let answer = setup.send(lying).await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    assert!(answer.body.contains("-32020"), "{}", answer.body);
-    assert_eq!(setup.server.ran("echo"), 0);
+    let legacy = setup.connect().await;
+    for handle in [legacy.handle.as_str(), "no-such-handle"] {
+        let mut request = modern_with("mcp-session-id", handle);
+        request.headers_mut().insert("last-event-id", "0/0".parse().unwrap());
+        let answer = setup.send(request).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert_ne!(answer.header("x-archon-session-id"), Some(legacy.session.as_str()));
+        assert_eq!(answer.header("mcp-session-id"), None);
+    }
+    let mut nameless = server::modern_body("tools/call", "echo");
+    let meta = nameless["params"]["_meta"].as_object_mut().unwrap();
+    meta.remove("io.modelcontextprotocol/clientInfo");
+    let answer = setup.send(server::with_body(modern("tools/call", "echo"), &nameless)).await;
+    let session = answer.header("x-archon-session-id").unwrap().to_owned();
+    let stored = setup.store.sessions();
+    let stored = stored.iter().find(|stored| stored.id.to_string() == session).unwrap();
+    assert_eq!(stored.client.kind(), "unknown-client");
 }
 
 #[tokio::test]
@@ -419,6 +432,25 @@ async fn batches_are_for_their_one_version() {
     assert_eq!(setup.send(now.post(&batch)).await.status, StatusCode::BAD_REQUEST);
     let then = Client::connect(&setup, "2025-03-26", &[]).await;
     assert_eq!(setup.send(then.post(&batch)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn only_a_call_that_may_be_repeated_is_sent_again_and_not_for_ever() {
+    let setup = Setup::new().await;
+    let client = setup.connect().await;
+    for (tool, times, expected) in
+        [("lost", 1, "-31002"), ("lost_repeatable", 3, "-31002"), ("lost_once", 2, "result")]
+    {
+        for request in [client.post(&call(1, tool)), modern("tools/call", tool)] {
+            let before = setup.server.ran(tool);
+            let answer = setup.send(request).await;
+            assert_eq!(setup.server.ran(tool) - before, times, "{tool}");
+            assert!(answer.body.contains(expected), "{tool}: {}", answer.body);
+        }
+    }
+    let rows = setup.rows(7).await;
+    let succeeded = rows.iter().filter(|row| row.outcome == Outcome::Success).count();
+    assert_eq!(succeeded, 3, "a handshake and two calls, each one row");
 }
 
 #[tokio::test]
@@ -433,35 +465,4 @@ async fn a_call_whose_repetition_cannot_go_on_in_its_stream_is_lost_and_has_run(
         "{}",
         answer.body
     );
-}
-
-#[tokio::test]
-async fn a_session_has_only_so_many_calls_at_once() {
-    let mut setup = Setup::new().await;
-    setup.restart(|settings| settings.calls_max = 1).await;
-    let client = setup.connect().await;
-    let open = setup.open(client.post(&call(1, "slow_body"))).await;
-    let refused = setup.send(client.post(&call(2, "echo"))).await;
-    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(refused.header("retry-after").is_some());
-    setup.server.release();
-    drop(open);
-    setup.rows(2).await;
-    assert_eq!(setup.send(client.post(&call(3, "echo"))).await.status, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn nonsense_gets_an_error_in_the_protocols_form() {
-    let setup = Setup::new().await;
-    let client = setup.connect().await;
-    for (body, code) in [
-        ("{", "-32700"),
-        (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#, "-32700"),
-        (r#"{"jsonrpc":"2.0","id":1}"#, "-32600"),
-        ("[]", "-32600"),
-    ] {
-        let answer = setup.send(client.post(body)).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
-        assert!(answer.body.contains(code), "{body}: {}", answer.body);
-    }
 }

@@ -13,7 +13,6 @@ pub struct Time<const UNIT: u32, const ZERO: bool = false>(pub Duration);
 
 /// Seconds, more than none.
 pub type Seconds = Time<1>;
-/// Seconds, more than none.
 /// Seconds, or 0 for not at all.
 pub type SecondsOrZero = Time<1, true>;
 /// Minutes, more than none.

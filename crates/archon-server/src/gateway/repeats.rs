@@ -67,3 +67,45 @@ async fn call<U: Relay>(
         answered => answered,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use archon_sessions::layer::Exchange;
+    use archon_sessions::protocol::Message;
+    use archon_sessions::session::{Era, Principal};
+    use bytes::Bytes;
+    use tower::service_fn;
+
+    use super::super::catalog::Page;
+    use super::*;
+
+    const TOOLS: &[u8] =
+        br#"{"result":{"tools":[{"name":"a","annotations":{"readOnlyHint":true}},{"name":"b"}]}}"#;
+
+    #[tokio::test]
+    async fn a_lost_call_may_be_repeated_where_its_tool_says_so_and_is_trusted() {
+        for (tool, is_trusted, expected) in
+            [("a", true, true), ("a", false, false), ("b", true, false)]
+        {
+            let catalog = Arc::new(Catalog::default());
+            catalog.learn(&Page::read(TOOLS).unwrap(), true);
+            let lost = service_fn(|_: InnerRequest| -> Answering {
+                Box::pin(async { Err(CallFailed::lost("up")) })
+            });
+            let call = format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#
+            );
+            let mut request = InnerRequest::default();
+            request.extensions_mut().insert(Exchange {
+                era: Era::Modern,
+                message: Some(Arc::new(Message::parse(&Bytes::from(call)).unwrap())),
+                presence: None,
+                proof: None,
+                connection: None,
+                principal: Principal::Anonymous,
+            });
+            let failed = Repeats::layer(catalog, is_trusted).layer(lost).call(request).await;
+            assert_eq!(failed.err().unwrap().is_repeatable, expected, "{tool} {is_trusted}");
+        }
+    }
+}

@@ -211,6 +211,10 @@ pub(super) fn forget_length(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{StreamExt, TryStreamExt, stream};
+    use http_body::Frame;
+    use http_body_util::{Full, StreamBody};
+
     use super::*;
 
     fn check(hosts: &AllowedHosts, host: &str, origin: Option<&str>) -> Result<(), EdgeRefusal> {
@@ -225,15 +229,23 @@ mod tests {
     #[test]
     fn only_our_own_names_are_let_in() {
         let hosts = AllowedHosts::loopback().and(["MCP.example:8443", "[fd00::1]"]);
-        for host in
-            ["localhost", "LOCALHOST:8051", "127.0.0.1:1", "[::1]:8051", "mcp.example", "[fd00::1]"]
-        {
+        for host in [
+            "localhost",
+            "LOCALHOST:8051",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "[::1]:8051",
+            "mcp.example",
+            "[fd00::1]",
+        ] {
             assert_eq!(check(&hosts, host, None), Ok(()), "{host}");
         }
         for host in [
             "evil.example",
             "127.0.0.1.evil.example",
+            "localhost.evil.example:80",
             "localhost:80@evil",
+            "0.0.0.0",
             "",
             "[::1",
             "localhost:x",
@@ -241,8 +253,14 @@ mod tests {
             assert_eq!(check(&hosts, host, None), Err(EdgeRefusal::Host), "{host}");
         }
         assert_eq!(check(&hosts, "localhost", Some("http://localhost:5173")), Ok(()));
-        for origin in ["http://evil.example", "null", "localhost", "https://localhost.evil.example"]
-        {
+        for origin in [
+            "http://evil.example",
+            "null",
+            "",
+            "localhost",
+            "https://localhost.evil.example",
+            "https://127.0.0.1.evil.example",
+        ] {
             assert_eq!(
                 check(&hosts, "localhost", Some(origin)),
                 Err(EdgeRefusal::Origin),
@@ -290,8 +308,32 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_a_host_is_refused() {
+    fn a_request_without_a_host_or_with_two_is_refused() {
         let uri = Uri::from_static("/mcp");
-        assert_eq!(AllowedHosts::loopback().check(&HeaderMap::new(), &uri), Err(EdgeRefusal::Host));
+        for hosts in [&[][..], &["localhost", "evil.example"], &["evil.example", "localhost"]] {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(HOST, HeaderValue::from_static(host));
+            }
+            assert_eq!(AllowedHosts::loopback().check(&headers, &uri), Err(EdgeRefusal::Host));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_a_size_and_a_time_at_most() {
+        let limits = Limits { body_bytes_max: 4, ..Limits::default() };
+        let in_parts = |parts: &'static [&'static str]| {
+            let frames =
+                parts.iter().map(|part| Ok::<_, BoxError>(Frame::data(Bytes::from(*part))));
+            StreamBody::new(stream::iter(frames))
+        };
+        assert_eq!(collect(Full::from("1234"), &limits).await, Ok("1234".into()));
+        assert_eq!(collect(in_parts(&["12", "34"]), &limits).await, Ok("1234".into()));
+        let too_large = Err(EdgeRefusal::TooLarge(4));
+        assert_eq!(collect(Full::from("12345"), &limits).await, too_large);
+        assert_eq!(collect(in_parts(&["12", "345"]), &limits).await, too_large);
+        let begun = in_parts(&["1"]).into_data_stream().map_ok(Frame::data);
+        let endless = StreamBody::new(begun.chain(stream::pending()));
+        assert_eq!(collect(endless, &limits).await, Err(EdgeRefusal::TooSlow));
     }
 }

@@ -413,6 +413,7 @@ mod tests {
             request(r#""method":"tools/call","params":{"name":"a","name":"b"}"#),
             request(r#""method":"tools/call","params":{"name":"a","Name":"b"}"#),
             request(r#""method":"tools/call","params":{"name":"a","arguments":{"k":1,"k":2}}"#),
+            request(r#""method":"tools/list","params":{"_meta":{"k":"1","k":"2","k":"1"}}"#),
         ];
         let no_message = [
             "7".into(),

@@ -1,14 +1,13 @@
 //! A small MCP server behind the layer, a client in front of it, and what the tests ask of both.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use archon_sessions::layer::{InnerRequest, Repeatable, SessionBody, SessionLayer};
+use archon_sessions::layer::{CallFailed, InnerRequest, Repeatable, SessionBody, SessionLayer};
 use archon_sessions::session::DisconnectReason;
 use archon_sessions::store::RequestRow;
 use archon_sessions::store::memory::MemoryStore;
@@ -46,6 +45,12 @@ impl Asked {
     pub fn is(&self, method: &str) -> bool {
         self.says() == method
     }
+}
+
+/// In an answer's extensions: the server is lost instead.
+#[derive(Clone, Copy)]
+struct Lost {
+    is_repeatable: bool,
 }
 
 /// The server: its state is shared by its clones.
@@ -206,6 +211,9 @@ impl Server {
         match tool {
             "mirror" => json_body(String::from_utf8(body.to_vec()).unwrap()),
             "bad_request" => text(400, "no"),
+            "lost" => lost(false),
+            "lost_repeatable" => lost(true),
+            "lost_once" if self.ran(tool) % 2 == 1 => lost(true),
             "sse" => {
                 let answer = json!({ "jsonrpc": "2.0", "id": id, "result": {} });
                 let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress" });
@@ -297,17 +305,31 @@ impl Server {
 
 impl Service<InnerRequest> for Server {
     type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Error = CallFailed;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, CallFailed>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallFailed>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: InnerRequest) -> Self::Future {
         let server = self.clone();
-        Box::pin(async move { Ok(server.answer(request).await) })
+        Box::pin(async move {
+            let mut answer = server.answer(request).await;
+            match answer.extensions_mut().remove::<Lost>() {
+                Some(Lost { is_repeatable }) => {
+                    Err(CallFailed { is_repeatable, ..CallFailed::lost("main") })
+                }
+                None => Ok(answer),
+            }
+        })
     }
+}
+
+fn lost(is_repeatable: bool) -> Response<Body> {
+    let mut answer = text(200, "");
+    answer.extensions_mut().insert(Lost { is_repeatable });
+    answer
 }
 
 fn whole(body: String) -> Body {
@@ -344,7 +366,7 @@ pub fn stream(events: mpsc::UnboundedReceiver<String>) -> Response<Body> {
 }
 
 /// A stream that says this and stays open.
-fn unending(events: String) -> Response<Body> {
+pub fn unending(events: String) -> Response<Body> {
     let event = Ok(http_body::Frame::data(Bytes::from(events)));
     let first = futures_util::stream::iter([event]);
     let stream = futures_util::StreamExt::chain(first, futures_util::stream::pending());
@@ -367,8 +389,8 @@ pub fn call(id: i64, tool: &str) -> String {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string()
 }
 
-/// A modern request.
-pub fn modern(method: &str, tool: &str) -> Request<Full<Bytes>> {
+/// The body of a modern request.
+pub fn modern_body(method: &str, tool: &str) -> Value {
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
@@ -379,12 +401,32 @@ pub fn modern(method: &str, tool: &str) -> Request<Full<Bytes>> {
     } else {
         json!({ "name": tool, "arguments": {}, "_meta": meta })
     };
-    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
+}
+
+/// A modern request.
+pub fn modern(method: &str, tool: &str) -> Request<Full<Bytes>> {
     let request = Request::post("/mcp")
         .header("host", "localhost")
         .header("mcp-protocol-version", "2026-07-28")
         .header("mcp-method", method)
         .header("mcp-name", tool);
+    request.body(Full::from(modern_body(method, tool).to_string())).unwrap()
+}
+
+/// The request with another body.
+pub fn with_body(request: Request<Full<Bytes>>, body: &Value) -> Request<Full<Bytes>> {
+    request.map(|_| Full::from(body.to_string()))
+}
+
+/// A handshake of 2025-11-25, of a client with these capabilities.
+pub fn handshake(capabilities: Value) -> Request<Full<Bytes>> {
+    let client = json!({ "name": "zed" });
+    let version = "2025-11-25";
+    let params =
+        json!({ "protocolVersion": version, "capabilities": capabilities, "clientInfo": client });
+    let body = json!({ "jsonrpc": "2.0", "id": 5, "method": "initialize", "params": params });
+    let request = Request::post("/mcp").header("host", "localhost");
     request.body(Full::from(body.to_string())).unwrap()
 }
 

@@ -147,6 +147,20 @@ async fn an_unknown_tool_is_a_protocol_error() {
 }
 
 #[tokio::test]
+async fn a_method_that_is_unknown_or_removed_is_not_found() {
+    let service = demo_server().await.service();
+    for (method, params) in [
+        ("no/such/method", json!({"uri": "test://x"})),
+        ("ping", json!({})),
+        ("logging/setLevel", json!({"level": "info"})),
+    ] {
+        let answer = modern(&service, method, "", params).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method}");
+        assert_eq!(answer.message()["error"]["code"], -32601, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn tools_say_what_they_do_to_the_world() {
     let service = demo_server().await.service();
 
