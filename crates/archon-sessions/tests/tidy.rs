@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Modules of the library in the order of reading: each uses only those before it.
 const ORDER: [&str; 7] = ["session", "protocol", "store", "events", "tracker", "layer", "rmcp"];
 /// The server's modules, from the ground up.
-const SERVER_ORDER: [&str; 14] = [
+const SERVER_ORDER: [&str; 15] = [
     "dashboard",
     "fd_passing",
     "supervise",

@@ -20,6 +20,9 @@ use crate::tracker::{Settings, Tracker};
 /// Longer than anything here takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// One store, opened for each start: a process has one of its own.
+type Stores = [Arc<dyn SessionStore>; 2];
+
 async fn start(store: &Arc<dyn SessionStore>, change: impl FnOnce(&mut Settings)) -> RmcpStore {
     let mut settings = Settings { count_tokens: false, ..Settings::default() };
     change(&mut settings);
@@ -57,15 +60,16 @@ async fn next(events: &mut EventStream) -> Option<ServerSseMessage> {
     tokio::time::timeout(LIMIT, events.next()).await.expect("an event, or the end")
 }
 
-async fn a_session_is_found_after_a_restart_until_it_is_deleted(store: Arc<dyn SessionStore>) {
+async fn a_session_is_found_after_a_restart_until_it_is_deleted(stores: Stores) {
+    let store = &stores[1];
     let handle = McpSessionId::random();
     let id = handle.to_string();
-    let first = start(&store, |_| {}).await;
+    let first = start(&stores[0], |_| {}).await;
     assert!(first.load(&id).await.unwrap().is_none());
     first.store(&id, &state()).await.unwrap();
     stop(first).await;
 
-    let second = start(&store, |_| {}).await;
+    let second = start(&stores[1], |_| {}).await;
     let found = second.load(&id).await.unwrap().unwrap();
     assert_eq!(found.initialize_params.client_info.name, "some-client");
     let session = store.connection(handle).await.unwrap().unwrap().session;
@@ -83,10 +87,11 @@ async fn a_session_is_found_after_a_restart_until_it_is_deleted(store: Arc<dyn S
     stop(second).await;
 }
 
-async fn a_session_that_nobody_asked_for_in_a_while_is_continued(store: Arc<dyn SessionStore>) {
+async fn a_session_that_nobody_asked_for_in_a_while_is_continued(stores: Stores) {
+    let store = &stores[1];
     let handle = McpSessionId::random();
     let id = handle.to_string();
-    let first = start(&store, |settings| settings.reap_every = Duration::from_millis(5)).await;
+    let first = start(&stores[0], |settings| settings.reap_every = Duration::from_millis(5)).await;
     let first = first.keeping(Duration::from_millis(1));
     first.store(&id, &state()).await.unwrap();
     let session = store.connection(handle).await.unwrap().unwrap().session;
@@ -102,8 +107,8 @@ async fn a_session_that_nobody_asked_for_in_a_while_is_continued(store: Arc<dyn 
     stop(first).await;
 }
 
-async fn missed_events_are_found_after_a_restart(store: Arc<dyn SessionStore>) {
-    let first = start(&store, |_| {}).await;
+async fn missed_events_are_found_after_a_restart(stores: Stores) {
+    let first = start(&stores[0], |_| {}).await;
     let sent = [note(1), note(2), answer()];
     let mut ids = Vec::new();
     for event in &sent {
@@ -115,7 +120,7 @@ async fn missed_events_are_found_after_a_restart(store: Arc<dyn SessionStore>) {
     assert_eq!(ids.len(), 3, "ids are unique");
     stop(first).await;
 
-    let second = start(&store, |_| {}).await;
+    let second = start(&stores[1], |_| {}).await;
     let mut events = second.replay_events_after(&ids[0]).await.unwrap();
     for (event, id) in sent.iter().zip(&ids).skip(1) {
         let found = next(&mut events).await.unwrap();
@@ -133,8 +138,8 @@ macro_rules! on_each {
             $(#[tokio::test]
             async fn $test() {
                 let folder = tempfile::tempdir().unwrap();
-                let store = super::SqliteStore::open(folder.path().join("x.db")).await.unwrap();
-                super::$test(std::sync::Arc::new(store)).await;
+                let open = async || super::SqliteStore::open(folder.path().join("x.db")).await.unwrap();
+                super::$test([std::sync::Arc::new(open().await), std::sync::Arc::new(open().await)]).await;
             })*
         }
 
@@ -142,8 +147,8 @@ macro_rules! on_each {
             $(#[tokio::test]
             async fn $test() {
                 let url = super::server::new_database("").await;
-                let store = super::PostgresStore::open(&url).await.unwrap();
-                super::$test(std::sync::Arc::new(store)).await;
+                let open = async || super::PostgresStore::open(&url).await.unwrap();
+                super::$test([std::sync::Arc::new(open().await), std::sync::Arc::new(open().await)]).await;
             })*
         }
     };

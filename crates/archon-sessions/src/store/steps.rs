@@ -153,7 +153,16 @@ pub(super) fn are_those_of(folder: &str, migrator: &Migrator) -> bool {
 /// up to a count.
 #[cfg(test)]
 pub(super) fn as_of_earlier(earlier: &Earlier, taken: i64, literal: &str) -> String {
-    let mut sql = "DELETE FROM _sqlx_migrations;".to_owned();
+    // What later steps brought is taken back.
+    let mut sql = "DELETE FROM _sqlx_migrations;
+         DROP TABLE archon_mcp_notices;
+         DROP INDEX IF EXISTS archon_mcp_sessions_fingerprint;
+         DROP INDEX IF EXISTS archon_mcp_sessions_principal;
+         ALTER TABLE archon_mcp_sessions DROP COLUMN owner;
+         ALTER TABLE archon_mcp_nodes DROP COLUMN name;
+         ALTER TABLE archon_mcp_nodes DROP COLUMN address;
+         ALTER TABLE archon_mcp_nodes DROP COLUMN place;"
+        .to_owned();
     for version in 1..=taken {
         let checksum = match version {
             1 => earlier.first,
