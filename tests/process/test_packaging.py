@@ -156,6 +156,9 @@ def test_the_gateways_of_compose_share_a_database_and_nothing_else(postgres, sta
         environment = {key: substituted(value, given) for key, value in service["environment"].items()}
         assert environment["DATABASE_URL"] == "postgres://archon:p@postgres:5432/archon"
         environment["DATABASE_URL"] = postgres.url
+        # Its own name in the network of the composition.
+        assert environment["ARCHON_NODE_ADDRESS"] == f"{name}:9100"
+        environment["ARCHON_NODE_ADDRESS"] = "127.0.0.1:0"
         [mounted] = [volume for volume in service["volumes"] if volume.endswith(":/etc/archon/archon.toml:ro")]
         at = service["command"].index("/etc/archon/archon.toml")
         arguments = [*service["command"]]
@@ -251,7 +254,7 @@ def test_the_charts_gateway_starts_with_what_it_is_given(tmp_path):
     given = re.findall(r"- name: ([A-Z_]+)$", template, re.MULTILINE)
     env = {"ARCHON_HOST": "0.0.0.0", "ARCHON_ALLOWED_HOSTS": "10.0.0.7,archon", "ARCHON_API_TOKEN": "x" * 64}
     env |= {"ARCHON_LOG_FORMAT": VALUES["logFormat"], "ARCHON_DB": str(tmp_path / "archon.db")}
-    other = {"POD_IP", "ARCHON_NODE", "DATABASE_URL"}  # Kubernetes' own, and those of a shared database.
+    other = {"POD_IP", "ARCHON_NODE", "ARCHON_NODE_ADDRESS", "DATABASE_URL"}  # Kubernetes' own, and those of a shared database.
     assert set(given) == set(env) | other
     assert "good" in archon(*args, "--check", cwd=tmp_path, env=env | FREE_PORTS).stdout
 
@@ -259,7 +262,9 @@ def test_the_charts_gateway_starts_with_what_it_is_given(tmp_path):
 def test_the_charts_probes_are_let_in_and_its_user_is_the_images(start_archon):
     template = TEMPLATES["statefulset.yaml"]
     ports = re.findall(r"- name: (\w+)\n +containerPort: (\d+)", template)
-    assert ports == [("mcp", str(MCP_PORT)), ("api", str(API_PORT))]
+    # The last one is for other pods.
+    assert ports == [("mcp", str(MCP_PORT)), ("api", str(API_PORT)), ("nodes", "9100")]
+    assert 'value: "$(POD_IP):9100"' in template
     gateway = start_archon(env={**image_environment(), "ARCHON_API_TOKEN": "x" * 64})
     [path] = re.findall(r"^ +path: (\S+)$", template, re.MULTILINE)
     [host] = re.findall(r"- name: Host\n +value: (\S+)", template)
