@@ -64,6 +64,8 @@ impl Tracker {
 
     /// Returns the same from the store; `None` also if it cannot say. A flood of made-up handles takes turns.
     pub async fn stored_upstream_of(&self, handle: McpSessionId) -> Option<Arc<str>> {
+        // Its own node knows, and the request goes there by whichever layer it comes to.
+        self.sent_on(handle.as_uuid()).ok()?;
         let _lane = self.connection_lane(handle).await;
         let stored = self.look_up(self.inner.store.connection(handle)).await.ok()??;
         Some(stored.upstream)
