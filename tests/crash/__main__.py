@@ -28,9 +28,12 @@ def main() -> int:
     parser.add_argument("--nginx", action="store_true", help="between clients and the gateway")
     parser.add_argument("--dark", action="store_true", help="networks end without a word")
     parser.add_argument("--pauses", action="store_true", help="beyond the idle timeout")
+    parser.add_argument("--nodes", type=int, default=0, help="gateways on one PostgreSQL, behind nginx")
     parser.add_argument("--mcp-port", type=int, default=0, help="where sockets are not inherited")
     parser.add_argument("--keep", type=Path, help="a directory for logs and books")
     given = parser.parse_args()
+    if given.nodes and given.pauses:
+        parser.error("--pauses is for a single gateway")
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
     plan = Plan(
@@ -44,6 +47,7 @@ def main() -> int:
         has_dark_networks=given.dark,
         has_pauses=given.pauses,
         is_legacy_only=given.legacy_only,
+        nodes=given.nodes,
         pause_s=BETWEEN_PAUSES_S if given.pauses else BETWEEN_S,
     )
     with tempfile.TemporaryDirectory() as temporary:

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crash.violations import GATEWAY
 from process.rows import query
+
 
 class Outcome(enum.StrEnum):
     """How a call ended for its client."""
@@ -160,12 +162,17 @@ class DatabaseBook:
 
 @dataclass(frozen=True)
 class Kill:
-    """A process that was killed, and started again. Times are seconds of the wall clock."""
+    """A process that was killed, or paused, and came back. Times are seconds of the wall clock."""
 
     victim: str
     killed_at: float
     dead_at: float
     ready_at: float
+
+    @property
+    def is_of_gateway(self) -> bool:
+        """Whether the victim is the gateway, or one of its nodes."""
+        return self.victim.split()[0] == GATEWAY
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from crash.books import Books, Call, Execution, Kill, Outcome, Row
 from crash.sessions import Chains, compare_sessions, place_fault
-from crash.violations import GATEWAY, RELAXED_S, Promise, Violation, Wrong
+from crash.violations import RELAXED_S, Promise, Violation, Wrong
 
 # The gateway's own answers (crates/archon-sessions/src/protocol/codes.rs).
 DID_NOT_RUN = -31001
@@ -140,7 +140,7 @@ def _may_have_broken(call: Call, kills: Iterable[Kill]) -> bool:
     # A connection cannot be opened to a dead process; one that waits to be accepted is open
     # already, so the time until the next process accepts counts as well.
     return any(
-        kill.victim == GATEWAY
+        kill.is_of_gateway
         and call.connected_at <= kill.ready_at
         and kill.killed_at <= call.ended_at
         for kill in kills
@@ -151,7 +151,7 @@ def _may_be_missing(call: Call, kills: Iterable[Kill], promise: Promise) -> bool
     """Whether the gateway was killed before it had to have written the row of a call."""
     # A client reads its answer after it was sent, so its call may seem to end after the kill.
     return any(
-        kill.victim == GATEWAY
+        kill.is_of_gateway
         and call.sent_at <= kill.dead_at
         and kill.killed_at <= call.ended_at + promise.relaxed_s
         for kill in kills

@@ -7,7 +7,7 @@ from collections import Counter
 from crash.books import Outcome
 from crash.run import Plan, Result
 from crash.sessions import is_compared
-from crash.violations import GATEWAY, Wrong
+from crash.violations import Wrong
 
 # Of each kind so many are shown; violations.txt has all.
 SHOWN = 5
@@ -23,7 +23,7 @@ def report(plan: Plan, result: Result) -> str:
     errors = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
     answers = [call for call in clients.calls if call.outcome in (Outcome.RESULT, Outcome.ERROR)]
     pauses = clients.pauses
-    away = [kill.ready_at - kill.killed_at for kill in result.books.kills if kill.victim == GATEWAY]
+    away = [kill.ready_at - kill.killed_at for kill in result.books.kills if kill.is_of_gateway]
     figures = {
         "durability": plan.durability,
         "kills": ", ".join(f"{count} of the {victim}" for victim, count in victims.items()),

@@ -12,10 +12,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from crash.books import Books, ClientBook, Kill, read_database, read_journal
+from crash import cluster
+from crash.books import Books, ClientBook, DatabaseBook, Kill, read_database, read_journal
 from crash.compare import compare
 from crash.gateway import HeldArchon, HeldSockets, StdioUpstream
 from crash.legacy_client import Legacy
@@ -23,10 +24,10 @@ from crash.library_client import Library
 from crash.modern_client import Modern
 from crash.pauses import IDLE_S, REAP_S, Pauses
 from crash.raw import TOOLS
-from crash.schedule import UPSTREAM, Victim, carry_out, schedule
+from crash.schedule import AWAY_S, UPSTREAM, VICTIMS, Choices, Victim, carry_out, schedule
 from crash.sessions import is_compared
 from crash.violations import GATEWAY, RELAXED_S, Promise, Violation
-from harness import Archon, Fixture, Processes, fixture_command, wait_for
+from harness import Archon, Fixture, Processes, Upstream, fixture_command, wait_for
 from nginx import in_front_of
 
 CONFIG_FILE = "archon.toml"
@@ -67,6 +68,7 @@ class Plan:
     has_dark_networks: bool = False  # clients lose theirs without a word, and resume on another
     has_pauses: bool = False  # clients fall silent for longer than the idle timeout
     is_legacy_only: bool = False  # the upstream; modern clients cross a bridge
+    nodes: int = 0  # on one PostgreSQL behind nginx, instead of a single gateway
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,19 @@ class Result:
     promise: Promise
     violations: list[Violation]
     seconds: float
-    log: Path
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What is tested, and how it is met."""
+
+    gateways: list[Archon]
+    url: str  # for clients
+    victims: dict[str, Victim]
+    read: Callable[[], DatabaseBook]
+    choices: Choices = field(default_factory=lambda: VICTIMS)
+    away_s: tuple[float, ...] = AWAY_S
+    keeps_sockets: bool = False
 
 
 class Work:
@@ -137,28 +151,88 @@ def run(
         else:
             upstream = processes.start_fixture(*args)
             target = stack.enter_context(through(upstream.url))
-        gateway = _start(plan, directory, processes, sockets, target)
-        keeps_sockets = isinstance(gateway, HeldArchon)
-        say(f"{gateway.url}, {'inherited sockets' if keeps_sockets else 'fixed ports'}")
-        blows = schedule(plan.seed, plan.kills, plan.pause_s)
-        front = in_front_of if plan.is_behind_nginx else contextlib.nullcontext
-        with front(gateway.url) as url, _clients(plan, url, book):
-            victims: dict[str, Victim] = {GATEWAY: gateway, UPSTREAM: upstream}
+        if plan.nodes:
+            tested = _start_nodes(plan, directory, processes, target, stack)
+        else:
+            tested = _start_one(plan, directory, processes, sockets, target, stack)
+        urls = " ".join(gateway.url for gateway in tested.gateways)
+        say(f"{urls}, {'inherited sockets' if tested.keeps_sockets else 'fixed ports'}")
+        blows = schedule(plan.seed, plan.kills, plan.pause_s, tested.choices, tested.away_s)
+        with _clients(plan, tested.url, book):
+            victims = tested.victims | {UPSTREAM: upstream}
             work = Work(book, plan.calls_between)
             kills = tuple(carry_out(blows, victims, say, until_worked=work.wait))
             work.wait_for_each_kind()
             if plan.has_pauses:
                 work.wait_for_pauses(kills)
             say("clients finish")
-        gateway.stop()
-        panics = tuple(line for line in gateway.log().splitlines() if "panicked at" in line)
-        books = Books(book, read_journal(journal), read_database(gateway.db, TOOLS), kills, panics)
+        for gateway in tested.gateways:
+            gateway.stop()
+        lines = [line for gateway in tested.gateways for line in gateway.log().splitlines()]
+        panics = tuple(line for line in lines if "panicked at" in line)
+        books = Books(book, read_journal(journal), tested.read(), kills, panics)
     books.save(directory)
     idle_s = IDLE_S if plan.has_pauses else None
-    promise = Promise(plan.durability == "strict", keeps_sockets, plan.relaxed_s, idle_s)
+    promise = Promise(plan.durability == "strict", tested.keeps_sockets, plan.relaxed_s, idle_s)
     violations = compare(books, promise)
     (directory / "violations.txt").write_text("".join(f"{each}\n" for each in violations))
-    return Result(books, promise, violations, time.monotonic() - began, gateway.directory)
+    return Result(books, promise, violations, time.monotonic() - began)
+
+
+def _start_one(
+    plan: Plan,
+    directory: Path,
+    processes: Processes,
+    sockets: HeldSockets,
+    target: str,
+    stack: contextlib.ExitStack,
+) -> Tested:
+    """Starts a single gateway, and a proxy before it if that is planned."""
+    gateway = _start(plan, directory, processes, sockets, target)
+    front = in_front_of if plan.is_behind_nginx else contextlib.nullcontext
+    return Tested(
+        gateways=[gateway],
+        url=stack.enter_context(front(gateway.url)),
+        victims={GATEWAY: gateway},
+        read=lambda: read_database(Path(gateway.db), TOOLS),
+        keeps_sockets=isinstance(gateway, HeldArchon),
+    )
+
+
+def _start_nodes(
+    plan: Plan,
+    directory: Path,
+    processes: Processes,
+    target: str,
+    stack: contextlib.ExitStack,
+) -> Tested:
+    """Starts a database, the nodes on it, and a proxy that sends each request to the next of them."""
+    config = _configured(plan, directory)
+    # The processes end before their database does.
+    postgres = stack.enter_context(cluster.database())
+    stack.enter_context(processes)
+    nodes = {
+        name: processes.start_archon(
+            "--config", str(config), "--node", name, upstream=target, db=postgres.url
+        )
+        for name in cluster.NAMES[: plan.nodes]
+    }
+    return Tested(
+        gateways=list(nodes.values()),
+        url=stack.enter_context(in_front_of(*(node.url for node in nodes.values()))),
+        victims=cluster.faults(nodes),
+        read=lambda: cluster.read(postgres, TOOLS),
+        choices=cluster.choices(nodes),
+        away_s=cluster.AWAY_S,
+    )
+
+
+def _configured(plan: Plan, directory: Path) -> Path:
+    """Writes the configuration of each gateway."""
+    config = directory / CONFIG_FILE
+    sessions = IMPATIENT if plan.has_pauses else CONFIG
+    config.write_text(sessions + (STRICT if plan.durability == "strict" else ""))
+    return config
 
 
 def _start(
@@ -169,10 +243,8 @@ def _start(
     target: str,
 ) -> Archon:
     """Starts the gateway on sockets of ours, or on ports if it takes none over."""
-    config = directory / CONFIG_FILE
-    sessions = IMPATIENT if plan.has_pauses else CONFIG
-    config.write_text(sessions + (STRICT if plan.durability == "strict" else ""))
-    args, upstream = ("--config", str(config)), {"fixture": target}
+    args = ("--config", str(_configured(plan, directory)))
+    upstream: dict[str, Upstream] = {"fixture": target}
     held = HeldArchon(directory / "archon", *args, sockets=sockets, upstream=upstream)
     processes.started.append(held)
     if held.took_over:
@@ -221,6 +293,8 @@ def _raw(
         chance = random.Random(f"{plan.seed} {name}")
         calls = chance.randint(*CALLS)
         client = era(url, name, book, chance)
+        if plan.nodes:
+            client.sender.silence_s = cluster.SILENCE_S
         client.dark_share = DARK_SHARE if plan.has_dark_networks else 0
         if plan.has_pauses:
             client.pauses = Pauses(name, book, chance, plan.is_stdio, era is Legacy)

@@ -14,10 +14,11 @@ from crash.violations import GATEWAY
 
 UPSTREAM = "upstream"
 
+Choices = dict[tuple[str, ...], int]
 # How often which victims are chosen.
-VICTIMS = {(GATEWAY,): 5, (UPSTREAM,): 3, (GATEWAY, UPSTREAM): 1, (UPSTREAM, GATEWAY): 1}
+VICTIMS: Choices = {(GATEWAY,): 5, (UPSTREAM,): 3, (GATEWAY, UPSTREAM): 1, (UPSTREAM, GATEWAY): 1}
 # Half of the restarts come at once; the others let clients meet a process that is not there.
-AWAY_S = 0.5
+AWAY_S = (0.5,)
 
 
 class Victim(Protocol):
@@ -39,15 +40,21 @@ class Blow:
     away_s: float
 
 
-def schedule(seed: int, blows: int, pause_s: tuple[float, float]) -> list[Blow]:
-    """Returns the same schedule for the same arguments."""
+def schedule(
+    seed: int,
+    blows: int,
+    pause_s: tuple[float, float],
+    victims: Choices = VICTIMS,
+    away_s: tuple[float, ...] = AWAY_S,
+) -> list[Blow]:
+    """Returns the same schedule for the same arguments. `away_s` are longest absences, each as likely as none."""
     chance = random.Random(seed)
-    choices, weights = list(VICTIMS), list(VICTIMS.values())
+    choices, weights = list(victims), list(victims.values())
     return [
         Blow(
             pause_s=chance.uniform(*pause_s),
             victims=chance.choices(choices, weights)[0],
-            away_s=chance.choice((0.0, chance.uniform(0.0, AWAY_S))),
+            away_s=chance.choice((0.0, *(chance.uniform(0.0, most) for most in away_s))),
         )
         for _ in range(blows)
     ]

@@ -34,6 +34,7 @@ class Sender:
     url: str
     keeps_open: bool
     book: ClientBook
+    silence_s: float = SILENCE_S
     opened_at: float = 0.0
     _kept: http.client.HTTPConnection | None = None
     _dark: list[http.client.HTTPConnection] = field(default_factory=list)
@@ -81,7 +82,7 @@ class Sender:
         deadline = time.monotonic() + REFUSED_S
         while True:
             self.opened_at = time.time()
-            connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=SILENCE_S)
+            connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=self.silence_s)
             try:
                 connection.connect()
                 return connection

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from crash.books import Books, Call, Fate, Kill, Outcome, Pause, Row, SessionRow
-from crash.violations import GATEWAY, Promise, Violation, Wrong
+from crash.violations import Promise, Violation, Wrong
 
 # Signs of life are written this often, whatever the durability: a crash may lose the latest.
 TOUCHES_S = 1.0
@@ -104,7 +104,7 @@ def _stored(books: Books, promise: Promise) -> Iterator[Violation]:
 def _heard(books: Books, promise: Promise) -> dict[str, float]:
     """When the last call of a session was sent, of those that were answered and that no crash can have forgotten."""
     heard: dict[str, float] = {}
-    kills = [kill for kill in books.kills if kill.victim == GATEWAY]
+    kills = [kill for kill in books.kills if kill.is_of_gateway]
     for call in books.clients.calls:
         was_answered = call.is_session_told and call.outcome in (Outcome.RESULT, Outcome.ERROR)
         is_forgotten = any(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crash import cluster
 from crash.books import (
     Books,
     Call,
@@ -265,6 +266,15 @@ def test_a_seed_repeats_its_schedule():
     assert schedule(8, 50, (0.2, 1.5)) != first
     assert all(0.2 <= blow.pause_s <= 1.5 for blow in first)
     assert {name for blow in first for name in blow.victims} == {GATEWAY, UPSTREAM}
+
+
+def test_each_node_is_killed_paused_and_stopped():
+    blows = schedule(7, 100, (0.2, 1.5), cluster.choices("abc"), cluster.AWAY_S)
+    expected = {f"{GATEWAY} {name}, {how}" for name in "abc" for how in ("killed", "paused", "stopped")}
+    assert {name for blow in blows for name in blow.victims} == {UPSTREAM, *expected}
+    assert all(Kill(name, 0, 0, 0).is_of_gateway for name in expected)
+    assert not Kill(UPSTREAM, 0, 0, 0).is_of_gateway
+    assert any(blow.away_s > 10 for blow in blows)
 
 
 def test_each_call_of_a_client_has_another_size():
