@@ -257,6 +257,9 @@ class SdkServer(Process):
         return listening(output)
 
 
+# Processes that all tests share, and that are there until the last one is over.
+LASTING: set[int] = set()
+
 Upstream = Process | str
 
 

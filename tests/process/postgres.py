@@ -10,7 +10,7 @@ import time
 import uuid
 from pathlib import Path
 
-from harness import ROOT
+from harness import LASTING, ROOT
 
 SCRIPT = ROOT / "tests" / "postgres" / "server.sh"
 USER = "archon"
@@ -36,6 +36,7 @@ class Postgres:
             text=True,
             start_new_session=True,
         )
+        LASTING.add(self._process.pid)
         self._folder = self._line()
         assert self._folder, "PostgreSQL did not start: run scripts/install-system --test"
         self._database = "postgres"

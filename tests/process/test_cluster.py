@@ -19,7 +19,7 @@ import clients
 from harness import Archon, archon_bin, fixture_command, wait_for
 from nginx import in_front_of
 from postgres import Postgres
-from wire import KeepingClient, LegacyClient, ModernClient, encoded, message, send
+from wire import JSON_HEADERS, KeepingClient, LegacyClient, ModernClient, encoded, initialize, message, send
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -178,25 +178,30 @@ def test_clocks_of_nodes_decide_nothing(start_cluster, start_fixture):
             wait_for("the session is over there", is_over, GONE_S)
 
 
-def test_a_handshake_that_could_not_be_stored_is_known_to_the_others(start_cluster, start_fixture):
+def test_without_the_database_no_handle_is_told_and_none_is_lost(start_cluster, start_fixture):
     cluster = start_cluster(start_fixture())
     names = iter(cluster.nodes.values())
     first, second = next(names), next(names)
     assert LegacyClient.connect(second.url).call("echo", {"text": "1"}).text == "1"
+    known = LegacyClient.connect(first.url)
     cluster.postgres.stop()
     try:
-        client = LegacyClient.connect(first.url)
-        statuses = {at(second.url, client).call("echo", {"text": "2"}).status}
+        # What is not stored is not told, and what is known goes on.
+        refused = send(first.url, "POST", encoded(initialize()), JSON_HEADERS)
+        assert refused.status == 503 and refused.headers["retry-after"]
+        statuses = {at(node.url, known).call("echo", {"text": "2"}).status for node in (first, second)}
     finally:
         cluster.postgres.start()
 
-    def is_served() -> bool:
-        answer = at(second.url, client).call("echo", {"text": "3"})
+    def is_served(node: Archon) -> bool:
+        answer = at(node.url, known).call("echo", {"text": "3"})
         statuses.add(answer.status)
-        return answer.status == 200 and answer.session == client.session
+        return answer.status == 200 and answer.session == known.session
 
-    wait_for("it is served again", is_served, GONE_S)
+    for node in cluster.nodes.values():
+        wait_for("it is served again", lambda node=node: is_served(node), GONE_S)
     assert statuses <= {200, 503}
+    assert LegacyClient.connect(cluster.url).call("echo", {"text": "4"}).text == "4"
 
 
 def test_a_second_node_of_one_name_is_refused(postgres, start_fixture, start_archon):

@@ -18,6 +18,9 @@ pub const NODE_KEY: HeaderName = HeaderName::from_static("x-archon-node-key");
 /// The address of the client whose request was sent on, `host:port`.
 pub const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-archon-client-address");
 
+/// Says that the call of a request that was sent on may have run at a node that is gone.
+pub const MAY_HAVE_RUN: HeaderName = HeaderName::from_static("x-archon-may-have-run");
+
 const KNOWS: &str = "/nodes/knows/";
 const GIVE: &str = "/nodes/give/";
 

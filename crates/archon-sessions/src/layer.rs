@@ -33,7 +33,7 @@ pub use crate::protocol::codes;
 pub use body::SessionBody;
 pub use current::{Annotate, CurrentSession};
 pub use edge::{AllowedHosts, Limits, PeerAddress};
-pub use elsewhere::Forwarded;
+pub use elsewhere::{Forwarded, MayHaveRun};
 pub use exchange::{Exchange, Rebound, Repeatable};
 pub use failure::{BoxError, CallFailed};
 pub use flow::{InnerRequest, InnerService};

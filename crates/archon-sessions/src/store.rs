@@ -398,6 +398,9 @@ impl Outcome {
 /// A row of `archon_mcp_requests`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestRow {
+    /// Its call, if that was in the ledger. Where processes share a database, one that was taken for gone may end a call that
+    /// another has settled: its row is left out if the call has left the ledger.
+    pub call: Option<CallId>,
     /// Whose request.
     pub session: SessionId,
     /// The JSON-RPC method.

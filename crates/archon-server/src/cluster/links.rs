@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archon_sessions::layer::PeerAddress;
+use archon_sessions::layer::{MayHaveRun, PeerAddress};
 use archon_sessions::tracker::{PeerBody, Peers, Question, Unreached};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::proxy::matcher::Matcher;
 use parking_lot::Mutex;
 
-use super::{CLIENT_ADDRESS, NODE_KEY};
+use super::{CLIENT_ADDRESS, MAY_HAVE_RUN, NODE_KEY};
 use crate::config::is_of_one_hop;
 use crate::gateway::{Failed, Pool, Way};
 
@@ -101,8 +101,12 @@ impl Peers for Links {
     ) -> Result<Response<PeerBody>, Unreached> {
         let mut request = request.map(Full::new);
         let client = request.extensions().get::<PeerAddress>().map(|peer| peer.0.to_string());
+        let may_have_run = request.extensions().get::<MayHaveRun>().is_some();
         let headers = request.headers_mut();
         without_one_hop(headers);
+        if may_have_run {
+            headers.insert(MAY_HAVE_RUN, HeaderValue::from_static("1"));
+        }
         headers.remove(CONTENT_LENGTH);
         if let Some(client) = client.and_then(|client| HeaderValue::try_from(client).ok()) {
             headers.insert(CLIENT_ADDRESS, client);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use archon_sessions::layer::{
-    Forwarded, PeerAddress, SessionBody, codes, error_response, json_response,
+    Forwarded, MayHaveRun, PeerAddress, SessionBody, codes, error_response, json_response,
 };
 use archon_sessions::session::Timestamp;
 use archon_sessions::store::{Batch, NodeRow, SessionStore};
@@ -24,7 +24,7 @@ use tower::Service;
 
 use super::routes::Routes;
 use super::unread::Lent;
-use crate::cluster::{CLIENT_ADDRESS, NODE_KEY, question};
+use crate::cluster::{CLIENT_ADDRESS, MAY_HAVE_RUN, NODE_KEY, question};
 use crate::gateway::GatewayBody;
 
 /// Connections that wait until they are accepted.
@@ -164,6 +164,9 @@ impl Service<Request<Lent<Incoming>>> for Nodes {
         let client = client.and_then(|client| client.to_str().ok()?.parse::<SocketAddr>().ok());
         if let Some(client) = client {
             request.extensions_mut().insert(PeerAddress(client));
+        }
+        if request.headers_mut().remove(MAY_HAVE_RUN).is_some() {
+            request.extensions_mut().insert(MayHaveRun);
         }
         request.extensions_mut().insert(Forwarded);
         Box::pin(self.routes.call(request))

@@ -23,9 +23,9 @@ use crate::tracker::{Refusal, Unreached};
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarded;
 
-/// Marks a request whose call may have run at a node that is gone.
+/// Marks a request whose call may have run at a node that is gone, in its extensions: it is answered with that, and recorded.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct MayHaveRun;
+pub struct MayHaveRun;
 
 /// How often a request was tried. A session may move while it is on its way, hardly twice.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,9 +69,6 @@ impl<S: InnerService> Flow<S> {
             }
             return answer;
         }
-        if parts.extensions.get::<MayHaveRun>().is_some() {
-            return reject::failure(id, &CallFailed::interrupted());
-        }
         let tracker = self.shared.tracker.clone();
         let Tried(tried) = parts.extensions.get().copied().unwrap_or_default();
         match tracker.forward(&node, request(&parts, body.clone())).await {
@@ -86,7 +83,10 @@ impl<S: InnerService> Flow<S> {
             }
         }
         if tried >= TRIES_MAX {
-            return reject::admission(id, Refusal::Unreachable);
+            return match parts.extensions.get::<MayHaveRun>() {
+                Some(_) => reject::failure(id, &CallFailed::interrupted()),
+                None => reject::admission(id, Refusal::Unreachable),
+            };
         }
         tracker.forget_places(ids(&parts));
         parts.extensions.insert(Tried(tried + 1));

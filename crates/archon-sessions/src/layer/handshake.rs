@@ -17,7 +17,7 @@ use crate::protocol::names::{MCP_SESSION_ID, X_ARCHON_SESSION_ID};
 use crate::protocol::{Envelope, Message, Presented, legacy};
 use crate::session::Era;
 use crate::store::Outcome;
-use crate::tracker::{Affinity, Arrival, Ending, Handshake, causes};
+use crate::tracker::{Affinity, Arrival, Ending, Handshake, Refusal, causes};
 
 /// `initialize` params are kept to redo the handshake; larger ones are refused.
 const PARAMS_MAX: usize = 64 * 1024;
@@ -100,8 +100,13 @@ impl<S: InnerService> Flow<S> {
             let (outcome, error, code) = (Outcome::Success, None, None);
             ended = call.end(Ending { outcome, error, code, response_bytes: bytes, answer });
         }
+        let mut is_stored = true;
         for durable in [admission.durable, ended].into_iter().flatten() {
-            durable.wait().await;
+            is_stored &= durable.wait().await;
+        }
+        // What only this node knows is lost to its client when others have to serve it.
+        if tracker.has_peers() && (!is_stored || tracker.may_serve().await.is_err()) {
+            return reject::admission(id, Refusal::StoreUnavailable);
         }
         let headers = response.headers_mut();
         headers.insert(X_ARCHON_SESSION_ID, admission.presence.header().clone());

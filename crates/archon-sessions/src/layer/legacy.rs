@@ -60,9 +60,15 @@ impl<S: InnerService> Flow<S> {
         }
         // From here on the client's leaving does not cancel what it asked for.
         self.must_finish.store(true, std::sync::atomic::Ordering::Relaxed);
-        if let Message::Single(envelope) = &*message
-            && (tracker.was_interrupted(&admission, envelope) || may_have_run)
-        {
+        let was_begun = match &*message {
+            Message::Single(envelope) => tracker.was_interrupted(&admission, envelope),
+            Message::Batch(_) => false,
+        };
+        if was_begun || may_have_run {
+            if was_begun && may_have_run {
+                // Its row was written when its session was taken over.
+                calls.drain(..).for_each(Call::forget);
+            }
             return failed(id, calls, &CallFailed::interrupted(), &admission).await;
         }
         if let Some(durable) = tracker.strict_barrier().filter(|_| !calls.is_empty()) {

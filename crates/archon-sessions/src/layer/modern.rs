@@ -22,7 +22,7 @@ use super::restore::Answered;
 use crate::protocol::names::{COOKIE, MCP_SESSION_ID, X_ARCHON_SESSION_ID};
 use crate::protocol::{Envelope, Message, Presented, modern};
 use crate::session::{Cookie, Era};
-use crate::tracker::{Admission, Arrival, Caller, Refusal, Tracker};
+use crate::tracker::{Admission, Arrival, Call, Caller, Refusal, Tracker};
 
 /// A method that opens a stream of notifications and has no answer but its end.
 const LISTEN: &str = "subscriptions/listen";
@@ -54,7 +54,7 @@ impl<S: InnerService> Flow<S> {
         let may_have_run = parts.extensions.get::<MayHaveRun>().is_some();
         // Asked before its own call begins.
         let crosses = admission.as_ref().is_some_and(Admission::may_cross);
-        let begun = match self.open(admission.as_ref(), envelope, body.len(), arrival) {
+        let mut begun = match self.open(admission.as_ref(), envelope, body.len(), arrival) {
             Ok(begun) => begun,
             Err(what) => return reject::too_many(id, what),
         };
@@ -69,8 +69,14 @@ impl<S: InnerService> Flow<S> {
         let session = admission.as_ref();
         let session = session.map(|a| CurrentSession::of(&tracker, &a.presence, &begun.calls));
         let request = inner_request(parts, body, exchange, session);
+        let was_begun = admission.as_ref().is_some_and(|a| tracker.was_interrupted(a, envelope));
+        if was_begun && may_have_run {
+            // Its row was written when its session was taken over.
+            begun.calls.drain(..).for_each(Call::forget);
+        }
         let asked = self.ask(&request, None, &begun.calls);
-        let said = call(asked, &tracker, admission.as_ref(), envelope, may_have_run).await;
+        let has_run = was_begun || may_have_run;
+        let said = call(asked, &tracker, admission.as_ref(), envelope, has_run).await;
         if let Some(durable) = admission.as_ref().and_then(|admission| admission.durable.clone()) {
             durable.wait().await;
         }
@@ -194,8 +200,7 @@ async fn call<B>(
     envelope: &Envelope,
     may_have_run: bool,
 ) -> Said<B> {
-    let was_begun = admission.is_some_and(|admission| tracker.was_interrupted(admission, envelope));
-    if was_begun || may_have_run {
+    if may_have_run {
         return Said::Now(Err(CallFailed::interrupted()));
     }
     let has_call = admission.is_some() && envelope.request_id().is_some();

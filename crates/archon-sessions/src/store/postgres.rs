@@ -437,9 +437,11 @@ impl Writer {
             statement.persistent(!is_pooled).execute(&mut *transaction).await?;
         }
         let mut doubt = None;
+        let closed = unfinished::close(&mut transaction, &batch.closed, is_pooled).await?;
         if !batch.requests.is_empty() {
-            doubt = Some(requests::insert(&mut transaction, &batch.requests, is_pooled).await?);
-            let used = slices(&batch.requests);
+            let ours = requests::ours(&batch.requests, &closed);
+            doubt = Some(requests::insert(&mut transaction, batch, &ours, is_pooled).await?);
+            let used = slices(&ours);
             for sums in [usage::sums(&used), usage::minutes(&used)] {
                 sums.persistent(!is_pooled).execute(&mut *transaction).await?;
             }
@@ -480,9 +482,6 @@ fn after_requests<'a>(
     ended: &[&'a Session],
 ) -> Vec<Statement<'a>> {
     let mut statements = Vec::new();
-    if !batch.closed.is_empty() {
-        statements.push(unfinished::closed(&batch.closed));
-    }
     if !batch.events.is_empty() {
         statements.push(unfinished::events(&batch.events));
     }

@@ -63,6 +63,7 @@ pub(super) fn connection(session: &Session) -> Connection {
 
 pub(super) fn request(session: SessionId) -> RequestRow {
     RequestRow {
+        call: None,
         session,
         method: "tools/call".into(),
         tool: Some("echo'\"".into()),

@@ -258,6 +258,7 @@ impl RequestRecord {
     /// Returns the row that the tracker would have written, for the sums that are kept of all rows.
     pub(super) fn as_row(&self) -> RequestRow {
         RequestRow {
+            call: None,
             session: SessionId::from_uuid(self.session_id),
             method: self.method.as_str().into(),
             tool: self.tool_name.as_deref().map(Into::into),

@@ -234,6 +234,16 @@ impl Call {
         self.record(ending)
     }
 
+    /// Ends the call without a row: it was recorded elsewhere.
+    pub fn forget(mut self) {
+        let Some(facts) = self.facts.take() else { return };
+        if let Some(connection) = &self.connection {
+            connection.ended(&facts);
+        }
+        self.presence.finish_call();
+        self.tracker.inner.writer.forget_call(&facts);
+    }
+
     fn record(&mut self, ending: Ending) -> Option<Durable> {
         let facts = self.facts.take()?;
         if let Some(connection) = &self.connection {
@@ -243,9 +253,6 @@ impl Call {
         let now = facts.started.plus(took);
         self.presence.touch(now);
         self.presence.finish_call();
-        if self.presence.is_lost() {
-            return None;
-        }
         let draft = Draft {
             facts,
             duration_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),

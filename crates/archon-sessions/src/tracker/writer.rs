@@ -181,6 +181,14 @@ impl Writer {
         }
     }
 
+    /// Has a call leave the ledger without a row.
+    pub(super) fn forget_call(&self, facts: &CallFacts) {
+        let mut queue = self.queue();
+        if facts.leave() && queue.closed.len() < QUEUE_MAX {
+            queue.closed.push(facts.id);
+        }
+    }
+
     /// Queues a request's row. Nobody is woken: the writer comes by in a moment.
     pub(super) fn request(&self, mut draft: Draft) {
         let mut queue = self.queue();

@@ -76,6 +76,7 @@ fn on_wire(event: &Event, tracker: &Tracker) -> (Kind, FrameData) {
 fn call_on_wire(call: &FinishedCall, ended: Timestamp) -> Request {
     let took = Duration::from_micros(u64::try_from(call.duration_us).unwrap_or(0));
     let row = RequestRow {
+        call: None,
         session: call.session,
         method: call.method.clone(),
         tool: call.tool.clone(),

@@ -1,5 +1,7 @@
 //! Writes requests: the rows of the one table that grows with every call.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
@@ -7,7 +9,7 @@ use sqlx::{PgConnection, Row};
 
 use super::rows::{column, int, text, time};
 use super::{Statement, unavailable};
-use crate::store::{RequestRow, StoreError};
+use crate::store::{Batch, CallId, RequestRow, StoreError};
 
 /// The most that `NUMERIC(10,6)` holds, in millionths.
 const COST_MICROS_MAX: i64 = 9_999_999_999;
@@ -97,14 +99,24 @@ impl Doubt {
     }
 }
 
-/// Writes the rows, and returns what to ask for if the commit is not answered.
+/// Returns the rows without those of calls that another process has settled: they have left the ledger before these.
+pub(super) fn ours<'a>(rows: &'a [RequestRow], closed: &HashSet<CallId>) -> Cow<'a, [RequestRow]> {
+    let is_ours = |row: &RequestRow| row.call.is_none_or(|call| closed.contains(&call));
+    if rows.iter().all(is_ours) {
+        return rows.into();
+    }
+    rows.iter().filter(|row| is_ours(row)).cloned().collect()
+}
+
+/// Writes these rows of a batch, and returns what to ask for if the commit is not answered.
 pub(super) async fn insert(
     connection: &mut PgConnection,
+    batch: &Batch,
     rows: &[RequestRow],
     is_pooled: bool,
 ) -> Result<Doubt, StoreError> {
     let row = statement(rows).persistent(!is_pooled).fetch_one(connection).await?;
-    Ok(Doubt { transaction: row.try_get(0)?, rows: digest(rows) })
+    Ok(Doubt { transaction: row.try_get(0)?, rows: digest(&batch.requests) })
 }
 
 /// Tells one batch's rows from another's; both are this process's.

@@ -122,7 +122,8 @@ async fn a_commit_that_was_not_answered_is_not_repeated() {
         for statement in before_requests(&batch, &[]) {
             statement.execute(&mut *connection).await.unwrap();
         }
-        let doubt = requests::insert(&mut connection, &batch.requests, false).await.unwrap();
+        let doubt =
+            requests::insert(&mut connection, &batch, &batch.requests, false).await.unwrap();
         store.writer.lock().await.doubt = Some(doubt);
         assert!(store.apply(&batch).await.is_err(), "it is not over yet");
         connection.execute(end).await.unwrap();

@@ -1,8 +1,10 @@
 //! Rows of calls in flight and of events that may not have arrived.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
-use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::Statement;
@@ -55,9 +57,20 @@ pub(super) fn read_call(row: &PgRow) -> Result<OpenCall, StoreError> {
     })
 }
 
-pub(super) fn closed(ids: &[CallId]) -> Statement<'_> {
-    sqlx::query("DELETE FROM archon_mcp_calls WHERE call_id = ANY($1::bigint[])")
-        .bind(column(ids, |id| id.0))
+/// Has calls leave the ledger. Returns those that were in it.
+pub(super) async fn close(
+    connection: &mut PgConnection,
+    ids: &[CallId],
+    is_pooled: bool,
+) -> Result<HashSet<CallId>, StoreError> {
+    const SQL: &str =
+        "DELETE FROM archon_mcp_calls WHERE call_id = ANY($1::bigint[]) RETURNING call_id";
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let close = sqlx::query(SQL).bind(column(ids, |id| id.0)).persistent(!is_pooled);
+    let rows = close.fetch_all(connection).await?;
+    rows.iter().map(|row| Ok(CallId(row.try_get(0)?))).collect()
 }
 
 const EVENTS: &str = "

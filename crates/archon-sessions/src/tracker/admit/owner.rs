@@ -31,19 +31,26 @@ impl Tracker {
         self.inner.settings.peers.is_some()
     }
 
+    /// Returns true if other nodes are there.
+    pub(crate) fn has_peers(&self) -> bool {
+        self.peers().is_some()
+    }
+
     /// Returns how the others are reached, if there are any.
     pub(crate) fn peers(&self) -> Option<&Arc<dyn Peers>> {
         self.inner.settings.peers.as_ref().filter(|_| !self.inner.nodes.is_alone())
     }
 
     /// Waits until this node may serve its sessions, if others may have taken them meanwhile.
-    pub(in crate::tracker) async fn may_serve(&self) -> Result<(), Refusal> {
+    pub(crate) async fn may_serve(&self) -> Result<(), Refusal> {
         let nodes = &self.inner.nodes;
-        if !self.has_owners() || nodes.is_alone() || nodes.is_expected() {
+        // One that was alone and was paused may not be alone any more. While the store is away, nobody has come.
+        let is_certain = || nodes.is_expected() || (nodes.is_alone() && nodes.is_store_away());
+        if !self.has_owners() || is_certain() {
             return Ok(());
         }
         let again = tokio::time::timeout(LEASE_WAIT, nodes.until_expected()).await;
-        again.map_err(|_| Refusal::StoreUnavailable)
+        if again.is_ok() || is_certain() { Ok(()) } else { Err(Refusal::StoreUnavailable) }
     }
 
     /// Returns a new session as this node's.
@@ -132,7 +139,13 @@ impl Tracker {
         id: Uuid,
         caller: &Caller,
     ) -> Result<(), Refusal> {
-        let Some(peers) = self.peers().filter(|_| !caller.is_forwarded) else { return Ok(()) };
+        if !self.has_owners() || caller.is_forwarded {
+            return Ok(());
+        }
+        // One that this node has not heard of yet may have it.
+        let others = self.look_up(self.others(Timestamp::now())).await;
+        others.map_err(|()| Refusal::StoreUnavailable)?;
+        let Some(peers) = self.peers() else { return Ok(()) };
         let mut is_certain = true;
         let own = self.inner.settings.key();
         for name in self.inner.nodes.names().into_iter().filter(|name| **name != *own) {
@@ -218,7 +231,7 @@ impl Tracker {
 
     /// Answers a question of another node's.
     pub async fn answer(&self, question: Question) -> bool {
-        if self.inner.nodes.is_alone() {
+        if self.inner.nodes.is_alone() || question == Question::Knows(Uuid::nil()) {
             // Whoever asks has just come.
             let _ = self.others(Timestamp::now()).await;
         }

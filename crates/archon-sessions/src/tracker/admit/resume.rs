@@ -125,9 +125,22 @@ impl Tracker {
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Option<Resumed>, Refusal> {
+        // The record never outranks the client: it gets a new session instead. Where other nodes may have this one, that
+        // would split its state.
+        let must_know = self.peers().is_some();
+        self.resume_latest(id, caller, must_know, now).await
+    }
+
+    async fn resume_latest(
+        &self,
+        id: SessionId,
+        caller: &Caller,
+        must_know: bool,
+        now: Timestamp,
+    ) -> Result<Option<Resumed>, Refusal> {
         let mut latest = id;
         for _ in 0..GENERATIONS_MAX {
-            match self.resume_or_follow(latest, caller, now).await? {
+            match self.resume_or_follow(latest, caller, must_know, now).await? {
                 Followed::Here(resumed) => return Ok(resumed),
                 Followed::To(heir) => latest = heir,
             }
@@ -139,6 +152,7 @@ impl Tracker {
         &self,
         id: SessionId,
         caller: &Caller,
+        must_know: bool,
         now: Timestamp,
     ) -> Result<Followed, Refusal> {
         let here = |resumed| Ok(Followed::Here(resumed));
@@ -157,11 +171,14 @@ impl Tracker {
             Some(session) => Some(session),
             None => {
                 let found = self.look_up(self.inner.store.session(id)).await;
-                if found.as_ref().is_ok_and(Option::is_none) {
-                    self.ask_others(id.as_uuid(), caller).await?;
+                match found {
+                    Ok(None) => {
+                        self.ask_others(id.as_uuid(), caller).await?;
+                        None
+                    }
+                    Err(()) if must_know => return Err(Refusal::StoreUnavailable),
+                    found => found.unwrap_or_default(),
                 }
-                // The record never outranks the client: it gets a new session instead.
-                found.unwrap_or_default()
             }
         };
         let Some(mut session) = stored.filter(|session| session.principal == caller.principal)
@@ -257,7 +274,8 @@ impl Tracker {
             return Ok((connection, Some(self.inner.writer.barrier())));
         }
         let (presence, durable) = self
-            .resume_session(record.session, caller, now)
+            // Its handle is good: a store that does not answer must not make it unknown.
+            .resume_latest(record.session, caller, true, now)
             .await
             .inspect_err(|refusal| self.remember_place(handle.as_uuid(), refusal))?
             .ok_or(Refusal::UnknownHandle)?;

@@ -131,6 +131,7 @@ impl Tracker {
 
 fn interrupted_row(call: &OpenCall) -> RequestRow {
     RequestRow {
+        call: None,
         session: call.session,
         method: call.method.clone(),
         tool: call.tool.clone(),

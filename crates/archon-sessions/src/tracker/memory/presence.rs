@@ -44,8 +44,6 @@ pub struct Presence {
     is_guessable: AtomicBool,
     /// Whether calls of it run without the upstream state of those before.
     loses_state: AtomicBool,
-    /// Whether another node took it over while nothing could be heard of this one.
-    is_lost: AtomicBool,
     /// What keeps it here though its client is silent.
     stays: AtomicU32,
     /// Held for single operations, never across an await.
@@ -70,7 +68,6 @@ impl Presence {
             has_called: AtomicBool::new(false),
             is_guessable: AtomicBool::new(matches!(kin, Some(Kin::Fingerprint(_)))),
             loses_state: AtomicBool::new(false),
-            is_lost: AtomicBool::new(false),
             stays: AtomicU32::new(0),
             kin,
             connections: Mutex::default(),
@@ -246,16 +243,6 @@ impl Presence {
     /// Learns what another process has written of it.
     pub(in crate::tracker) fn refresh(&self, stored: &Session) {
         self.reconnected(stored.reconnect_count, stored.revision, stored.last_activity);
-    }
-
-    /// Another node has taken it over, and has settled its calls.
-    pub(in crate::tracker) fn lose(&self) {
-        self.is_lost.store(true, Relaxed);
-    }
-
-    /// Returns true if another node has settled its calls.
-    pub(in crate::tracker) fn is_lost(&self) -> bool {
-        self.is_lost.load(Relaxed)
     }
 
     /// It does not count as active here any more.

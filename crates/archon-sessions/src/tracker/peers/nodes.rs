@@ -27,6 +27,8 @@ pub(in crate::tracker) struct Nodes {
     rows: RwLock<Vec<NodeRow>>,
     /// Whether there was no other when they were read.
     is_alone: AtomicBool,
+    /// Whether the lease could not be renewed when that was tried last.
+    is_store_away: AtomicBool,
     /// Until when the others wait for this process. Held for single operations.
     expected_until: Mutex<Instant>,
     renewed: Notify,
@@ -42,6 +44,7 @@ impl Nodes {
             lease,
             rows: RwLock::default(),
             is_alone: AtomicBool::new(true),
+            is_store_away: AtomicBool::new(false),
             expected_until: Mutex::new(Instant::now()),
             renewed: Notify::new(),
             gone: Mutex::default(),
@@ -75,12 +78,21 @@ impl Nodes {
     /// The lease was renewed, at this moment at the earliest.
     pub(in crate::tracker) fn renewed(&self, since: Instant) {
         *self.expected_until.lock() = since + self.lease - self.lease / MARGIN;
+        self.is_store_away.store(false, Relaxed);
         self.renewed.notify_waiters();
     }
 
     /// Returns whether no other process used the store when this one looked last.
     pub(in crate::tracker) fn is_alone(&self) -> bool {
         self.is_alone.load(Relaxed)
+    }
+
+    pub(in crate::tracker) fn could_not_renew(&self) {
+        self.is_store_away.store(true, Relaxed);
+    }
+
+    pub(in crate::tracker) fn is_store_away(&self) -> bool {
+        self.is_store_away.load(Relaxed)
     }
 
     /// Returns whether no other node can have taken over from this one.

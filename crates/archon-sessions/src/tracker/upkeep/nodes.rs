@@ -138,15 +138,17 @@ impl Tracker {
         let limit = self.inner.settings.lease / 2;
         match tokio::time::timeout(limit, renewed).await {
             Ok(Ok(_)) => true,
-            Ok(Err(error)) => {
-                tracing::warn!("could not renew this node's lease: {error}");
-                false
-            }
-            Err(_) => {
-                tracing::warn!("could not renew this node's lease: the store does not answer");
-                false
-            }
+            Ok(Err(error)) => self.could_not_renew(&error.to_string()),
+            Err(_) => self.could_not_renew("the store does not answer"),
         }
+    }
+
+    fn could_not_renew(&self, why: &str) -> bool {
+        if !self.inner.nodes.is_store_away() {
+            tracing::warn!("could not renew this node's lease: {why}");
+        }
+        self.inner.nodes.could_not_renew();
+        false
     }
 
     /// Compares what memory holds with the store: what others ended is ended, and what they have is let go of.
@@ -161,7 +163,6 @@ impl Tracker {
                     Some(end) => self.ended_elsewhere(&presence, end),
                     None if self.is_of_another(&row) => {
                         lost += 1;
-                        presence.lose();
                         self.release(&presence);
                     }
                     None => presence.refresh(&row),

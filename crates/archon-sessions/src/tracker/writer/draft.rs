@@ -120,6 +120,7 @@ impl Draft {
                 .map(|text| shown(&text)),
         };
         RequestRow {
+            call: self.is_in_ledger.then_some(facts.id),
             session: facts.session,
             method: (&*facts.method).into(),
             tool: facts.tool.as_deref().map(Into::into),

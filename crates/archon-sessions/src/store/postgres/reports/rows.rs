@@ -54,6 +54,7 @@ pub(in crate::store::postgres) fn request(row: &PgRow) -> Result<RequestRecord, 
         id: row.try_get("id")?,
         client_type: row.try_get("client_type")?,
         row: RequestRow {
+            call: None,
             session: SessionId::from_uuid(row.try_get("session_id")?),
             method: row.try_get::<&str, _>("method")?.into(),
             tool: row.try_get::<Option<&str>, _>("tool_name")?.map(Into::into),

@@ -45,6 +45,7 @@ pub(in crate::store::sqlite) fn request(row: &SqliteRow) -> Result<RequestRecord
         id: row.try_get("id")?,
         client_type: row.try_get("client_type")?,
         row: RequestRow {
+            call: None,
             session: parsed(row, "session_id")?,
             method: row.try_get("method")?,
             tool: row.try_get("tool_name")?,
