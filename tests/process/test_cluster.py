@@ -201,7 +201,9 @@ def test_without_the_database_no_handle_is_told_and_none_is_lost(start_cluster, 
     for node in cluster.nodes.values():
         wait_for("it is served again", lambda node=node: is_served(node), GONE_S)
     assert statuses <= {200, 503}
-    assert LegacyClient.connect(cluster.url).call("echo", {"text": "4"}).text == "4"
+    # A node notices by its next write that the database is back.
+    again = lambda: send(cluster.url, "POST", encoded(initialize()), JSON_HEADERS).status == 200  # noqa: E731
+    assert all(wait_for("handshakes are taken again", again, GONE_S) for _ in NODES)
 
 
 def test_a_second_node_of_one_name_is_refused(postgres, start_fixture, start_archon):

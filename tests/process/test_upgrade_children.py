@@ -294,13 +294,12 @@ def test_what_a_child_said_to_nobody_goes_along(start_archon):
     gateway = start_archon(upstream=lines.command())
     client = LegacyClient.connect(gateway.url)
     pid = int(client.text("pid"))
-    for n in range(3):
-        changed = message("notifications/tools/list_changed", {"n": n}, None)
-        client.call("later", {"text": json.dumps(changed)})
-    # Half a line, whose other half comes after the upgrade.
-    half = json.dumps(message("notifications/tools/list_changed", {"n": 3}, None))
+    # In one text with an answer, behind it: then no call is in flight to which they could belong.
+    changed = [json.dumps(message("notifications/tools/list_changed", {"n": n}, None)) for n in range(4)]
     ok = '{"jsonrpc":"2.0","id":$ID,"result":{"content":[]}}\n'
-    client.call("answer", {"text": ok + half[:20]})
+    # Half a line at the end, whose other half comes after the upgrade.
+    half = changed.pop()
+    client.call("answer", {"text": ok + "".join(f"{line}\n" for line in changed) + half[:20]})
     upgraded(gateway)
     taken_over(gateway, pid, 1)
     called = client.call("answer", {"text": f"{half[20:]}\n{ok}"})
