@@ -104,6 +104,9 @@ impl Peers for Links {
         let may_have_run = request.extensions().get::<MayHaveRun>().is_some();
         let headers = request.headers_mut();
         without_one_hop(headers);
+        // What nodes say to each other is no client's to say.
+        headers.remove(MAY_HAVE_RUN);
+        headers.remove(CLIENT_ADDRESS);
         if may_have_run {
             headers.insert(MAY_HAVE_RUN, HeaderValue::from_static("1"));
         }

@@ -147,8 +147,7 @@ impl Tracker {
         others.map_err(|()| Refusal::StoreUnavailable)?;
         let Some(peers) = self.peers() else { return Ok(()) };
         let mut is_certain = true;
-        let own = self.inner.settings.key();
-        for name in self.inner.nodes.names().into_iter().filter(|name| **name != *own) {
+        for name in self.other_nodes() {
             let Some(address) = self.inner.nodes.address_of(&name) else { continue };
             match peers.ask(&address, Question::Knows(id)).await {
                 Some(true) => return Err(self.elsewhere(id, name)),
@@ -207,11 +206,16 @@ impl Tracker {
         }
     }
 
+    /// Returns the names of the nodes that are there, without this one's.
+    pub(in crate::tracker) fn other_nodes(&self) -> impl Iterator<Item = Arc<str>> {
+        let own = self.inner.settings.key();
+        self.inner.nodes.names().into_iter().filter(move |name| **name != *own)
+    }
+
     /// Makes itself known to the other nodes, before the first client comes. Those that do not answer are named in the log.
     pub async fn greet(&self) {
         let Some(peers) = self.peers() else { return };
-        let own = self.inner.settings.key();
-        for name in self.inner.nodes.names().into_iter().filter(|name| **name != *own) {
+        for name in self.other_nodes() {
             let address = self.inner.nodes.address_of(&name);
             let answered = match &address {
                 Some(address) => peers.ask(address, Question::Knows(Uuid::nil())).await,

@@ -210,19 +210,14 @@ impl Tracker {
         if nodes.is_alone() {
             return Vec::new();
         }
-        let own = self.inner.settings.key();
-        let others = nodes.names().into_iter().filter(|name| **name != *own);
-        others.map(|name| (name, ended.id)).collect()
+        self.other_nodes().map(|name| (name, ended.id)).collect()
     }
 
     /// Says that this process is leaving, so that nobody waits for it.
     pub(in crate::tracker) fn leave(&self) {
         self.inner.leaving.cancel();
         let node = self.inner.settings.node.clone();
-        self.inner.writer.durably(|batch| {
-            batch.heard.clear();
-            batch.gone.push(node);
-        });
+        self.inner.writer.durably(|batch| batch.gone.push(node));
     }
 
     /// Settles what processes left that are not heard of any more, and forgets them.
